@@ -1,0 +1,29 @@
+/// Where data and training meet: a batch of samples in host memory, and what hands them out.
+#pragma once
+#include <concepts>
+
+#include "shape.hpp"
+
+namespace lamina {
+
+/// N samples. The memory belongs to the source and holds until the next call of next() or start().
+struct Batch {
+  Index n = 0;
+  Index first = 0;                        // place of the first sample in the order of the epoch
+  const float* x = nullptr;               // (N, H, W, C)
+  const std::int32_t* label = nullptr;    // (N) class of each, or null
+  const float* target = nullptr;          // (N, classes) soft targets, or null
+};
+
+/// A source of batches, epoch after epoch. What it hands out is a function of (its seed, epoch, batch) alone.
+template <class S>
+concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Index first_batch) {
+  { c.shape() } -> std::same_as<Shape>;         // of one sample
+  { c.samples() } -> std::same_as<Index>;       // in an epoch
+  { c.batches() } -> std::same_as<Index>;       // in an epoch
+  { c.batch_size() } -> std::same_as<Index>;    // the largest
+  s.start(epoch, first_batch);                  // begins an epoch, at any batch of it
+  { s.next(batch) } -> std::same_as<bool>;      // false once the epoch is over
+};
+
+}  // namespace lamina

@@ -1,0 +1,57 @@
+/// A device is memory, verbs, and a word on which neighbours it has one kernel for. The verbs (parallel_for, conv_forward, ...) are free functions
+/// beside it, found by their first argument.
+#pragma once
+#include <concepts>
+#include <utility>
+
+#include "shape.hpp"
+
+namespace lamina {
+
+/// What a convolution is told beside the shapes.
+struct ConvSpec { Window window; int groups = 1; };
+/// What a batch norm is told beside the shapes.
+struct NormSpec {
+  double momentum;             // weight of the new batch in the running values
+  double epsilon;
+  bool unbiased;               // the running variance is that of n / (n - 1)
+};
+
+/// Neighbours that may be one kernel. A device answers `fuses<T>(ConvReluPool{conv, pool})` at compile time.
+struct ConvReluPool { Window conv, pool; int groups = 1; };
+struct AddRelu {};
+
+template <class D>
+concept Device = requires(D d, void* p, const void* q, std::size_t bytes) {
+  { d.allocate(bytes) } -> std::same_as<void*>;
+  d.deallocate(p, bytes);
+  d.upload(p, q, bytes);
+  d.download(p, q, bytes);
+  d.reserve(bytes);                       // an arena for what a verb needs beside its arguments, made once with the model
+  { D::template fuses<float>(AddRelu{}) } -> std::same_as<bool>;
+};
+
+/// A device without its fused kernels: what they are compared with.
+template <Device D> struct Unfused : D {
+  using D::D;
+  template <class T> static constexpr bool fuses(auto) { return false; }
+};
+
+/// The one owner of memory; everything else is a pointer into a Buffer.
+template <Device D, class T> class Buffer {
+ public:
+  Buffer(D& device, Index count) : device_(&device), count_(count), data_(static_cast<T*>(device.allocate(bytes()))) {}
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { device_->deallocate(data_, bytes()); }
+  T* data() const { return data_; }
+  Index count() const { return count_; }
+  std::size_t bytes() const { return std::size_t(count_) * sizeof(T); }
+
+ private:
+  D* device_;
+  Index count_;
+  T* data_;
+};
+
+}  // namespace lamina

@@ -1,0 +1,101 @@
+/// The CPU as a device: its threads, its memory, and the verbs that need no kernel of their own.
+#pragma once
+#include <tbb/global_control.h>
+#include <tbb/info.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "../core/device.hpp"
+#include "../core/error.hpp"
+
+namespace lamina {
+
+/// Bytes of the CPU's arena that begin on a cache line.
+constexpr Index whole_lines(Index bytes) { return (bytes + 63) / 64 * 64; }
+
+/// The CPU, with oneTBB for its threads. A copy shares the threads and the arena of what it was copied from.
+class Cpu {
+ public:
+  static constexpr bool host_memory = true;
+
+  /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
+  explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
+
+  int threads() const { return shared_->threads; }
+
+  template <class T> static constexpr bool fuses(ConvReluPool k) {
+    return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;
+  }
+  template <class T> static constexpr bool fuses(AddRelu) { return true; }
+
+  void* allocate(std::size_t bytes) { return ::operator new(bytes ? bytes : 64, std::align_val_t(64)); }
+  void deallocate(void* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
+  void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
+
+  /// Makes the arena at least this large. Called when a model is made, never in a step.
+  void reserve(std::size_t bytes) {
+    if (bytes <= shared_->bytes) return;
+    shared_->arena.reset(static_cast<std::byte*>(allocate(bytes)));
+    shared_->bytes = bytes;
+  }
+  std::byte* arena() const { return shared_->arena.get(); }
+  std::size_t arena_bytes() const { return shared_->bytes; }
+
+  /// f(task, worker) for every task in [0, tasks), worker in [0, threads()).
+  template <class F> void run(Index tasks, const F& f) {
+    if (tasks == 1) return f(Index(0), 0);
+    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, [&](Index task) { f(task, tbb::this_task_arena::current_thread_index()); }); });
+  }
+
+ private:
+  struct Free { void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); } };
+  struct Shared {
+    int threads;
+    std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
+    tbb::task_arena crew;
+    std::unique_ptr<std::byte, Free> arena;
+    std::size_t bytes = 0;
+    explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
+      if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
+      if (threads > tbb::info::default_concurrency()) more.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(threads));
+    }
+  };
+  std::shared_ptr<Shared> shared_;
+};
+
+namespace detail {
+/// Elements a task of an elementwise verb handles.
+inline constexpr Index grain = 8192;
+}  // namespace detail
+
+/// f(i) for i in [0, n), in any order and at the same time.
+template <class F> void parallel_for(Cpu& dev, Index n, F f) {
+  dev.run((n + detail::grain - 1) / detail::grain, [&](Index task, int) {
+    const Index begin = task * detail::grain, end = begin + detail::grain < n ? begin + detail::grain : n;
+    for (Index i = begin; i < end; ++i) f(i);
+  });
+}
+
+/// The sum of f(i) over [0, n), with the same bits for any number of threads: at most 256 stretches, whose bounds follow from n, are added one after another.
+template <class F> double sum(Cpu& dev, Index n, F f) {
+  constexpr Index most = 256;
+  const Index each = (n + most - 1) / most > 1024 ? (n + most - 1) / most : 1024, tasks = (n + each - 1) / each;
+  double partial[most] = {};
+  dev.run(tasks, [&](Index task, int) {
+    const Index begin = task * each, end = begin + each < n ? begin + each : n;
+    double s = 0;
+    for (Index i = begin; i < end; ++i) s += double(f(i));
+    partial[task] = s;
+  });
+  double s = 0;
+  for (Index i = 0; i < tasks; ++i) s += partial[i];
+  return s;
+}
+
+}  // namespace lamina

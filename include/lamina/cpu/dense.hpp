@@ -1,0 +1,67 @@
+/// The fully connected layer on the CPU. Work is cut into blocks of outputs or of weights whose bounds follow from the shapes alone.
+#pragma once
+#include <algorithm>
+
+#include "gemm.hpp"
+
+namespace lamina {
+
+namespace detail {
+/// Blocks of a dense layer: samples and outputs of the forward product, inputs of the backward products.
+struct DenseBlocks {
+  static constexpr Index samples = 64, outputs = 32, inputs = 256;
+  static Index count(Index n, Index each) { return (n + each - 1) / each; }
+  static Index extent(Index block, Index n, Index each) { return block * each + each < n ? each : n - block * each; }
+  template <class T> static Index worker_bytes(Index n, Index in, Index out) {
+    const Index s = std::min(n, samples), o = std::min(out, outputs), i = std::min(in, inputs);
+    return std::max(gemm_bytes<T>(s, o, in), std::max(gemm_bytes<T>(i, out, n), gemm_bytes<T>(s, i, out)));
+  }
+};
+}  // namespace detail
+
+template <class T>
+void dense_forward(Cpu& dev, Index n, Index in, Index out,
+                   const T* x,               // (N, in)
+                   const T* w, const T* b,   // (in, out), (out) or null
+                   T* y) {                   // (N, out)
+  using B = detail::DenseBlocks;
+  const Index across = B::count(out, B::outputs), bytes = B::worker_bytes<T>(n, in, out);
+  dev.run(B::count(n, B::samples) * across, [&](Index task, int worker) {
+    const Index i0 = task / across * B::samples, o0 = task % across * B::outputs;
+    const Index rows = B::extent(task / across, n, B::samples), cols = B::extent(task % across, out, B::outputs);
+    for (Index i = i0; i < i0 + rows; ++i)
+      for (Index o = o0; o < o0 + cols; ++o) y[i * out + o] = b ? b[o] : T(0);
+    gemm(rows, cols, in, x + i0 * in, in, w + o0, out, y + i0 * out + o0, out, dev.arena() + worker * bytes);
+  });
+}
+
+template <class T>
+void dense_backward(Cpu& dev, Index n, Index in, Index out, const T* x, const T* w,
+                    const T* dy,             // (N, out)
+                    T* dx,                   // (N, in) or null
+                    T* dw, T* db) {          // += (in, out), (out) or null
+  using B = detail::DenseBlocks;
+  const Index bytes = B::worker_bytes<T>(n, in, out);
+  if (db)
+    for (Index i = 0; i < n; ++i)
+      for (Index o = 0; o < out; ++o) db[o] += dy[i * out + o];
+  dev.run(B::count(in, B::inputs), [&](Index task, int worker) {
+    const Index k0 = task * B::inputs, rows = B::extent(task, in, B::inputs);
+    std::byte* memory = dev.arena() + worker * bytes;
+    gemm<Lies::transposed>(rows, out, n, x + k0, in, dy, out, dw + k0 * out, out, memory);
+    if (!dx) return;
+    for (Index block = 0; block < B::count(n, B::samples); ++block) {
+      const Index i0 = block * B::samples, samples = B::extent(block, n, B::samples);
+      for (Index i = i0; i < i0 + samples; ++i) std::fill_n(dx + i * in + k0, rows, T(0));
+      gemm<Lies::as_is, Lies::transposed>(samples, rows, out, dy + i0 * out, out, w + k0 * out, out, dx + i0 * in + k0, in, memory);
+    }
+  });
+}
+
+template <class T> Index dense_arena(const Cpu& dev, T, Index n, Index in, Index out) {
+  Index most = 0;                            // of any batch up to n
+  for (Index batch = 1; batch < n; batch *= 2) most = std::max(most, detail::DenseBlocks::worker_bytes<T>(batch, in, out));
+  return dev.threads() * std::max(most, detail::DenseBlocks::worker_bytes<T>(n, in, out));
+}
+
+}  // namespace lamina

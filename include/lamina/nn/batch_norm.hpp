@@ -1,0 +1,33 @@
+/// Batch normalisation: Ioffe and Szegedy 2015.
+#pragma once
+#include "../core/device.hpp"
+#include "../core/layer.hpp"
+
+namespace lamina {
+
+/// y = gamma (x - mean) / sqrt(var + eps) + beta, over the batch and the image. Parameters: weight = gamma (C), bias = beta (C). State: running_mean (C),
+/// running_var (C). Statistics of one batch: mean (C), 1 / sqrt(var + eps) (C). The momentum, the weight of the new batch, is in thousandths, eps in millionths.
+template <int Momentum, int Epsilon, bool Unbiased> struct BatchNormalization {
+  static constexpr NormSpec spec{Momentum * 1e-3, Epsilon * 1e-6, Unbiased};
+  static constexpr Shape out(Shape in) { return in; }
+  static constexpr Tensors parameters(Shape in) { return {"weight", Dims(in.c), "bias", Dims(in.c)}; }
+  static constexpr Tensors state(Shape in) { return {"running_mean", Dims(in.c), "running_var", Dims(in.c)}; }
+  static constexpr Needs needs(Shape in) { return {.flops = 4 * size(in), .keep = Keep::input, .statistics = 2 * room(in.c), .elementwise = true}; }
+  static void init(Shape in, const Initializer&, float* w, float* state) {
+    for (int c = 0; c < in.c; ++c) w[c] = state[room(in.c) + c] = 1;
+  }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) {
+    batch_norm_forward(dev, spec, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    batch_norm_backward(dev, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
+};
+
+/// PyTorch's: momentum 0.1 of the new batch, eps 1e-5, unbiased running variance.
+struct BatchNorm : BatchNormalization<100, 10, true> {};
+/// Keras 3's: momentum 0.99 of the old, eps 1e-3, biased running variance.
+struct KerasBatchNorm : BatchNormalization<10, 1000, false> {};
+
+}  // namespace lamina

@@ -1,0 +1,54 @@
+/// Convolution.
+#pragma once
+#include "../core/device.hpp"
+#include "../core/layer.hpp"
+
+namespace lamina {
+
+inline constexpr bool no_bias = false;
+
+namespace detail {
+/// What Conv and Depthwise share: L says how many channels come out and in how many groups.
+template <class L, Window V, bool Bias> struct Convolution {
+  static constexpr Window window = V;
+  static constexpr Shape accepts(Shape in) { return V.accepts({in.h, in.w, (in.c + L::groups(in) - 1) / L::groups(in) * L::groups(in)}); }
+  static constexpr Shape out(Shape in) { return V.over(in, L::channels(in)); }
+  static constexpr ConvSpec spec(Shape in) { return {V, L::groups(in)}; }
+  static constexpr Index fan_in(Shape in) { return Index(V.k) * V.k * (in.c / L::groups(in)); }
+  static constexpr Index weights(Shape in) { return fan_in(in) * L::channels(in); }
+  static constexpr Tensors parameters(Shape in) {
+    return {"weight", {V.k, V.k, in.c / L::groups(in), L::channels(in)}, Bias ? "bias" : nullptr, Bias ? Dims(L::channels(in)) : Dims()};
+  }
+  static constexpr Needs needs(Shape in) { return {.flops = 2 * weights(in) * out(in).h * out(in).w, .keep = Keep::input}; }
+  template <class P> static P bias(P w, Shape in) { return Bias ? w + room(weights(in)) : nullptr; }
+
+  static void init(Shape in, const Initializer& fill, float* w, float*) {
+    fill.fill(w, weights(in), fan_in(in), Index(V.k) * V.k * (L::channels(in) / L::groups(in)), bias(w, in), L::channels(in));
+  }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) { conv_forward(dev, spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, s.in), s.y); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    conv_backward(dev, spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return conv_arena(dev, T(), spec(in), in, out(in), n); }
+};
+}  // namespace detail
+
+/// (H, W, C) -> (Ho, Wo, Out): y = w * x + b, the cross-correlation every framework calls convolution. Pad is a number of pixels or `same`; Groups splits the
+/// channels, each group seeing C / Groups of them. Parameters: weight (K, K, C / Groups, Out), then bias (Out) unless `no_bias`.
+template <int Out, int K, int Stride = 1, int Pad = K / 2, bool Bias = true, int Groups = 1>
+struct Conv : detail::Convolution<Conv<Out, K, Stride, Pad, Bias, Groups>, Window{K, Stride, Pad}, Bias> {
+  static_assert(Out > 0 && K > 0 && Stride > 0 && Pad >= same, "Conv<Out, K, Stride, Pad>: Out, K and Stride are at least 1; Pad is at least 0, or same");
+  static_assert(Groups > 0 && Out % Groups == 0, "Conv<Out, K, Stride, Pad, Bias, Groups>: Groups divides Out");
+  static constexpr int channels(Shape) { return Out; }
+  static constexpr int groups(Shape) { return Groups; }
+};
+
+/// (H, W, C) -> (Ho, Wo, C * Multiplier): every channel is convolved by itself. Parameters: weight (K, K, 1, C * Multiplier), then bias unless `no_bias`.
+template <int K, int Stride = 1, int Pad = K / 2, bool Bias = true, int Multiplier = 1>
+struct DepthwiseConv : detail::Convolution<DepthwiseConv<K, Stride, Pad, Bias, Multiplier>, Window{K, Stride, Pad}, Bias> {
+  static_assert(K > 0 && Stride > 0 && Pad >= same && Multiplier > 0, "DepthwiseConv<K, Stride, Pad, Bias, Multiplier>: K, Stride and Multiplier are at least 1");
+  static constexpr int channels(Shape in) { return in.c * Multiplier; }
+  static constexpr int groups(Shape in) { return in.c; }
+};
+
+}  // namespace lamina

@@ -1,0 +1,24 @@
+/// The fully connected layer.
+#pragma once
+#include "../core/layer.hpp"
+
+namespace lamina {
+
+/// (C) -> (Out): y = x w + b. Parameters: weight (C, Out), then bias (Out) unless `no_bias`.
+template <int Out, bool Bias = true> struct Dense {
+  static_assert(Out > 0, "Dense<Out>: Out is at least 1");
+  static constexpr Shape accepts(Shape in) { return {int(size(in))}; }
+  static constexpr Shape out(Shape) { return {Out}; }
+  static constexpr Tensors parameters(Shape in) { return {"weight", {in.c, Out}, Bias ? "bias" : nullptr, Bias ? Dims(Out) : Dims()}; }
+  static constexpr Needs needs(Shape in) { return {.flops = 2 * Index(in.c) * Out, .keep = Keep::input}; }
+  template <class P> static P bias(P w, Shape in) { return Bias ? w + room(Index(in.c) * Out) : nullptr; }
+
+  static void init(Shape in, const Initializer& fill, float* w, float*) { fill.fill(w, Index(in.c) * Out, in.c, Out, bias(w, in), Out); }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, s.n, s.in.c, Out, s.x, s.w, bias(s.w, s.in), s.y); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    dense_backward(dev, s.n, s.in.c, Out, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return dense_arena(dev, T(), n, in.c, Out); }
+};
+
+}  // namespace lamina

@@ -1,0 +1,98 @@
+/// Fusion: neighbours that a device has one kernel for become one step. `Fused<A, B, C>` is a layer that does the work of A, B and C; a new rule is a
+/// new specialisation. Its parameters are those of its parts, one after another, so a checkpoint does not know what was fused.
+#pragma once
+#include "../core/device.hpp"
+#include "conv.hpp"
+#include "pointwise.hpp"
+#include "pool.hpp"
+#include "residual.hpp"
+#include "trace.hpp"
+
+namespace lamina {
+
+template <class... Ls> struct Fused;   // no rule
+
+/// What neighbours are together: their last shape; their places, statistics and flops on top of what is new.
+template <class... Ls> struct Chain {
+  static constexpr Shape out(Shape in) {
+    ((in = Ls::out(in)), ...);
+    return in;
+  }
+  static constexpr Places places(Shape in) {
+    Places sum;
+    ((sum.parameters += lamina::places<Ls>(in).parameters, sum.state += lamina::places<Ls>(in).state, in = Ls::out(in)), ...);
+    return sum;
+  }
+  static constexpr Needs needs(Shape in, Needs sum) {
+    ((sum.statistics += Ls::needs(in).statistics, sum.flops += Ls::needs(in).flops, in = Ls::out(in)), ...);
+    return sum;
+  }
+};
+
+/// y = pool(relu(conv(x))). The full-size activation never reaches memory: codes say which tap won, 255 if none was positive.
+template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : Chain<Conv<C...>, ReLU, MaxPool<P...>> {
+  using conv = Conv<C...>;
+  static constexpr ConvReluPool kernel{conv::window, MaxPool<P...>::window, conv::groups({})};
+  static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
+  static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
+  template <class D, class T> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
+    conv_relu_pool_forward(dev, kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, s.in), s.y, s.codes);
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    conv_relu_pool_backward(dev, kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, T(), kernel, in, conv::out(in), n); }
+};
+
+namespace detail {
+template <class T> struct PlusRelu { const T *x, *z; T* y; LAMINA_HD void operator()(Index i) const { y[i] = ReLU::f(x[i] + z[i]); } };
+}  // namespace detail
+
+/// y = relu(x + z); one gradient dx for both branches. Needs no kernel but parallel_for.
+template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
+  static constexpr Role role = Role::add;
+  static constexpr Needs needs(Shape in) { return Chain::needs(in, {.keep = Keep::output, .elementwise = true}); }
+  template <class D, class T> requires (D::template fuses<T>(AddRelu{})) static void forward(D& dev, const Step<T>& s) {
+    parallel_for(dev, s.n * size(s.in), detail::PlusRelu<T>{s.x, s.z, s.y});
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::MapGradient<ReLU, T>{s.y, s.dy, s.dx}); }
+};
+
+/// A layer as a value, with the functions that run it on a device; null where there is nothing to do.
+template <class D, class T> struct OpOn : Op {
+  void (*forward)(D&, const Step<T>&) = nullptr;
+  void (*backward)(D&, const Step<T>&) = nullptr;
+  Index (*arena)(const D&, Shape, Index) = nullptr;
+};
+
+namespace detail {
+struct End {};
+
+template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {
+  OpOn<D, T> o{op<L>(layers)};
+  static_assert(requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
+  if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
+  if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
+  if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;
+  return o;
+}
+/// The longest rule that begins with A and that the device has a kernel for.
+template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest() {
+  if constexpr (LayerOn<Fused<A, B, C>, D, T>) return op_on<Fused<A, B, C>, D, T>(3);
+  else if constexpr (LayerOn<Fused<A, B>, D, T>) return op_on<Fused<A, B>, D, T>(2);
+  else return op_on<A, D, T>();
+}
+template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fuse(List<A...>, List<B...>, List<C...>) {
+  return {longest<D, T, A, B, C>()...};
+}
+template <class A, class... Ls> List<Ls..., End> next(List<A, Ls...>);
+}  // namespace detail
+
+/// For every place in the list the longest step that can begin there; trace() then goes from step to step. A layer is looked at beside its next two
+/// neighbours, which are the same list, shifted.
+template <class D, class T, class Layers> constexpr auto fuse(Layers layers) {
+  using Next = decltype(detail::next(layers));
+  return detail::fuse<D, T>(layers, Next{}, decltype(detail::next(Next{})){});
+}
+
+}  // namespace lamina

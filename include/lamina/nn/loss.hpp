@@ -1,0 +1,102 @@
+/// Losses. A loss is an aggregate of its options; its work is functors over the samples of a batch.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "../core/device.hpp"
+#include "../core/error.hpp"
+#include "../core/layer.hpp"
+
+namespace lamina {
+
+/// What a loss is given, all of it in the memory of the device.
+template <class T> struct LossStep {
+  Index n, c;                   // samples, numbers of a sample
+  Index total;                  // samples that the mean is taken over: those of the global batch
+  const T* y;                   // (N, C)
+  const std::int32_t* label;    // (N) or null
+  const T* target;              // (N, C) or null
+  const T* constants;           // what the loss uploaded
+  T* loss;                      // (N) share of each sample in the mean, times N
+  T* dy;                        // (N, C) gradient of the mean
+  T* norm;                      // (1)
+};
+
+namespace detail {
+template <class T> struct SumOfWeights {
+  LossStep<T> s;
+  LAMINA_HD void operator()(Index) const {
+    T sum = 0;
+    for (Index i = 0; i < s.n; ++i) sum += s.constants[s.label[i]];
+    *s.norm = sum;
+  }
+};
+template <class T> struct CrossEntropyOf {
+  LossStep<T> s;
+  T smoothing;
+  bool weighted;
+  LAMINA_HD T share(Index i, Index k) const {                // of class k in the target of sample i, class weight included
+    const T hard = s.target ? s.target[i * s.c + k] : T(k == s.label[i]);
+    const T soft = hard * (T(1) - smoothing) + smoothing / T(s.c);
+    return weighted ? soft * s.constants[k] : soft;
+  }
+  LAMINA_HD void operator()(Index i) const {
+    using std::exp, std::log;
+    const T* logit = s.y + i * s.c;
+    const T norm = weighted && s.label ? *s.norm : T(s.total);
+    T top = logit[0], sum = 0, loss = 0, shares = 0;
+    for (Index k = 1; k < s.c; ++k) top = logit[k] > top ? logit[k] : top;
+    for (Index k = 0; k < s.c; ++k) sum += exp(logit[k] - top);
+    const T log_sum = log(sum);
+    for (Index k = 0; k < s.c; ++k) {
+      const T a = share(i, k);
+      shares += a;
+      if (a != T(0)) loss -= a * (logit[k] - top - log_sum);
+    }
+    for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = (exp(logit[k] - top) / sum * shares - share(i, k)) / norm;
+    s.loss[i] = loss * T(s.total) / norm;
+  }
+};
+template <class T> struct SquaredError {
+  LossStep<T> s;
+  LAMINA_HD void operator()(Index i) const {
+    T loss = 0;
+    for (Index k = i * s.c; k < (i + 1) * s.c; ++k) {
+      const T d = s.y[k] - (s.target ? s.target[k] : T(k - i * s.c == s.label[i]));
+      loss += d * d;
+      s.dy[k] = 2 * d / (T(s.total) * T(s.c));
+    }
+    s.loss[i] = loss / T(s.c);
+  }
+};
+}  // namespace detail
+
+/// -sum_k t[k] log softmax(y)[k], the mean over the batch; y (N, C) are logits. The softmax, the loss and its gradient are one pass. Targets are integer labels
+/// (Keras's sparse categorical cross-entropy) or soft ones (categorical); smoothing a makes them t (1 - a) + a / C; with class weights the mean over labels is
+/// the weighted one, as in PyTorch. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
+template <int Classes = 0> struct CrossEntropy {
+  double smoothing = 0;                    // 0 to 1
+  std::vector<double> class_weights = {};  // (C) or empty
+
+  static constexpr bool takes_logits = true;
+  static constexpr Shape accepts(Shape y) { return {Classes ? Classes : int(size(y))}; }
+  std::vector<double> constants(Index c) const {
+    if (!(smoothing >= 0 && smoothing <= 1)) throw Error("CrossEntropy: smoothing is ", smoothing, "; it is a share of the target, 0 to 1");
+    if (!class_weights.empty() && Index(class_weights.size()) != c)
+      throw Error("CrossEntropy: ", class_weights.size(), " class weights for ", c, " classes; give one for each class, in the order of the labels");
+    return class_weights;
+  }
+  template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const {
+    if (!class_weights.empty() && s.label) parallel_for(dev, 1, detail::SumOfWeights<T>{s});
+    parallel_for(dev, s.n, detail::CrossEntropyOf<T>{s, T(smoothing), !class_weights.empty()});
+  }
+};
+
+/// The mean of (y - t)^2 over all numbers of the batch. Integer labels stand for one-hot targets.
+struct MeanSquaredError {
+  static constexpr Shape accepts(Shape y) { return y; }
+  std::vector<double> constants(Index) const { return {}; }
+  template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const { parallel_for(dev, s.n, detail::SquaredError<T>{s}); }
+};
+
+}  // namespace lamina

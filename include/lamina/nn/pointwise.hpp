@@ -1,0 +1,93 @@
+/// Layers that map every number by itself. Such a layer is f, its derivative, and what the derivative is a function of.
+#pragma once
+#include <cmath>
+
+#include "../core/layer.hpp"
+
+namespace lamina {
+
+namespace detail {
+template <class F, class T> struct Map { const T* x; T* y; LAMINA_HD void operator()(Index i) const { y[i] = F::f(x[i]); } };
+template <class F, class T> struct MapGradient { const T *kept, *dy; T* dx; LAMINA_HD void operator()(Index i) const { dx[i] = dy[i] * F::df(kept[i]); } };
+}  // namespace detail
+
+/// y = F::f(x); dx = dy * F::df(x) if K is Keep::input, dy * F::df(y) if it is Keep::output.
+template <class F, Keep K> struct Pointwise {
+  static constexpr Shape out(Shape in) { return in; }
+  static constexpr Needs needs(Shape in) { return {.flops = size(in), .keep = K, .elementwise = true}; }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::Map<F, T>{s.x, s.y}); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    parallel_for(dev, s.n * size(s.in), detail::MapGradient<F, T>{K == Keep::input ? s.x : s.y, s.dy, s.dx});
+  }
+};
+
+/// y = max(x, 0). Its derivative can be read off the output, so it may overwrite its input.
+struct ReLU : Pointwise<ReLU, Keep::output> {
+  template <class T> LAMINA_HD static T f(T x) { return x > T(0) ? x : T(0); }
+  template <class T> LAMINA_HD static T df(T y) { return y > T(0) ? T(1) : T(0); }
+};
+
+/// y = min(max(x, 0), 6): Howard et al. 2017, MobileNet. The gradient at 0 and at 6 is 0, as in PyTorch.
+struct ReLU6 : Pointwise<ReLU6, Keep::output> {
+  template <class T> LAMINA_HD static T f(T x) { return x > T(0) ? (x < T(6) ? x : T(6)) : T(0); }
+  template <class T> LAMINA_HD static T df(T y) { return y > T(0) && y < T(6) ? T(1) : T(0); }
+};
+
+/// y = x if x > 0, else Percent / 100 * x. PyTorch's default slope is 0.01, LeakyReLU<1>; Keras's is 0.3, LeakyReLU<30>.
+template <int Percent = 1> struct LeakyReLU : Pointwise<LeakyReLU<Percent>, Keep::output> {
+  static_assert(Percent > 0, "LeakyReLU<Percent>: the slope below 0, in hundredths; for 0 use ReLU");
+  template <class T> LAMINA_HD static T f(T x) { return x > T(0) ? x : T(Percent / 100.0) * x; }
+  template <class T> LAMINA_HD static T df(T y) { return y > T(0) ? T(1) : T(Percent / 100.0); }
+};
+
+/// y = x if x > 0, else exp(x) - 1: Clevert et al. 2016.
+struct ELU : Pointwise<ELU, Keep::output> {
+  template <class T> LAMINA_HD static T f(T x) { using std::expm1; return x > T(0) ? x : expm1(x); }
+  template <class T> LAMINA_HD static T df(T y) { return y > T(0) ? T(1) : y + T(1); }
+};
+
+/// y = x / (1 + exp(-x)), also called swish.
+struct SiLU : Pointwise<SiLU, Keep::input> {
+  template <class T> LAMINA_HD static T f(T x) { using std::exp; return x / (T(1) + exp(-x)); }
+  template <class T> LAMINA_HD static T df(T x) { using std::exp; const T s = T(1) / (T(1) + exp(-x)); return s * (T(1) + x * (T(1) - s)); }
+};
+
+/// y = x Phi(x), Phi the normal distribution: Hendrycks and Gimpel 2016; exact, as PyTorch and Keras have it by default.
+struct GELU : Pointwise<GELU, Keep::input> {
+  template <class T> LAMINA_HD static T f(T x) { using std::erf; return x * T(0.5) * (T(1) + erf(x * T(0.70710678118654752))); }
+  template <class T> LAMINA_HD static T df(T x) {
+    using std::erf, std::exp;
+    return T(0.5) * (T(1) + erf(x * T(0.70710678118654752))) + x * T(0.39894228040143268) * exp(T(-0.5) * x * x);
+  }
+};
+
+/// y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): the approximation of GELU.
+struct GELUTanh : Pointwise<GELUTanh, Keep::input> {
+  template <class T> LAMINA_HD static T f(T x) { using std::tanh; return T(0.5) * x * (T(1) + tanh(inner(x))); }
+  template <class T> LAMINA_HD static T df(T x) {
+    using std::tanh;
+    const T t = tanh(inner(x)), slope = T(0.79788456080286536) * (T(1) + T(3 * 0.044715) * x * x);
+    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope;
+  }
+  template <class T> LAMINA_HD static T inner(T x) { return T(0.79788456080286536) * (x + T(0.044715) * x * x * x); }
+};
+
+/// y = x min(max(x + 3, 0), 6) / 6: Howard et al. 2019, MobileNetV3.
+struct HardSwish : Pointwise<HardSwish, Keep::input> {
+  template <class T> LAMINA_HD static T f(T x) { return x <= T(-3) ? T(0) : x >= T(3) ? x : x * (x + T(3)) / T(6); }
+  template <class T> LAMINA_HD static T df(T x) { return x <= T(-3) ? T(0) : x >= T(3) ? T(1) : x / T(3) + T(0.5); }
+};
+
+/// y = tanh(x).
+struct Tanh : Pointwise<Tanh, Keep::output> {
+  template <class T> LAMINA_HD static T f(T x) { using std::tanh; return tanh(x); }
+  template <class T> LAMINA_HD static T df(T y) { return T(1) - y * y; }
+};
+
+/// y = 1 / (1 + exp(-x)).
+struct Sigmoid : Pointwise<Sigmoid, Keep::output> {
+  template <class T> LAMINA_HD static T f(T x) { using std::exp; return T(1) / (T(1) + exp(-x)); }
+  template <class T> LAMINA_HD static T df(T y) { return y * (T(1) - y); }
+};
+
+}  // namespace lamina

@@ -1,0 +1,222 @@
+/// A network with memory on a device: one block of parameters, one of gradients, one of state, one workspace.
+#pragma once
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../core/batch.hpp"
+#include "../core/device.hpp"
+#include "../core/error.hpp"
+#include "../nn/loss.hpp"
+#include "../nn/network.hpp"
+#include "../nn/program.hpp"
+#include "inputs.hpp"
+
+namespace lamina {
+
+namespace detail {
+template <class T> struct Zero { T* p; LAMINA_HD void operator()(Index i) const { p[i] = 0; } };
+
+/// What a run of batches adds up to, kept on the device until it is asked for.
+struct Totals {
+  double loss = 0;              // summed over the samples
+  std::int64_t samples = 0, correct = 0;
+};
+template <class T> struct Tally {
+  const T *y, *loss; const std::int32_t* label; const T* target; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
+  LAMINA_HD static Index largest(const T* p, Index c) {
+    Index best = 0;
+    for (Index k = 1; k < c; ++k) best = p[k] > p[best] ? k : best;
+    return best;
+  }
+  LAMINA_HD void operator()(Index) const {
+    double sum = totals->loss;
+    for (Index i = 0; i < n; ++i) {
+      sum += double(loss[i]);
+      totals->correct += largest(y + i * c, c) == (label ? Index(label[i]) : largest(target + i * c, c));
+    }
+    totals->loss = sum;
+    totals->samples += n;
+  }
+};
+}  // namespace detail
+using detail::Totals;
+
+/// One named tensor of a model: where it lies in the block of parameters or of state.
+struct NamedTensor { std::string name; Dims dims; Index at; bool learned; };
+
+template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model {
+  static constexpr Checked<decltype(detail::loss_error<Net, Loss>())> checked{};
+  using P = Program<Net, D, T>;
+  using Plan = std::remove_cvref_t<decltype(P::training)>;
+
+ public:
+  using Number = T;
+  using Network = Net;
+  using DeviceType = D;
+  static constexpr Shape input = Net::input, output = Net::output;
+  static constexpr Index parameter_count = P::table.block.parameters, state_count = P::table.block.state;   // with the room between tensors
+
+  struct Options {
+    Index batch = 32;                      // the largest number of samples it is ever given
+    std::uint64_t seed = 0;
+    Init init = Init::he_uniform;
+    Loss loss = {};
+  };
+
+  /// Throws Error if the options make no sense.
+  explicit Model(Options options, D device = D())
+      : device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)), w_(device_, parameter_count),
+        dw_(device_, parameter_count), state_(device_, state_count), statistics_(device_, P::table.statistics), loss_(device_, batch_ + 1),
+        constants_(device_, Index(loss_of_.constants(size(output)).size())), clock_(device_, 1), totals_(device_, 1), inputs_(device_, batch_, size(input), size(output)),
+        workspace_(device_, P::workspace(batch_)) {
+    const std::vector<double> given = loss_of_.constants(size(output));
+    const std::vector<T> constants(given.begin(), given.end());
+    device_.upload(constants_.data(), constants.data(), constants_.bytes());
+    Index arena = 0;
+    for (int i = 0; i < P::table.count; ++i)
+      if (const auto& r = P::table.rows[i]; r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
+    device_.reserve(std::size_t(arena));
+    initialise(options.init);
+    zero_gradients();
+    set_clock(0);
+    reset_totals();
+  }
+
+  D& device() { return device_; }
+  Index batch() const { return batch_; }
+  T* parameters() { return w_.data(); }     // (parameter_count), in device memory, as all of these
+  T* gradients() { return dw_.data(); }     // (parameter_count)
+  T* state() { return state_.data(); }      // (state_count)
+
+  /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
+  const T* forward(const float* x, Index n) {
+    const T* on_device = inputs_.pictures(device_, x, fits(n));
+    run(P::inference, on_device, n, 0, false);
+    return at(P::inference, P::inference.y, on_device, n);
+  }
+
+  /// The first half of a training step: scores and losses of a batch in host memory, and their totals. `total` samples share the mean (0: this batch alone);
+  /// `first` is the place of its first sample among them.
+  void forward_training(const Batch& b, Index total = 0, Index first = 0) {
+    constexpr auto& plan = P::training;
+    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total ? total : b.n, first};
+    run(plan, now_.x, now_.n, now_.first, true);
+    evaluate(plan);
+  }
+  /// The second half: adds the gradient of the mean loss to gradients().
+  void backward() {
+    constexpr auto& plan = P::training;
+    for (int i = P::table.count; i-- > 0;) {
+      const auto& r = P::table.rows[i];
+      if (!r.backward || !(r.wants_dx || r.place.parameters)) continue;
+      Step<T> s = step(plan, i, now_.x, now_.n, now_.first, true);
+      if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;   // by now another tensor may lie there
+      if (!keeps(r.need.keep, Keep::output)) s.y = nullptr;
+      r.backward(device_, s);
+    }
+  }
+  void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
+  /// Losses (N) of the last batch, in device memory.
+  const T* losses() const { return loss_.data(); }
+  /// Scores (N, classes) of the last training batch, in device memory, until backward().
+  const T* scores() const { return at(P::training, P::training.y, now_.x, now_.n); }
+
+  /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
+  const T* evaluate(const Batch& b) {
+    constexpr auto& plan = P::inference;
+    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, b.n, 0};
+    run(plan, now_.x, now_.n, 0, false);
+    evaluate(plan);
+    return at(plan, plan.y, now_.x, now_.n);
+  }
+
+  void zero_gradients() { parallel_for(device_, parameter_count, detail::Zero<T>{dw_.data()}); }
+
+  /// Training steps so far: what dropout's masks follow.
+  void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
+  Totals totals() { Totals t; device_.download(&t, totals_.data(), sizeof t); return t; }
+  void reset_totals(const Totals& t = {}) { device_.upload(totals_.data(), &t, sizeof t); }
+
+  /// The named tensors, parameters and state, in the order of the layers: "0.weight", "0.bias", ...
+  static std::vector<NamedTensor> tensors() {
+    static constexpr auto layers = Net::table;
+    std::vector<NamedTensor> all;
+    for (int i = 0; i < layers.count; ++i) {
+      const auto& r = layers.rows[i];
+      const auto add = [&](const Tensors& t, Index begin, bool learned) {
+        if (t.first_name) all.push_back({std::to_string(r.layer) + "." + t.first_name, t.first, begin, learned});
+        if (t.second_name) all.push_back({std::to_string(r.layer) + "." + t.second_name, t.second, begin + room(t.first.count()), learned});
+      };
+      if (r.place.parameters) add(r.parameters(r.in), r.w, true);
+      if (r.place.state) add(r.state(r.in), r.state_at, false);
+    }
+    return all;
+  }
+
+ private:
+  struct Now { const T* x = nullptr; const std::int32_t* label = nullptr; const T* target = nullptr; Index n = 0, total = 0, first = 0; };
+
+  static Index positive(Index batch) {
+    if (batch < 1) throw Error("a model for batches of ", batch, " samples: say Model({.batch = ...}) with at least 1");
+    return batch;
+  }
+  Index fits(Index n) const {
+    if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a model made for 1 to ", batch_, ": say Model({.batch = ...})");
+    return n;
+  }
+
+  void run(const Plan& plan, const T* x, Index n, Index first, bool training) {
+    for (int i = 0; i < P::table.count; ++i)
+      if (const auto& r = P::table.rows[i]; r.forward) r.forward(device_, step(plan, i, x, n, first, training));
+  }
+
+  /// The loss; in inference its gradient goes where nothing else is needed any more.
+  void evaluate(const Plan& plan) {
+    const T* y = at(plan, plan.y, now_.x, now_.n);
+    T* dy = plan.dy < 0 ? inputs_.spare() : at(plan, plan.dy, now_.x, now_.n);
+    loss_of_.evaluate(device_, LossStep<T>{now_.n, size(output), now_.total, y, now_.label, now_.target, constants_.data(), loss_.data(), dy, loss_.data() + batch_});
+    parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(output), totals_.data()});
+  }
+
+  /// The address of a tensor.
+  T* at(const Plan& plan, int id, const T* x, Index n) const {
+    if (id < 0) return nullptr;
+    if (id == 0) return const_cast<T*>(x);                   // the input of the network: the plan overwrites it nowhere
+    return reinterpret_cast<T*>(workspace_.data() + n * plan.tensors[id].at);
+  }
+
+  /// Step i as addresses.
+  Step<T> step(const Plan& plan, int i, const T* x, Index n, Index first, bool training) const {
+    const auto& r = P::table.rows[i];
+    const Uses& u = plan.uses[i];
+    const auto of = [&](int id) { return at(plan, id, x, n); };
+    return {.in = r.in, .out = r.out, .n = n, .first = first, .training = training, .random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, .clock = clock_.data(),
+            .w = w_.data() + r.w, .dw = dw_.data() + r.w, .state = state_.data() + r.state_at, .x = of(u.x), .y = of(u.y), .dy = of(u.dy), .dx = of(u.dx),
+            .z = of(u.z), .dz = of(u.dz), .saved = of(u.saved), .codes = reinterpret_cast<std::uint8_t*>(of(u.codes)),
+            .statistics = statistics_.data() + r.statistics, .scratch = of(u.scratch)};
+  }
+
+  void initialise(Init kind) {
+    static constexpr auto layers = Net::table;  // unfused: what a network is initialised to does not depend on the device
+    std::vector<float> w(parameter_count), state(state_count);
+    for (int i = 0; i < layers.count; ++i)
+      if (const auto& r = layers.rows[i]; r.init) r.init(r.in, {kind, {seed_, Stream::initialize, std::uint32_t(r.layer)}}, w.data() + r.w, state.data() + r.state_at);
+    const std::vector<T> w_as_t(w.begin(), w.end()), state_as_t(state.begin(), state.end());
+    device_.upload(w_.data(), w_as_t.data(), w_.bytes());
+    device_.upload(state_.data(), state_as_t.data(), state_.bytes());
+  }
+
+  D device_;
+  Index batch_;
+  std::uint64_t seed_;
+  Loss loss_of_;
+  Buffer<D, T> w_, dw_, state_, statistics_, loss_, constants_;
+  Buffer<D, std::uint32_t> clock_;
+  Buffer<D, Totals> totals_;
+  detail::Inputs<D, T> inputs_;
+  Buffer<D, std::byte> workspace_;
+  Now now_;
+};
+
+}  // namespace lamina
