@@ -52,6 +52,8 @@ struct Tensors {
   Dims first;
   const char* second_name = nullptr;
   Dims second;
+  constexpr Tensors() = default;
+  constexpr Tensors(const char* name, Dims dims, const char* name2 = nullptr, Dims dims2 = {}) : first_name(name), first(dims), second_name(name2), second(dims2) {}
   constexpr Index count() const { return first.count() + second.count(); }
   constexpr Index place() const { return room(first.count()) + room(second.count()); }
 };

@@ -1,0 +1,103 @@
+/// What watches a training: the progress bar, the epoch timer, and what stops it early. Each is an object with some of start, step, epoch, finish.
+#pragma once
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include "early_stopping.hpp"
+#include "fit.hpp"
+
+namespace lamina {
+
+/// Seconds per epoch and where they went: one line after each epoch, and the totals afterwards.
+class EpochTimer {
+ public:
+  double seconds = 0, wait = 0, forward = 0, backward = 0, update = 0, validation = 0;   // summed over the epochs
+  Index images = 0;                                                                       // trained on
+  bool print = true;
+
+  template <class R> void epoch(R& run) {
+    const EpochRow& e = run.now;
+    seconds += e.seconds, wait += e.wait, forward += e.forward, backward += e.backward, update += e.update, validation += e.validation;
+    images += run.samples;
+    if (!print) return;
+    std::printf("  %.2f s: waiting for data %.2f, forward %.2f, backward %.2f, update %.2f, validation %.2f; %.0f images/s\n", e.seconds, e.wait, e.forward, e.backward, e.update,
+                e.validation, e.images_per_second);
+    std::fflush(stdout);
+  }
+};
+
+/// One line per epoch; on a terminal also a bar that moves, with the time left.
+class ProgressBar {
+ public:
+  template <class R> void start(R& run) {
+    terminal_ = isatty(STDOUT_FILENO);
+    if (run.step) std::printf("going on after epoch %td, batch %td of %td\n", run.epoch, run.batch, run.batches), std::fflush(stdout);
+    watch_.lap(), done_ = since_ = 0;
+  }
+  template <class R> void step(R& run) {
+    seconds_ += watch_.lap();
+    ++since_;
+    if (!terminal_ || (seconds_ - drawn_ < 0.1 && run.batch < run.batches)) return;
+    drawn_ = seconds_;
+    const double left = seconds_ / double(since_) * double((run.options.epochs - run.epoch) * run.batches - run.batch);
+    const int width = 30, full = int(width * run.batch / run.batches);
+    const Totals t = run.model.totals();
+    std::printf("\repoch %td/%td [%.*s%.*s] %td/%td  loss %.4f  accuracy %5.2f %%  %s left ", run.epoch + 1, run.options.epochs, full, "==============================", width - full,
+                "                              ", run.batch, run.batches, t.loss / double(t.samples), 100 * double(t.correct) / double(t.samples), clock(left).c_str());
+    std::fflush(stdout);
+  }
+  template <class R> void epoch(R& run) {
+    seconds_ += watch_.lap();
+    const EpochRow& e = run.now;
+    std::printf("%sepoch %td/%td  loss %.4f  accuracy %.2f %%  val_loss %.4f  val_accuracy %.2f %%  lr %.3g  %s left\n", terminal_ ? "\r\033[K" : "", e.epoch, run.options.epochs, e.loss,
+                100 * e.accuracy, e.val_loss, 100 * e.val_accuracy, e.rate, clock(seconds_ / double(since_ ? since_ : 1) * double((run.options.epochs - run.epoch) * run.batches)).c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  static std::string clock(double seconds) {
+    char s[32];
+    const long t = std::lround(seconds);
+    if (t >= 3600) std::snprintf(s, sizeof s, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    else std::snprintf(s, sizeof s, "%ld:%02ld", t / 60, t % 60);
+    return s;
+  }
+  bool terminal_ = false;
+  detail::Stopwatch watch_;
+  double seconds_ = 0, drawn_ = 0;
+  Index since_ = 0, done_ = 0;
+};
+
+namespace detail {
+inline volatile std::sig_atomic_t caught_signal = 0;
+inline void catch_signal(int signal) { caught_signal = signal; }
+}  // namespace detail
+
+/// SIGINT and SIGTERM end the training after the step under way; what comes after it in the list of callbacks still saves. `caught` says which it was.
+class StopOnSignal {
+ public:
+  StopOnSignal() { std::signal(SIGINT, detail::catch_signal), std::signal(SIGTERM, detail::catch_signal); }
+  ~StopOnSignal() { std::signal(SIGINT, SIG_DFL), std::signal(SIGTERM, SIG_DFL); }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+  int caught() const { return detail::caught_signal; }
+
+  template <class R> void start(R& run) { step(run); }
+  template <class R> void step(R& run) { if (caught()) run.stop(caught() == SIGINT ? "it was interrupted" : "it was asked to terminate"); }
+  template <class R> void epoch(R& run) { step(run); }
+};
+
+/// Ends the training at the first loss that is not a number or infinite: throws Error, so that no such weights are saved.
+struct StopOnNaN {
+  template <class R> void step(R& run) {
+    const Totals t = run.model.totals();
+    if (!std::isfinite(t.loss))
+      throw Error("the loss is no longer a number, in epoch ", run.epoch + 1, ", batch ", run.batch, ": a lower learning rate or clipping helps; the last checkpoint is from before");
+  }
+};
+
+}  // namespace lamina

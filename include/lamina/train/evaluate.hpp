@@ -1,0 +1,59 @@
+/// Running a model over a whole source of batches without learning from it.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "../core/batch.hpp"
+#include "metrics.hpp"
+#include "model.hpp"
+
+namespace lamina {
+
+/// What a model says of every sample of a source, in the order of the source.
+struct Evaluation {
+  double loss = 0, accuracy = 0;            // means over the samples
+  Index classes = 0;
+  std::vector<float> scores = {};           // (N, classes)
+  std::vector<std::int32_t> truth = {};     // (N)
+  Confusion confusion = {};
+  Index samples() const { return Index(truth.size()); }
+  const float* of(Index sample) const { return scores.data() + sample * classes; }
+  std::int32_t predicted(Index sample) const { return std::int32_t(std::max_element(of(sample), of(sample) + classes) - of(sample)); }
+};
+
+/// softmax of one row of scores (C).
+inline std::vector<double> softmax(const float* scores, Index c) {
+  const double top = double(*std::max_element(scores, scores + c));
+  std::vector<double> p(static_cast<std::size_t>(c));
+  double sum = 0;
+  for (Index k = 0; k < c; ++k) sum += p[std::size_t(k)] = std::exp(double(scores[k]) - top);
+  for (double& v : p) v /= sum;
+  return p;
+}
+
+/// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
+template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) {
+  constexpr Index c = size(M::output);
+  if (source.shape() != M::input) throw Error("the pictures are ", source.shape(), " and the network takes ", M::input, ": give the iterator that size");
+  Evaluation e{.classes = c, .confusion = Confusion(c)};
+  std::vector<typename M::Number> scores;
+  const Totals before = model.totals();
+  model.reset_totals();
+  source.start(0, 0);
+  for (Batch b; source.next(b);) {
+    const auto* y = model.evaluate(b);
+    scores.resize(std::size_t(b.n * c));
+    model.device().download(scores.data(), y, scores.size() * sizeof scores[0]);
+    e.scores.insert(e.scores.end(), scores.begin(), scores.end());
+    e.truth.insert(e.truth.end(), b.label, b.label + b.n);
+  }
+  const Totals t = model.totals();
+  model.reset_totals(before);
+  for (Index i = 0; i < e.samples(); ++i) e.confusion.add(e.truth[std::size_t(i)], e.predicted(i));
+  e.loss = t.samples ? t.loss / double(t.samples) : 0;
+  e.accuracy = t.samples ? double(t.correct) / double(t.samples) : 0;
+  return e;
+}
+
+}  // namespace lamina

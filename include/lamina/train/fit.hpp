@@ -1,0 +1,144 @@
+/// Training: epochs of steps, each followed by a validation, with callbacks that watch, save and stop.
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "clip.hpp"
+#include "evaluate.hpp"
+#include "optimizer.hpp"
+#include "schedule.hpp"
+
+namespace lamina {
+
+struct FitOptions {
+  Index epochs = 1;              // in all, those before a resume included
+  Index accumulate = 1;          // batches whose gradients make one step
+  Clip clip = {};                // of the gradients, before each step
+  Index stop_after = 0;          // steps of this call after which it stops as a signal would stop it; 0: none
+};
+
+/// One epoch as it is told to people and to history.csv.
+struct EpochRow {
+  Index epoch = 0;                                     // from 1
+  double loss = 0, accuracy = 0;                       // over the training batches, while they were learned
+  double val_loss = 0, val_accuracy = 0;
+  double rate = 0;                                     // of the last step
+  double seconds = 0;                                  // the sum of the next five and what is left over
+  double wait = 0, forward = 0, backward = 0, update = 0, validation = 0;
+  double images_per_second = 0;                        // of training, validation not counted
+};
+
+/// Where a training stands: everything that a checkpoint saves, and what callbacks look at.
+template <class M, class Opt, class Sched> struct Run {
+  using Model = M;
+  M& model;
+  OptimizerState<Opt, typename M::DeviceType, typename M::Number>& optimizer;
+  Sched& schedule;
+  double base_rate;
+  FitOptions options;
+  Index samples, batches;                              // of an epoch
+  Index epoch = 0, batch = 0, step = 0;                // whole epochs done, batches of this one done, steps done in all
+  std::vector<EpochRow> history = {};
+  EpochRow now = {};                                   // the epoch under way
+  Evaluation validation = {};                          // of the last whole epoch
+  std::string stopped = {};                            // why it ended before the last epoch, if it did
+  void stop(std::string why) { if (stopped.empty()) stopped = std::move(why); }
+};
+
+namespace detail {
+class Stopwatch {
+ public:
+  /// Seconds since the last lap.
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double s = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return s;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// A callback is any object with some of: start(run), step(run), epoch(run), finish(run).
+template <class R, class C> void call_start(R& run, C& c) { if constexpr (requires { c.start(run); }) c.start(run); }
+template <class R, class C> void call_step(R& run, C& c) { if constexpr (requires { c.step(run); }) c.step(run); }
+template <class R, class C> void call_epoch(R& run, C& c) { if constexpr (requires { c.epoch(run); }) c.epoch(run); }
+template <class R, class C> void call_finish(R& run, C& c) { if constexpr (requires { c.finish(run); }) c.finish(run); }
+}  // namespace detail
+
+/// What fit() ends with.
+struct FitResult {
+  std::vector<EpochRow> history;
+  Evaluation validation;              // of the last whole epoch
+  std::string stopped;                // empty, or why it ended before the last epoch
+  Index steps = 0;
+};
+
+/// Trains `model` on `train` and validates it on `val` after each epoch. The callbacks are called in their order at the start (where a checkpoint may take the
+/// run back to where it was), after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
+template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
+FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&&... callbacks) {
+  if (train.shape() != M::input) throw Error("the pictures are ", train.shape(), " and the network takes ", M::input, ": give the iterator that size");
+  if (train.batch_size() > model.batch() || val.batch_size() > model.batch())
+    throw Error("batches of ", std::max(train.batch_size(), val.batch_size()), " samples do not go into a model made for ", model.batch(), ": say Model({.batch = ...})");
+  if (options.epochs < 0 || options.accumulate < 1) throw Error("fit: epochs is ", options.epochs, " and accumulate ", options.accumulate, "; at least 0 and 1");
+  OptimizerState<Opt, typename M::DeviceType, typename M::Number> state(model.device(), optimizer, M::parameter_count);
+  Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches()};
+  std::vector<Extent> tensors;
+  for (const NamedTensor& t : M::tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
+  model.zero_gradients();
+  model.reset_totals();
+  (detail::call_start(run, callbacks), ...);
+  model.set_clock(std::uint32_t(run.step));
+
+  Index steps = 0;                    // of this call
+  while (run.epoch < options.epochs && run.stopped.empty()) {
+    detail::Stopwatch epoch_watch, watch;
+    run.now = {.epoch = run.epoch + 1};
+    Index images = 0;
+    train.start(run.epoch, run.batch);
+    Batch b;
+    while (run.stopped.empty() && train.next(b)) {
+      run.now.wait += watch.lap();
+      const Index group = run.batch / options.accumulate * options.accumulate, first = group * train.batch_size();
+      const Index end = std::min((group + options.accumulate) * train.batch_size(), run.samples);
+      run.now.rate = schedule(run.base_rate, Moment{.step = run.step, .epoch = run.epoch, .steps_per_epoch = (run.batches + options.accumulate - 1) / options.accumulate, .epochs = options.epochs});
+      model.forward_training(b, end - first, b.first - first);
+      run.now.forward += watch.lap();
+      model.backward();
+      run.now.backward += watch.lap();
+      images += b.n;
+      ++run.batch;
+      if (run.batch % options.accumulate && run.batch < run.batches) continue;
+      clip(model.device(), options.clip, model.gradients(), M::parameter_count, tensors);
+      state.step(model.parameters(), model.gradients(), run.now.rate);
+      model.zero_gradients();
+      model.set_clock(std::uint32_t(++run.step));
+      run.now.update += watch.lap();
+      (detail::call_step(run, callbacks), ...);
+      if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps");
+      watch.lap();
+    }
+    if (run.batch < run.batches) break;
+    const Totals t = model.totals();
+    run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
+    run.now.images_per_second = double(images) / (run.now.wait + run.now.forward + run.now.backward + run.now.update);
+    watch.lap();
+    run.validation = evaluate(model, val);
+    run.now.validation = watch.lap();
+    run.now.val_loss = run.validation.loss, run.now.val_accuracy = run.validation.accuracy;
+    if constexpr (requires { schedule.observe(0.0); }) schedule.observe(run.now.val_loss);
+    run.now.seconds = epoch_watch.lap();
+    model.reset_totals();
+    run.batch = 0;
+    ++run.epoch;
+    run.history.push_back(run.now);
+    (detail::call_epoch(run, callbacks), ...);
+  }
+  (detail::call_finish(run, callbacks), ...);
+  return {run.history, run.validation, run.stopped, run.step};
+}
+
+}  // namespace lamina

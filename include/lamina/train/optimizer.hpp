@@ -1,0 +1,115 @@
+/// What an optimizer is, and its memory: one pass over the whole block of parameters for each step.
+#pragma once
+#include <cmath>
+#include <concepts>
+#include <type_traits>
+
+#include "../core/device.hpp"
+#include "../core/error.hpp"
+
+namespace lamina {
+
+/// Whose formula an optimizer follows where PyTorch and Keras differ.
+enum class Form { torch, keras };
+
+/// An option of this value has the default of the optimizer's Form. Options are never below 0 otherwise.
+inline constexpr double by_form = -1;
+
+/// How weights decay: `l2` adds weight_decay * p to the gradient, `decoupled` takes rate * weight_decay * p off the parameter before the step (Loshchilov and
+/// Hutter 2019). PyTorch's optimizers other than AdamW have l2, all of Keras's have decoupled.
+enum class Decay { by_form, l2, decoupled };
+
+/// An optimizer is an aggregate of options with
+///   double rate;                                         the learning rate that a schedule begins with
+///   struct Clock;                                        the numbers of one step that all parameters share, in double
+///   void check() const;                                  throws Error for options that make no sense
+///   Index slots() const;                                 numbers it remembers for each parameter
+///   Clock clock(double rate, Index step) const;          for the step-th step, the first being 1
+///   void update(const Clock&, T& p, T g, T* s, Index n) const;   one step of one parameter with its gradient; its slots are s[0], s[n], s[2 n], ...
+///   double initial() const;                              optional: what the slots begin with, if not with 0
+/// update() runs on the device, for each parameter by itself; it is a template over T and LAMINA_HD.
+template <class O>
+concept Optimizer = std::is_trivially_copyable_v<O> && requires(const O& o, double rate, Index step, const typename O::Clock& now, float& p, float* s) {
+  { o.rate } -> std::convertible_to<double>;
+  { o.slots() } -> std::same_as<Index>;
+  { o.clock(rate, step) } -> std::same_as<typename O::Clock>;
+  o.check();
+  o.update(now, p, 0.0f, s, step);
+};
+
+/// Weight decay as the two numbers of one step: the gradient is g + l2 p, and shrink p is taken off the parameter.
+struct WeightDecay {
+  double l2 = 0, shrink = 0;
+  static WeightDecay of(double amount, Decay kind, Form form, double rate) {
+    const bool decoupled = kind == Decay::decoupled || (kind == Decay::by_form && form == Form::keras);
+    return decoupled ? WeightDecay{0, rate * amount} : WeightDecay{amount, 0};
+  }
+};
+
+namespace detail {
+template <class Opt, class T> struct Update {
+  Opt opt;
+  const typename Opt::Clock* clock;   // in device memory, so that a captured step can be run again at another rate
+  T* p;                               // (n)
+  const T* g;                         // (n)
+  T* state;                           // (slots, n)
+  Index n;
+  LAMINA_HD void operator()(Index i) const { opt.update(*clock, p[i], g[i], state + i, n); }
+};
+template <class T> struct Fill { T* to; T value; LAMINA_HD void operator()(Index i) const { to[i] = value; } };
+
+inline double given(double option, Form form, double torch, double keras) { return option >= 0 ? option : form == Form::keras ? keras : torch; }
+
+/// Throws unless low <= value < high.
+inline void require_option(const char* optimizer, const char* option, double value, double low, double high) {
+  if (!(value >= low && value < high)) throw Error(optimizer, "{.", option, " = ", value, "}: it is at least ", low, " and less than ", high);
+}
+}  // namespace detail
+
+/// An optimizer with its memory on a device, for one block of parameters.
+template <Optimizer Opt, Device D, class T> class OptimizerState {
+ public:
+  /// Throws Error if the options make no sense.
+  OptimizerState(D& dev, const Opt& opt, Index parameters)
+      : dev_(&dev), opt_((opt.check(), opt)), n_(parameters), state_(dev, opt.slots() * parameters), clock_(dev, 1) {
+    reset();
+  }
+
+  /// One step: p (parameters) is updated from its gradient g (parameters). Throws Error if the rate is negative or no number.
+  void step(T* p, const T* g, double rate) {
+    set_clock(rate);
+    update(p, g);
+  }
+  /// The two halves of a step: the host's, which is never part of a CUDA graph, and the device's, which reads nothing but device memory.
+  void set_clock(double rate) {
+    if (!(rate >= 0 && rate <= most_)) throw Error("a learning rate of ", rate, " in step ", steps_ + 1, ": it is a number from 0 up; look at the schedule");
+    const typename Opt::Clock now = opt_.clock(rate, ++steps_);
+    dev_->upload(clock_.data(), &now, sizeof now);
+  }
+  void update(T* p, const T* g) { parallel_for(*dev_, n_, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data(), n_}); }
+
+  /// What a checkpoint saves: (slots, parameters) in device memory, and the steps done.
+  T* state() const { return state_.data(); }
+  Index state_count() const { return state_.count(); }
+  Index steps() const { return steps_; }
+  /// After the state has been written back: goes on as after that many steps.
+  void restore(Index steps) { steps_ = steps; }
+  /// As before the first step.
+  void reset() {
+    double first = 0;
+    if constexpr (requires { opt_.initial(); }) first = opt_.initial();
+    if (state_.count()) parallel_for(*dev_, state_.count(), detail::Fill<T>{state_.data(), T(first)});
+    steps_ = 0;
+  }
+  const Opt& optimizer() const { return opt_; }
+
+ private:
+  static constexpr double most_ = 1e30;
+  D* dev_;
+  Opt opt_;
+  Index n_, steps_ = 0;
+  Buffer<D, T> state_;
+  Buffer<D, typename Opt::Clock> clock_;
+};
+
+}  // namespace lamina

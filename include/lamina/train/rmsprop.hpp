@@ -1,0 +1,53 @@
+/// RMSprop.
+#pragma once
+#include "optimizer.hpp"
+
+namespace lamina {
+
+/// v = rho v + (1 - rho) g^2; d = sqrt(v + inside) + outside; p -= rate g / d (Hinton 2012).
+/// Form::torch: inside = 0, outside = epsilon. Form::keras: inside = epsilon, outside = 0, as TensorFlow has it.
+/// With centered, u = rho u + (1 - rho) g and v - u^2 takes the place of v (Graves 2013).
+/// With momentum, w = momentum w + a g / d and p -= b w, where a = 1, b = rate in Form::torch and a = rate, b = 1 in Form::keras.
+struct RMSprop {
+  double rate = 1e-3;                // PyTorch's own default is 0.01
+  double rho = by_form;              // 0.99 in PyTorch, which calls it alpha; 0.9 in Keras
+  double momentum = 0;
+  double epsilon = by_form;          // 1e-8 in PyTorch, 1e-7 in Keras
+  bool centered = false;
+  double weight_decay = 0;
+  Decay decay = Decay::by_form;
+  Form form = Form::torch;
+
+  struct Clock { double a, b, rho, inside, outside; WeightDecay decay; };
+
+  void check() const {
+    detail::require_option("RMSprop", "rho", detail::given(rho, form, 0.99, 0.9), 0, 1);
+    detail::require_option("RMSprop", "momentum", momentum, 0, 1);
+    detail::require_option("RMSprop", "weight_decay", weight_decay, 0, 1e30);
+  }
+  Index slots() const { return 1 + (centered ? 1 : 0) + (momentum != 0 ? 1 : 0); }
+  Clock clock(double now, Index) const {
+    const bool keras = form == Form::keras;
+    const double small = detail::given(epsilon, form, 1e-8, 1e-7);
+    return {keras ? now : 1, keras ? 1 : now, detail::given(rho, form, 0.99, 0.9), keras ? small : 0, keras ? 0 : small, WeightDecay::of(weight_decay, decay, form, now)};
+  }
+  template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
+    using std::sqrt;
+    g += T(now.decay.l2) * p;
+    const T keep = T(now.rho), take = T(1 - now.rho);
+    T v = s[0] = keep * s[0] + take * g * g;
+    if (centered) {
+      s += n;
+      const T u = s[0] = keep * s[0] + take * g;
+      v = v > u * u ? v - u * u : T(0);          // rounding can take it below 0
+    }
+    T move = T(now.a) * g / (sqrt(v + T(now.inside)) + T(now.outside));
+    if (momentum != 0) {
+      s += n;
+      move = s[0] = T(momentum) * s[0] + move;
+    }
+    p = p - T(now.decay.shrink) * p - T(now.b) * move;
+  }
+};
+
+}  // namespace lamina
