@@ -1,0 +1,182 @@
+/// Saving and resuming: a model as a safetensors file, and a training as the folder it can be taken up from.
+#pragma once
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "../nn/summary.hpp"
+#include "../train/fit.hpp"
+#include "file.hpp"
+#include "history.hpp"
+#include "safetensors.hpp"
+
+namespace lamina {
+
+namespace detail {
+/// A double as text that reads back to the same bits.
+inline std::string exact(double v) {
+  char s[40];
+  std::snprintf(s, sizeof s, "%a", v);
+  return s;
+}
+
+template <class T> std::vector<T> on_host(auto& device, const T* p, Index count) {
+  std::vector<T> host(static_cast<std::size_t>(count));
+  device.download(host.data(), p, host.size() * sizeof(T));
+  return host;
+}
+inline std::vector<Index> sides(const Dims& d) { return {d.side, d.side + d.rank}; }
+
+/// The network in words, as a checkpoint remembers it.
+template <class Net> std::string network_text() {
+  static constexpr Shape input = Net::input;
+  std::string s = std::string("Input<") + text(input.h, ", ", input.w, ", ", input.c).s + ">";
+  for (const SummaryRow& r : summary_rows<Net>()) s += ", " + r.layer;
+  return s;
+}
+
+/// Block by block: each named tensor of a block of `parameter_count` numbers, under prefix + its name.
+template <class M> void put_block(SafeTensors& file, const std::string& prefix, const std::vector<typename M::Number>& block, bool learned) {
+  for (const NamedTensor& t : M::tensors())
+    if (t.learned == learned) file.put(prefix + t.name, sides(t.dims), block.data() + t.at);
+}
+template <class M> void take_block(const SafeTensors& file, const std::string& prefix, std::vector<typename M::Number>& block, bool learned, const std::filesystem::path& path) {
+  for (const NamedTensor& t : M::tensors()) {
+    if (t.learned != learned) continue;
+    const SafeTensor& from = file.at(prefix + t.name);
+    if (from.shape != sides(t.dims)) throw Error(path.string(), ": the tensor ", prefix + t.name, " has another shape than the network's; it is a checkpoint of another network");
+    const auto numbers = from.template as<typename M::Number>();
+    std::copy(numbers.begin(), numbers.end(), block.begin() + t.at);
+  }
+}
+inline const std::string& meta(const SafeTensors& file, const std::string& key, const std::filesystem::path& path) {
+  const auto at = file.metadata.find(key);
+  if (at == file.metadata.end()) throw Error(path.string(), " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
+  return at->second;
+}
+}  // namespace detail
+
+/// The weights and running values of a model with the names of its classes.
+template <class M> SafeTensors model_tensors(M& model, const std::vector<std::string>& classes) {
+  SafeTensors file;
+  detail::put_block<M>(file, "", detail::on_host(model.device(), model.parameters(), M::parameter_count), true);
+  detail::put_block<M>(file, "", detail::on_host(model.device(), model.state(), M::state_count), false);
+  file.metadata["network"] = detail::network_text<typename M::Network>();
+  file.metadata["input"] = text(M::input).s;
+  file.metadata["classes"] = nlohmann::json(classes).dump();
+  return file;
+}
+
+/// What a file says of the classes it tells apart, in the order of the scores.
+inline std::vector<std::string> classes_of(const SafeTensors& file) {
+  const auto at = file.metadata.find("classes");
+  return at == file.metadata.end() ? std::vector<std::string>{} : nlohmann::json::parse(at->second).template get<std::vector<std::string>>();
+}
+
+/// Writes a model whole, or leaves what was there. Throws Error.
+template <class M> void save_model(const std::filesystem::path& path, M& model, const std::vector<std::string>& classes) { write_safetensors(path, model_tensors(model, classes)); }
+
+/// Throws Error if the file is damaged or holds another network; then the model is as it was.
+template <class M> void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
+  const auto says = file.metadata.find("network");
+  const std::string ours = detail::network_text<typename M::Network>();
+  if (says != file.metadata.end() && says->second != ours)
+    throw Error(path.string(), " is a checkpoint of another network: it holds ", says->second, " and this program has ", ours);
+  auto w = detail::on_host(model.device(), model.parameters(), M::parameter_count);
+  auto state = detail::on_host(model.device(), model.state(), M::state_count);
+  detail::take_block<M>(file, "", w, true, path);
+  detail::take_block<M>(file, "", state, false, path);
+  model.device().upload(model.parameters(), w.data(), w.size() * sizeof w[0]);
+  model.device().upload(model.state(), state.data(), state.size() * sizeof state[0]);
+}
+template <class M> SafeTensors load_model(const std::filesystem::path& path, M& model) {
+  SafeTensors file = read_safetensors(path);
+  restore_model(model, file, path);
+  return file;
+}
+
+/// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, best.safetensors by validation accuracy, history.csv.
+/// Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change between the two: another text is refused.
+class Checkpoint {
+ public:
+  explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {})
+      : folder_(std::move(folder)), classes_(std::move(classes)), settings_(std::move(settings)) {}
+
+  double best_accuracy() const { return best_accuracy_; }
+  Index best_epoch() const { return best_epoch_; }
+  std::filesystem::path last() const { return folder_ / "last.safetensors"; }
+  std::filesystem::path best() const { return folder_ / "best.safetensors"; }
+
+  template <class R> void start(R& run) {
+    using M = typename R::Model;
+    if (!std::filesystem::exists(last())) return;
+    const SafeTensors file = read_safetensors(last());
+    const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key, last()).c_str(), nullptr, 10)); };
+    const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
+    if (detail::meta(file, "settings", last()) != settings_)
+      throw Error(folder_.string(), " holds a training begun with other settings (", file.metadata.at("settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+    restore_model(run.model, file, last());
+    std::vector<typename M::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
+    for (Index k = 0; k * M::parameter_count < run.optimizer.state_count(); ++k) {
+      std::vector<typename M::Number> slot(static_cast<std::size_t>(M::parameter_count));
+      detail::take_block<M>(file, "optimizer." + std::to_string(k) + ".", slot, true, last());
+      std::copy(slot.begin(), slot.end(), slots.begin() + k * M::parameter_count);
+    }
+    run.model.device().upload(run.optimizer.state(), slots.data(), slots.size() * sizeof slots[0]);
+    run.optimizer.restore(number("step"));
+    run.epoch = number("epoch"), run.batch = number("batch"), run.step = number("step");
+    run.model.reset_totals({real("total_loss"), number("total_samples"), number("total_correct")});
+    best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
+    if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
+      std::vector<double> state;
+      for (const auto& v : nlohmann::json::parse(detail::meta(file, "schedule", last()))) state.push_back(std::strtod(v.template get<std::string>().c_str(), nullptr));
+      run.schedule.restore(state);
+    }
+    run.history = read_history(folder_ / "history.csv", run.epoch);
+  }
+
+  template <class R> void epoch(R& run) {
+    write_history(folder_ / "history.csv", run.history);
+    if (run.now.val_accuracy > best_accuracy_ || !best_epoch_) {
+      best_accuracy_ = run.now.val_accuracy, best_epoch_ = run.now.epoch;
+      SafeTensors file = model_tensors(run.model, classes_);
+      file.metadata["epoch"] = std::to_string(run.epoch);
+      file.metadata["val_accuracy"] = detail::exact(run.now.val_accuracy);
+      write_safetensors(best(), file);
+    }
+    save(run);
+  }
+
+  template <class R> void finish(R& run) { if (run.batch) save(run); }
+
+ private:
+  template <class R> void save(R& run) {
+    using M = typename R::Model;
+    SafeTensors file = model_tensors(run.model, classes_);
+    const auto slots = detail::on_host(run.model.device(), run.optimizer.state(), run.optimizer.state_count());
+    for (Index k = 0; k * M::parameter_count < run.optimizer.state_count(); ++k)
+      detail::put_block<M>(file, "optimizer." + std::to_string(k) + ".", {slots.begin() + k * M::parameter_count, slots.begin() + (k + 1) * M::parameter_count}, true);
+    const Totals t = run.model.totals();
+    auto& m = file.metadata;
+    m["settings"] = settings_;
+    m["epoch"] = std::to_string(run.epoch), m["batch"] = std::to_string(run.batch), m["step"] = std::to_string(run.step);
+    m["total_loss"] = detail::exact(t.loss), m["total_samples"] = std::to_string(t.samples), m["total_correct"] = std::to_string(t.correct);
+    m["best_accuracy"] = detail::exact(best_accuracy_), m["best_epoch"] = std::to_string(best_epoch_);
+    if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
+      nlohmann::json state = nlohmann::json::array();
+      for (double v : run.schedule.state()) state.push_back(detail::exact(v));
+      m["schedule"] = state.dump();
+    }
+    write_safetensors(last(), file);
+  }
+
+  std::filesystem::path folder_;
+  std::vector<std::string> classes_;
+  std::string settings_;
+  double best_accuracy_ = 0;
+  Index best_epoch_ = 0;
+};
+
+}  // namespace lamina

@@ -1,0 +1,158 @@
+/// Files that are read and written whole, and the lock of a folder that one run works in.
+#pragma once
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "../core/error.hpp"
+
+namespace lamina {
+
+namespace detail {
+/// A file descriptor that is closed when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+  int number() const { return number_; }
+  bool open() const { return number_ >= 0; }
+  /// 0, or -1 with errno: some file systems tell only here that a write failed.
+  int close() {
+    const int n = number_;
+    number_ = -1;
+    return n < 0 ? 0 : ::close(n);
+  }
+
+ private:
+  int number_;
+};
+
+/// What the system calls an error, and what to do about it.
+inline std::string error_text(int error) {
+  std::string s = std::generic_category().message(error);
+  switch (error) {
+    case ENOSPC: case EDQUOT: return s + ": free some space there, or give another folder";
+    case EFBIG: return s + ": a limit on the size of files is set (ulimit -f), or the file system has one";
+    case EACCES: case EPERM: case EROFS: return s + ": change the permissions, or give another folder";
+    case ENOENT: case ENOTDIR: return s + ": check the path and make its folder first";
+    case EWOULDBLOCK: return "another program is writing it: wait until it is done, or give another name";
+    case ENAMETOOLONG: return s + ": give it a shorter one";
+    default: return s + ": check the disk";
+  }
+}
+
+inline bool write_all(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ::ssize_t n = ::write(descriptor, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+/// Opens `path` to write to it alone: it is locked, and it is still the file of that name. -1 with errno if it cannot be had.
+inline int open_locked(const char* path) {
+  for (;;) {
+    const int descriptor = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (descriptor < 0) return -1;
+    struct ::stat opened = {}, named = {};
+    const bool ours = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    if (ours && ::fstat(descriptor, &opened) == 0 && ::stat(path, &named) == 0 && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) return descriptor;
+    const int error = errno;
+    ::close(descriptor);
+    if (!ours) return errno = error, -1;
+  }
+}
+
+/// The entries of a folder reach the disk; file systems that have no such thing say EINVAL.
+inline bool sync_folder(const std::filesystem::path& folder) {
+  const Descriptor d(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return d.open() && (::fsync(d.number()) == 0 || errno == EINVAL || errno == ENOTSUP);
+}
+}  // namespace detail
+
+/// The bytes of a file. Throws Error if it cannot be read.
+inline std::string read_file_whole(const std::filesystem::path& path) {
+  const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct ::stat about = {};
+  if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path.string(), ": ", detail::error_text(errno));
+  if (S_ISDIR(about.st_mode)) throw Error("cannot read ", path.string(), ": it is a folder; give a file");
+  std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
+  std::size_t have = 0;
+  for (;;) {
+    if (have == bytes.size()) bytes.resize(have + (1 << 16));                       // one more read says that this was all
+    const ::ssize_t n = ::read(file.number(), bytes.data() + have, bytes.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error("cannot read ", path.string(), ": ", detail::error_text(errno));
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+struct WriteOptions {
+  bool keep_previous = false;        // the version before this one stays as <name>.previous
+};
+
+/// Writes a file so that at any moment, a loss of power included, `path` is the old version or the new one, whole: the bytes go to <name>.partial in the same
+/// folder, reach the disk, and take the name over. Throws Error if that fails (disk full, no permission, no such folder); then the old version is untouched.
+inline void write_file_whole(const std::filesystem::path& path, std::string_view bytes, WriteOptions options = {}) {
+  const std::filesystem::path partial = path.string() + ".partial", previous = path.string() + ".previous";
+  std::error_code ignored;
+  const auto kind = std::filesystem::symlink_status(path, ignored).type();
+  const bool exists = kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::none;
+  if (exists && kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::symlink)
+    throw Error("cannot write ", path.string(), ": something that is not a file has that name; give another");
+
+  const auto fail = [&](int error) { return Error("cannot write ", path.string(), ": ", detail::error_text(error), exists ? " (the version before is untouched)" : ""); };
+  detail::Descriptor file(detail::open_locked(partial.c_str()));
+  if (!file.open()) throw fail(errno);
+  const auto named = [&] {
+    if (options.keep_previous && exists) {
+      ::unlink(previous.c_str());
+      if (::link(path.c_str(), previous.c_str()) != 0 && ::rename(path.c_str(), previous.c_str()) != 0) return false;   // no hard links on FAT
+    }
+    return ::rename(partial.c_str(), path.c_str()) == 0;
+  };
+  if (::ftruncate(file.number(), 0) != 0 || !detail::write_all(file.number(), bytes) || ::fsync(file.number()) != 0 || !named()) {
+    const int error = errno;
+    ::unlink(partial.c_str());
+    throw fail(error);
+  }
+  if (file.close() != 0 || !detail::sync_folder(path.parent_path())) throw Error("cannot be sure that ", path.string(), " reached the disk: ", detail::error_text(errno));
+}
+
+/// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    if (!file_.open()) throw Error("cannot lock the folder ", folder.string(), ": ", detail::error_text(errno));
+    if (::flock(file_.number(), LOCK_EX | LOCK_NB) != 0) {
+      const int error = errno;
+      if (error != EWOULDBLOCK) throw Error("cannot lock the folder ", folder.string(), ": ", detail::error_text(error));
+      char pid[24] = {};
+      const bool known = ::pread(file_.number(), pid, sizeof pid - 1, 0) > 0 && std::atol(pid) > 0;
+      throw Error(folder.string(), " is in use by another run (pid ", known ? std::to_string(std::atol(pid)) : "unknown", "): wait until it ends, or give another folder");
+    }
+    const std::string pid = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(file_.number(), 0) == 0) detail::write_all(file_.number(), pid);        // only for the message above: a full disk does no harm
+  }
+
+ private:
+  detail::Descriptor file_;
+};
+
+}  // namespace lamina

@@ -1,0 +1,98 @@
+/// A training that was stopped anywhere goes on to the same bits; what cannot go on says why.
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include <lamina/io/checkpoint.hpp>
+#include <lamina/lamina.hpp>
+
+#include "../support/halves.hpp"
+#include "../support/temporary.hpp"
+
+using namespace lamina;
+using lamina_test::Halves;
+
+namespace {
+template <int Hidden> struct NetOf : Network<Input<8, 8, 1>, Conv<4, 3>, BatchNorm, ReLU, MaxPool<2>, Flatten, Dense<Hidden>, ReLU, Dropout<20>, Dense<2>> {};
+using Net = NetOf<8>;
+
+template <class N = Net, class Sched = Constant>
+FitResult train(const std::filesystem::path& folder, FitOptions options, std::string settings = "a", Sched schedule = {}, int threads = 1) {
+  Model<N, Cpu> model({.batch = 64, .seed = 1}, Cpu(threads));
+  Halves train(300, 32, 1), val(64, 64, 2);
+  Checkpoint checkpoint(folder, {"left", "right"}, settings);
+  return fit(model, train, val, Adam{.rate = 3e-3}, schedule, options, checkpoint);
+}
+std::string bytes(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+}  // namespace
+
+TEST_CASE("stopped after any number of steps and begun again, a training ends with the same bytes") {
+  lamina_test::TemporaryFolder whole, parts;
+  const FitResult r = train(whole.path, {.epochs = 4});
+  for (Index stop : {1, 9, 10, 11, 3}) CHECK(train(parts.path, {.epochs = 4, .stop_after = stop}).stopped != "");
+  const FitResult last = train(parts.path, {.epochs = 4}, "a", Constant{}, 3);
+  CHECK(last.steps == r.steps);
+  CHECK(bytes(whole.path / "last.safetensors") == bytes(parts.path / "last.safetensors"));
+  CHECK(bytes(whole.path / "best.safetensors") == bytes(parts.path / "best.safetensors"));
+  REQUIRE(last.history.size() == r.history.size());
+  for (std::size_t i = 0; i < r.history.size(); ++i) {
+    CHECK(last.history[i].loss == r.history[i].loss);
+    CHECK(last.history[i].accuracy == r.history[i].accuracy);
+    CHECK(last.history[i].val_loss == r.history[i].val_loss);
+  }
+}
+
+TEST_CASE("a schedule that learns from the validation goes on too") {
+  const ReduceOnPlateau schedule{.factor = 0.5, .patience = 0, .threshold = 0.5};
+  lamina_test::TemporaryFolder whole, parts;
+  const FitResult r = train(whole.path, {.epochs = 6}, "a", schedule);
+  CHECK(r.history.back().rate < 3e-3);
+  for (int i = 0; i < 3; ++i) train(parts.path, {.epochs = 6, .stop_after = 17}, "a", schedule);
+  train(parts.path, {.epochs = 6}, "a", schedule);
+  CHECK(bytes(whole.path / "last.safetensors") == bytes(parts.path / "last.safetensors"));
+}
+
+TEST_CASE("a finished training does nothing more, a longer one goes on") {
+  lamina_test::TemporaryFolder folder, longer;
+  train(folder.path, {.epochs = 2});
+  const std::string before = bytes(folder.path / "last.safetensors");
+  CHECK(train(folder.path, {.epochs = 2}).steps == 20);
+  CHECK(bytes(folder.path / "last.safetensors") == before);
+  train(folder.path, {.epochs = 3});
+  train(longer.path, {.epochs = 3});
+  CHECK(bytes(folder.path / "last.safetensors") == bytes(longer.path / "last.safetensors"));
+}
+
+TEST_CASE("other settings, another network and a damaged file are refused, and nothing is lost") {
+  lamina_test::TemporaryFolder folder;
+  train(folder.path, {.epochs = 1});
+  const auto last = folder.path / "last.safetensors";
+  const std::string before = bytes(last);
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "b"), doctest::Contains("holds a training begun with other settings (a) than these (b)"), Error);
+  CHECK_THROWS_WITH_AS(train<NetOf<9>>(folder.path, {.epochs = 2}), doctest::Contains("is a checkpoint of another network"), Error);
+  CHECK(bytes(last) == before);
+  std::string damaged = before;
+  damaged[damaged.size() / 2] = char(damaged[damaged.size() / 2] ^ 4);
+  std::ofstream(last, std::ios::binary) << damaged;
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}), doctest::Contains(last.string().c_str()), Error);
+  CHECK(bytes(last) == damaged);
+}
+
+TEST_CASE("a saved model predicts what it predicted, and knows its classes") {
+  lamina_test::TemporaryFolder folder;
+  Model<Net, Cpu> a({.batch = 8, .seed = 3}), b({.batch = 8, .seed = 4});
+  const auto path = folder.path / "model.safetensors";
+  save_model(path, a, {"left", "right"});
+  const SafeTensors file = load_model(path, b);
+  CHECK(classes_of(file) == std::vector<std::string>{"left", "right"});
+  CHECK(file.metadata.at("input") == "8x8x1");
+  CHECK(file.at("0.weight").shape == std::vector<Index>{3, 3, 1, 4});
+  const std::vector<float> x(64 * 8, 0.25f);
+  const float* y = a.forward(x.data(), 8);
+  const std::vector<float> before(y, y + 16);
+  y = b.forward(x.data(), 8);
+  CHECK(before == std::vector<float>(y, y + 16));
+}
