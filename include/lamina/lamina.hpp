@@ -4,6 +4,8 @@
 #include "cpu/conv_relu_pool.hpp"
 #include "cpu/dense.hpp"
 #include "cpu/pool.hpp"
+#include "data/image_folder.hpp"
+#include "data/iterator.hpp"
 #include "nn/network.hpp"
 #include "nn/summary.hpp"
 #include "train/adagrad.hpp"

@@ -58,10 +58,6 @@ void dense_backward(Cpu& dev, Index n, Index in, Index out, const T* x, const T*
   });
 }
 
-template <class T> Index dense_arena(const Cpu& dev, T, Index n, Index in, Index out) {
-  Index most = 0;                            // of any batch up to n
-  for (Index batch = 1; batch < n; batch *= 2) most = std::max(most, detail::DenseBlocks::worker_bytes<T>(batch, in, out));
-  return dev.threads() * std::max(most, detail::DenseBlocks::worker_bytes<T>(n, in, out));
-}
+template <class T> Index dense_arena(const Cpu& dev, T, Index n, Index in, Index out) { return dev.threads() * detail::DenseBlocks::worker_bytes<T>(n, in, out); }
 
 }  // namespace lamina

@@ -16,21 +16,22 @@ namespace lamina {
 enum class Lies { as_is, transposed };
 
 namespace detail {
-/// Eigen's blocking, on memory that is already there: Eigen itself would allocate in every product.
+/// The blocks of a product, on memory that is already there: Eigen itself would allocate in every product. Its own choice of blocks follows the caches of the
+/// machine, and with them would go the order of the sums; nor does it grow with the product, so that memory for a tile would not do for a part of one.
 template <class T> class GemmBlocking : public Eigen::internal::level3_blocking<T, T> {
  public:
   GemmBlocking(Index m, Index n, Index k, std::byte* memory) {
-    Index kc = k, mc = n, nc = m;                         // the row-major product is the column-major one of the transposes
-    Eigen::internal::computeProductBlockingSizes<T, T, 1>(kc, mc, nc, Index(1));
-    this->m_mc = mc, this->m_nc = nc, this->m_kc = kc;
+    this->m_kc = k < 256 ? k : 256;
+    this->m_mc = n < 480 ? n : 480;                       // the row-major product is the column-major one of the transposes
+    this->m_nc = m < 768 ? m : 768;
     this->m_blockA = reinterpret_cast<T*>(memory);
-    this->m_blockB = reinterpret_cast<T*>(memory + whole_lines(mc * kc * Index(sizeof(T))));
+    this->m_blockB = reinterpret_cast<T*>(memory + whole_lines(this->m_mc * this->m_kc * Index(sizeof(T))));
   }
   Index bytes() const { return whole_lines(this->m_mc * this->m_kc * Index(sizeof(T))) + whole_lines(this->m_nc * this->m_kc * Index(sizeof(T))); }
 };
 }  // namespace detail
 
-/// Bytes of memory a product of this size asks for.
+/// Bytes of memory a product of this size asks for; no smaller product asks for more.
 template <class T> Index gemm_bytes(Index m, Index n, Index k) { return m && n && k ? detail::GemmBlocking<T>(m, n, k, nullptr).bytes() : 0; }
 
 /// c (m, n) += a (m, k) b (k, n), all row-major, rows lda, ldb, ldc numbers apart. A transposed factor lies as (k, m) or as (n, k).

@@ -238,11 +238,8 @@ class SafeTensorsReader {
     const bool signed_by_us = metadata.contains("written_by") && metadata["written_by"] == "lamina";
     const bool begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
     if (!signed_by_us && !begins_as_ours) return;
-    if (signed_by_us && begins_as_ours && bytes_.size() >= head_bytes && bytes_.substr(checksum_at, no_checksum.size()) == checksum(bytes_)) {
-      metadata.erase("checksum"), metadata.erase("written_by");
-      return;
-    }
-    fail("its checksum is not that of its bytes");
+    if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum(bytes_)) fail("its checksum is not that of its bytes");
+    metadata.erase("checksum"), metadata.erase("written_by");
   }
 
   std::string_view bytes_, data_;
@@ -274,8 +271,7 @@ inline std::string safetensors_bytes(const SafeTensors& file) {
   std::string header(detail::our_header);
   try {
     header += std::string(detail::no_checksum) + "\"," + metadata.dump().substr(1);
-    if (!tensors.empty()) header += "," + tensors.dump().substr(1);
-    else header += "}";
+    header += tensors.empty() ? "}" : "," + tensors.dump().substr(1);
   } catch (const nlohmann::json::type_error&) {
     throw Error("a name or a text of the metadata is not UTF-8, and a safetensors file takes no other: rename it");
   }

@@ -162,9 +162,9 @@ template <Schedule S = Constant> struct LinearWarmup {
   double from = 0;                   // the factor before the first step
   S schedule = {};
   double operator()(double base, const Moment& m) const { return schedule(base, m) * (from + (1 - from) * detail::part(double(m.step), detail::batches(m, steps, epochs))); }
-  void observe(double value) requires requires(S& s) { s.observe(value); } { schedule.observe(value); }
+  void observe(double value) requires requires(S& s) { s.observe(0.0); } { schedule.observe(value); }
   std::vector<double> state() const requires requires(const S& s) { s.state(); } { return schedule.state(); }
-  void restore(const std::vector<double>& v) requires requires(S& s) { s.restore(v); } { schedule.restore(v); }
+  void restore(const std::vector<double>& v) requires requires(S& s) { s.restore(std::vector<double>()); } { schedule.restore(v); }
 };
 
 /// base factor^k, no less than min_rate, where k grows by one when the validation loss has not got better for too long; then it waits `cooldown` epochs.

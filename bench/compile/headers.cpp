@@ -1,0 +1,3 @@
+/// Everything included, nothing used.
+#include <lamina/lamina.hpp>
+int main() {}

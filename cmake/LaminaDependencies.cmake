@@ -1,0 +1,36 @@
+# The libraries whose headers Lamina includes, as imported targets; read by CMakeLists.txt and, once installed, by laminaConfig.cmake.
+# lamina_missing becomes one sentence with what is not there and the Debian packages that bring it.
+
+# lamina_need(TARGET PACKAGE DEBIAN): finds the package unless somebody has made the target already.
+macro(lamina_need target package debian)
+  if(NOT TARGET ${target})
+    find_package(${package} CONFIG QUIET)
+  endif()
+  lamina_check(${target} ${package} ${debian})
+endmacro()
+
+macro(lamina_check target package debian)
+  if(NOT TARGET ${target})
+    list(APPEND lamina_missing_packages ${package})
+    list(APPEND lamina_missing_debian ${debian})
+    list(JOIN lamina_missing_packages ", " lamina_missing)
+    list(JOIN lamina_missing_debian " " lamina_missing_line)
+    set(lamina_missing "Lamina needs ${lamina_missing}; on Debian: apt-get install ${lamina_missing_line}")
+  endif()
+endmacro()
+
+set(lamina_missing)
+set(lamina_missing_packages)
+set(lamina_missing_debian)
+lamina_need(Eigen3::Eigen Eigen3 libeigen3-dev)
+lamina_need(TBB::tbb TBB libtbb-dev)
+lamina_need(nlohmann_json::nlohmann_json nlohmann_json nlohmann-json3-dev)
+if(NOT TARGET lamina::stb)
+  find_path(LAMINA_STB_INCLUDE stb/stb_image.h)
+  mark_as_advanced(LAMINA_STB_INCLUDE)
+  if(LAMINA_STB_INCLUDE)
+    add_library(lamina::stb INTERFACE IMPORTED)
+    target_include_directories(lamina::stb INTERFACE ${LAMINA_STB_INCLUDE})
+  endif()
+endif()
+lamina_check(lamina::stb stb libstb-dev)

@@ -1,0 +1,23 @@
+# What is going to be built, and which optional libraries this machine has. Nothing depends on the latter.
+find_package(CUDAToolkit QUIET)
+find_path(LAMINA_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_program(LAMINA_MPICXX mpicxx)
+find_path(LAMINA_TURBOJPEG_INCLUDE turbojpeg.h)
+mark_as_advanced(LAMINA_CCACHE LAMINA_NCCL_INCLUDE LAMINA_MPICXX LAMINA_TURBOJPEG_INCLUDE)
+
+set(summary "CUDA absent")
+if(CUDAToolkit_FOUND)
+  set(summary "CUDA ${CUDAToolkit_VERSION}")
+endif()
+foreach(part "NCCL LAMINA_NCCL_INCLUDE" "MPI LAMINA_MPICXX" "libjpeg-turbo LAMINA_TURBOJPEG_INCLUDE")
+  separate_arguments(part)
+  list(POP_FRONT part name)
+  if(${part})
+    string(APPEND summary ", ${name} found")
+  else()
+    string(APPEND summary ", ${name} absent")
+  endif()
+endforeach()
+message(STATUS "Lamina ${PROJECT_VERSION}: ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}; "
+  "tests ${LAMINA_TESTS}, examples ${LAMINA_EXAMPLES}, bench ${LAMINA_BENCH}, native ${LAMINA_NATIVE}, warnings are errors ${LAMINA_WERROR}")
+message(STATUS "Optional parts, not used by this version: ${summary}")

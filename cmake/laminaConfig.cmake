@@ -1,0 +1,7 @@
+include(${CMAKE_CURRENT_LIST_DIR}/LaminaDependencies.cmake)
+if(lamina_missing)
+  set(lamina_FOUND FALSE)
+  set(lamina_NOT_FOUND_MESSAGE "${lamina_missing}")
+  return()
+endif()
+include(${CMAKE_CURRENT_LIST_DIR}/laminaTargets.cmake)

@@ -1,0 +1,46 @@
+/// The trainer's pictures: class folders on disk, or the generated leaves.
+#pragma once
+#include <lamina/lamina.hpp>
+
+#include "leaves.hpp"
+#include "network.hpp"
+#include "settings.hpp"
+
+namespace tomato {
+
+/// What a run trains and validates on, and where it is from in words.
+struct Leaves {
+  lamina::Dataset train, validation;
+  std::string origin;
+};
+
+/// `per_class` drawn leaves of each disease; `number` tells one such set from another.
+inline lamina::Dataset drawn_leaves(int size, int per_class, std::uint32_t number) {
+  lamina::Dataset set;
+  set.name = "the generated leaves";
+  set.classes.assign(diseases.begin(), diseases.end());
+  for (int disease = 0; disease < int(diseases.size()); ++disease)
+    for (int i = 0; i < per_class; ++i)
+      set.add({size, size, 3, draw_leaf(disease, size, lamina::Random(2026, lamina::Stream::picture, number, std::uint32_t(disease * per_class + i)))}, disease);
+  return set;
+}
+
+/// Throws lamina::Error if the folder is not as it should be, or has another number of classes than this program was built for.
+inline Leaves load_leaves(const TrainSettings& s) {
+  Leaves leaves;
+  if (s.data.empty()) {
+    leaves = {drawn_leaves(s.size, train_pictures_per_class, 0), drawn_leaves(s.size, validation_pictures_per_class, 1), "generated"};
+  } else if (std::filesystem::is_directory(s.data / "train") && std::filesystem::is_directory(s.data / "val")) {
+    const lamina::ImageFolder train(s.data / "train");
+    leaves = {train, lamina::ImageFolder(s.data / "val", train.classes), s.data.string()};
+  } else {
+    auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
+    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance"};
+  }
+  if (leaves.train.classes.size() != std::size_t(classes))
+    throw lamina::Error(leaves.origin, " has ", leaves.train.classes.size(), " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=",
+                        leaves.train.classes.size());
+  return leaves;
+}
+
+}  // namespace tomato

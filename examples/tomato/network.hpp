@@ -1,0 +1,33 @@
+/// The network of the study, for each of the three picture sizes.
+#pragma once
+#include <lamina/lamina.hpp>
+
+#ifndef LAMINA_TOMATO_CLASSES
+#define LAMINA_TOMATO_CLASSES 10
+#endif
+
+namespace tomato {
+
+inline constexpr int classes = LAMINA_TOMATO_CLASSES;
+
+template <int C> using Block = lamina::Sequential<lamina::Conv<C, 3>, lamina::ReLU, lamina::MaxPool<2>>;
+
+template <int Size> using LeafNetwork = lamina::Network<lamina::Input<Size, Size, 3>, Block<32>, Block<64>, Block<128>, lamina::Flatten, lamina::Dense<128>, lamina::ReLU,
+                                                        lamina::Dropout<20>, lamina::Dense<classes>>;
+struct LeafNet64 : LeafNetwork<64> {};
+struct LeafNet128 : LeafNetwork<128> {};
+struct LeafNet256 : LeafNetwork<256> {};
+
+static_assert(classes != 10 || LeafNet64::parameters == 1'143'242);
+
+/// f(LeafNet64{}), f(LeafNet128{}) or f(LeafNet256{}).
+template <class F> auto for_size(int size, F f) {
+  switch (size) {
+    case 64: return f(LeafNet64{});
+    case 128: return f(LeafNet128{});
+    case 256: return f(LeafNet256{});
+  }
+  throw lamina::Error("there is no network for pictures of ", size, " pixels: --size is 64, 128 or 256");
+}
+
+}  // namespace tomato

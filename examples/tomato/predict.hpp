@@ -1,0 +1,130 @@
+/// `tomato evaluate` and `tomato predict`: what a trained network says of other pictures.
+#pragma once
+#include <lamina/io/checkpoint.hpp>
+#include <nlohmann/json.hpp>
+
+#include "network.hpp"
+#include "settings.hpp"
+
+namespace tomato {
+
+/// The checkpoint that MODEL means: a file, or the best one of a run's folder.
+inline std::filesystem::path checkpoint_path(const std::filesystem::path& model) {
+  if (!std::filesystem::is_directory(model)) return model;
+  for (const char* name : {"best.safetensors", "last.safetensors"})
+    if (std::filesystem::exists(model / name)) return model / name;
+  throw lamina::Error(model.string(), " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
+}
+
+/// The side of the pictures that a checkpoint's network takes.
+inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path& path) {
+  const auto input = file.metadata.find("input");
+  if (input == file.metadata.end()) throw lamina::Error(path.string(), " does not say what pictures its network takes: it is no checkpoint of tomato train");
+  return std::atoi(input->second.c_str());
+}
+
+inline constexpr int evaluation_batch = 128;
+
+inline lamina::EvaluationOptions evaluation(int side, int threads) { return {.size = {side, side}, .batch = evaluation_batch, .workers = threads}; }
+
+/// f(model, class names) with the network of a checkpoint.
+template <class F> int with_trained(const std::filesystem::path& where, int threads, F f) {
+  const std::filesystem::path path = checkpoint_path(where);
+  const lamina::SafeTensors file = lamina::read_safetensors(path);
+  return for_size(side_of(file, path), [&]<class Net>(Net) {
+    lamina::Model<Net, lamina::Cpu> model({.batch = evaluation_batch}, lamina::Cpu(threads));
+    restore_model(model, file, path);
+    return f(model, lamina::classes_of(file));
+  });
+}
+
+inline int evaluate(const EvaluateSettings& s) {
+  return with_trained(s.model, s.threads, [&](auto& model, const std::vector<std::string>& names) {
+    const lamina::ImageFolder folder(s.data, names);
+    lamina::EvaluationIterator pictures(folder, evaluation(model.input.h, s.threads));
+    const lamina::Evaluation e = lamina::evaluate(model, pictures);
+    const auto& c = e.confusion;
+    const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
+    if (s.json) {
+      nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
+      for (lamina::Index k = 0; k < e.classes; ++k) {
+        j["classes"].push_back({{"name", names[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
+        nlohmann::json row;
+        for (lamina::Index p = 0; p < e.classes; ++p) row.push_back(c.count(k, p));
+        j["confusion"].push_back(row);
+      }
+      std::printf("%s\n", j.dump(2).c_str());
+      return 0;
+    }
+    std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
+    std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
+    for (lamina::Index k = 0; k < e.classes; ++k)
+      std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", names[std::size_t(k)].c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));
+    return 0;
+  });
+}
+
+namespace detail {
+/// The pictures that the arguments name: files as they are, folders at any depth in the order of their names.
+inline lamina::Dataset named_pictures(const std::vector<std::filesystem::path>& arguments, const std::vector<std::string>& names) {
+  lamina::Dataset set;
+  set.classes = names;
+  for (const auto& argument : arguments) {
+    if (!std::filesystem::exists(argument)) throw lamina::Error("there is no picture and no folder ", argument.string());
+    if (!std::filesystem::is_directory(argument)) {
+      set.samples.push_back({argument, 0, nullptr, argument.string(), 0});
+      continue;
+    }
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
+      std::string ending = entry.path().extension().string();
+      for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
+      if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png")) found.push_back(entry.path());
+    }
+    if (found.empty()) throw lamina::Error("the folder ", argument.string(), " holds no pictures (jpg, jpeg, png)");
+    std::sort(found.begin(), found.end());
+    for (const auto& path : found) set.samples.push_back({path, 0, nullptr, path.string(), 0});
+  }
+  return set;
+}
+
+inline std::string quoted(const std::string& s) {
+  std::string q = "\"";
+  for (char c : s) q += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return q + "\"";
+}
+}  // namespace detail
+
+/// Unreadable pictures are told on standard error, the others are answered; then the exit code is 1.
+inline int predict(const PredictSettings& s) {
+  return with_trained(s.model, s.threads, [&](auto& model, const std::vector<std::string>& names) {
+    lamina::Dataset set = detail::named_pictures(s.pictures, names);
+    const auto bad = lamina::check(set, s.threads);
+    for (const auto& b : bad) {
+      std::fprintf(stderr, "tomato: %s\n", b.problem.c_str());
+      std::erase_if(set.samples, [&](const lamina::Sample& sample) { return sample.path == b.path; });
+    }
+    nlohmann::json all = nlohmann::json::array();
+    if (s.format == "csv") std::printf("picture,class,probability\n");
+    if (set.size() > 0) {
+      lamina::EvaluationIterator pictures(set, evaluation(model.input.h, s.threads));
+      const lamina::Evaluation e = lamina::evaluate(model, pictures);
+      for (lamina::Index i = 0; i < e.samples(); ++i) {
+        const std::string& picture = set.samples[std::size_t(i)].name;
+        const auto p = lamina::softmax(e.of(i), e.classes);
+        const std::size_t best = std::size_t(e.predicted(i));
+        if (s.format == "text") std::printf("%s: %s (%.1f %%)\n", picture.c_str(), names[best].c_str(), 100 * p[best]);
+        else if (s.format == "csv") std::printf("%s,%s,%.6f\n", detail::quoted(picture).c_str(), detail::quoted(names[best]).c_str(), p[best]);
+        else {
+          nlohmann::json probabilities;
+          for (std::size_t k = 0; k < names.size(); ++k) probabilities[names[k]] = p[k];
+          all.push_back({{"picture", picture}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", probabilities}});
+        }
+      }
+    }
+    if (s.format == "json") std::printf("%s\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    return bad.empty() ? 0 : 1;
+  });
+}
+
+}  // namespace tomato

@@ -1,0 +1,32 @@
+/// Recipes: the defaults a training begins with. `pytorch` and `keras` are the study's two sequential systems; `lamina` is the best known here in the same time.
+#pragma once
+#include <lamina/lamina.hpp>
+
+#include "settings.hpp"
+
+namespace tomato {
+
+/// Calls f(initialiser, loss, optimizer, schedule) with the parts of a recipe.
+template <class F> auto with_recipe(const TrainSettings& s, F f) {
+  using namespace lamina;
+  const auto rate = [&](double usual) { return s.rate > 0 ? s.rate : usual; };
+  if (s.recipe == "pytorch") return f(Init::torch, CrossEntropy<>{}, Adam{.rate = rate(1e-3), .form = Form::torch}, ExponentialDecay{.rate = 0.9});
+  if (s.recipe == "keras")
+    return f(Init::glorot_uniform, CrossEntropy<>{}, Adam{.rate = rate(1e-3), .form = Form::keras}, ExponentialDecay{.rate = 0.9, .per = Per::epoch_smoothly});
+  return f(Init::he_uniform, CrossEntropy<>{.smoothing = 0.05}, AdamW{.rate = rate(2e-3), .weight_decay = 0.02}, Cosine{.warm_up_epochs = 1});
+}
+
+/// What each recipe does to a training picture.
+inline lamina::AugmentationOptions augmentation(const TrainSettings& s) {
+  lamina::AugmentationOptions a{.size = {s.size, s.size}, .batch = s.batch, .seed = s.seed, .workers = s.threads};
+  a.horizontal_flip = true;
+  if (s.recipe == "lamina") {
+    a.vertical_flip = true, a.rotation = 20, a.zoom = 0.15, a.width_shift = a.height_shift = 0.05, a.brightness = {0.85, 1.15};
+    a.fill_mode = lamina::FillMode::reflect;
+  } else {
+    a.shear = 0.2, a.zoom = 0.2;
+  }
+  return a;
+}
+
+}  // namespace tomato

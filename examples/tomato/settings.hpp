@@ -1,0 +1,74 @@
+/// What the command line of the trainer can say.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace tomato {
+
+struct TrainSettings {
+  std::filesystem::path data, out;
+  int size = 64, epochs = 15, batch = 32, threads = 0;
+  std::uint64_t seed = 1;
+  std::string recipe = "lamina", device = "cpu";
+  double rate = 0, validation = 0.1;
+  long stop_after = 0;
+};
+struct EvaluateSettings { std::filesystem::path model, data; int threads = 0; bool json = false; };
+struct PredictSettings { std::filesystem::path model; std::vector<std::filesystem::path> pictures; std::string format = "text"; int threads = 0; };
+struct SummarySettings { int size = 64, batch = 32; };
+
+struct CommandLine {
+  CLI::App app{"tomato: trains a small convolutional network to tell leaf diseases apart, and uses it"};
+  TrainSettings train;
+  EvaluateSettings evaluate;
+  PredictSettings predict;
+  SummarySettings summary;
+  CLI::App *train_command, *evaluate_command, *predict_command, *summary_command;
+
+  CommandLine() {
+    app.require_subcommand(1);
+    app.set_help_all_flag("--help-all", "the help of every command");
+    app.footer("Examples:\n"
+               "  tomato train --out run                    trains on generated leaves; open run/report.html\n"
+               "  tomato train leaves --out run --epochs 30 trains on the class folders in leaves/, or on leaves/train and leaves/val\n"
+               "  tomato evaluate run leaves/val            tells how well it does on other pictures\n"
+               "  tomato predict run photo.jpg              names the disease\n"
+               "Exit codes: 0 done, 1 something is wrong and one sentence says what, 2 bad arguments, 130 and 143 interrupted (the same command goes on).");
+    train_command = app.add_subcommand("train", "train a network and write a report");
+    auto& t = train;
+    train_command->add_option("DATA", t.data, "folder of class folders of JPEG or PNG pictures, or one that holds train/ and val/ with class folders; without it, generated leaves");
+    train_command->add_option("--out", t.out, "folder for the report, the history and the checkpoints; if it holds a run of the same command, that run goes on")->required();
+    train_command->add_option("--size", t.size, "side of the pictures in pixels; others are resized")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
+    train_command->add_option("--epochs", t.epochs, "times to go through the training pictures")->check(CLI::Range(1, 1000000))->capture_default_str();
+    train_command->add_option("--batch", t.batch, "pictures of one step")->check(CLI::Range(1, 65536))->capture_default_str();
+    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->capture_default_str();
+    train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->check(CLI::Range(0, 1024))->capture_default_str();
+    train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
+    train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(CLI::PositiveNumber);
+    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(CLI::Range(0.01, 0.9))->capture_default_str();
+    train_command->add_option("--device", t.device, "where to compute")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->check(CLI::PositiveNumber);
+
+    evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");
+    evaluate_command->add_option("MODEL", evaluate.model, "folder of a run (its best checkpoint) or a .safetensors file")->required();
+    evaluate_command->add_option("DATA", evaluate.data, "folder of class folders")->required();
+    evaluate_command->add_option("--threads", evaluate.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
+    evaluate_command->add_flag("--json", evaluate.json, "print JSON");
+
+    predict_command = app.add_subcommand("predict", "name the class of pictures");
+    predict_command->add_option("MODEL", predict.model, "folder of a run (its best checkpoint) or a .safetensors file")->required();
+    predict_command->add_option("PICTURE", predict.pictures, "JPEG or PNG pictures, or folders of them")->required();
+    predict_command->add_option("--format", predict.format, "how to print")->check(CLI::IsMember({"text", "csv", "json"}))->capture_default_str();
+    predict_command->add_option("--threads", predict.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
+
+    summary_command = app.add_subcommand("summary", "print the network's layers, shapes and sizes");
+    summary_command->add_option("--size", summary.size, "side of the pictures in pixels")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
+    summary_command->add_option("--batch", summary.batch, "samples of the step whose memory is told")->check(CLI::Range(1, 65536))->capture_default_str();
+  }
+};
+
+}  // namespace tomato

@@ -1,0 +1,51 @@
+/// `tomato train`: a folder of leaves, or the generated ones, becomes a trained network with its report.
+#pragma once
+#include "data.hpp"
+#include "network.hpp"
+#include "recipe.hpp"
+#include "report.hpp"
+
+namespace tomato {
+
+/// What must be the same when a run is taken up again. How many threads and how many epochs may differ.
+inline std::string same_run(const TrainSettings& s, const Leaves& leaves) {
+  char text[256];
+  std::snprintf(text, sizeof text, "--size %d --batch %d --seed %llu --recipe %s --lr %g, data %016llx", s.size, s.batch, static_cast<unsigned long long>(s.seed), s.recipe.c_str(), s.rate,
+                static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()));
+  return text;
+}
+
+/// Throws lamina::Error that names every picture which cannot be used.
+inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training, const std::vector<lamina::BadPicture>& validation) {
+  std::string all;
+  std::size_t count = 0;
+  for (const auto* set : {&training, &validation})
+    for (const lamina::BadPicture& bad : *set) all += "\n  " + bad.problem, ++count;
+  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used; repair it or take it away:" : " pictures cannot be used; repair them or take them away:", all);
+}
+
+/// Returns the program's exit code. Throws lamina::Error.
+template <class Net> int train(const TrainSettings& s, const std::string& command) {
+  using namespace lamina;
+  std::filesystem::create_directories(s.out);
+  const FolderLock lock(s.out);
+  const Leaves leaves = load_leaves(s);
+  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), leaves.origin.c_str());
+
+  AugmentationIterator train(leaves.train, augmentation(s));
+  EvaluationIterator validation(leaves.validation, {.size = {s.size, s.size}, .batch = 128, .workers = s.threads});
+  refuse_bad_pictures(train.check(), validation.check());
+  return with_recipe(s, [&](Init init, auto loss, auto optimizer, auto schedule) {
+    Model<Net, Cpu> model({.batch = std::max(s.batch, 128), .seed = s.seed, .init = init, .loss = loss}, Cpu(s.threads));
+    StopOnSignal signals;
+    EpochTimer timer;
+    Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
+    ReportWriter<Net> report(s, command, leaves, checkpoint);
+    const FitResult result = fit(model, train, validation, optimizer, schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint, ProgressBar{}, timer, report);
+    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
+    if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
+    return signals.caught() ? 128 + signals.caught() : 0;
+  });
+}
+
+}  // namespace tomato

@@ -1,0 +1,236 @@
+/// What is done to a training picture: which changes may be drawn, the ones that were, and the picture they make.
+#pragma once
+#include <array>
+#include <string>
+
+#include "../core/random.hpp"
+#include "affine.hpp"
+#include "resize.hpp"
+
+namespace lamina {
+
+/// A factor is drawn from [low, high]. One number z stands for [1 - z, 1 + z].
+struct Factors {
+  double low = 1, high = 1;
+  constexpr Factors() = default;
+  constexpr Factors(double z) : low(1 - z), high(1 + z) {}
+  constexpr Factors(double from, double to) : low(from), high(to) {}
+  constexpr bool off() const { return low == 1 && high == 1; }
+};
+
+/// Options of AugmentationIterator, with the names and meanings of Keras's ImageDataGenerator where it has them. What is not given is off.
+struct AugmentationOptions {
+  Size size{64, 64};                   // height and width the pictures are resized to
+  Index batch = 32;
+  std::uint64_t seed = 0;              // every random number is a function of seed, epoch and the sample's place in the dataset
+
+  double rotation = 0;                 // degrees: an angle is drawn from [-rotation, rotation]
+  double width_shift = 0;              // below 1 a share of the width, from 1 on pixels, to either side
+  double height_shift = 0;             // likewise of the height
+  double shear = 0;                    // degrees, to either side
+  Factors zoom{};                      // for height and width separately; below 1 magnifies, above 1 shrinks and shows the border
+  double channel_shift = 0;            // grey levels added to all channels, to either side; kept within the picture's own range
+  bool horizontal_flip = false;        // left and right change places, of every second picture
+  bool vertical_flip = false;
+  Factors brightness{};                // grey levels times a factor, cut to whole levels as Pillow does
+  Factors contrast{};                  // distance from the picture's mean grey times a factor (torchvision's adjust_contrast)
+  Factors saturation{};                // distance from each pixel's own grey times a factor (torchvision's adjust_saturation)
+  int crop_padding = 0;                // pixels: moved by up to this many along either side, the border mirrored (random crop of a padded picture)
+  double erase = 0;                    // probability that a rectangle of 2 to 33 % of the area is set to zero (Zhong et al. 2020)
+
+  double rescale = 1 / 255.0;          // then (x * rescale - mean) / deviation, for each channel
+  std::array<double, 3> mean{0, 0, 0};
+  std::array<double, 3> deviation{1, 1, 1};
+
+  FillMode fill_mode = FillMode::nearest;
+  double cval = 0;                     // grey level outside the picture, with FillMode::constant
+  bool linear = true;                  // between pixels; false takes the nearest pixel (interpolation_order 1 and 0)
+  KerasVersion keras = KerasVersion::corrected;
+
+  Interpolation interpolation = Interpolation::nearest;   // for resizing; Keras's default too
+  int workers = 0;                     // threads that decode; 0 takes one for each core. The batches have the same bits for any number
+  int prefetch = 2;                    // batches made ahead
+  std::size_t cache_bytes = std::size_t(2) << 30;         // decoded and resized pictures kept in memory, up to so many bytes
+};
+
+/// What was drawn for one picture, with Keras's names and units: degrees, pixels, factors from new places to old.
+struct Transform {
+  double theta = 0, tx = 0, ty = 0, shear = 0, zx = 1, zy = 1;
+  bool flip_horizontal = false, flip_vertical = false;
+  double channel_shift = 0, brightness = 1, contrast = 1, saturation = 1;
+  int crop_y = 0, crop_x = 0;
+  struct { int y = 0, x = 0, h = 0, w = 0; } erased;
+
+  bool moves() const { return theta != 0 || tx != 0 || ty != 0 || shear != 0 || zx != 1 || zy != 1; }
+};
+
+/// What Keras's users may want to know about the options, or nothing.
+inline std::string hint(const AugmentationOptions& o) {
+  if (!(o.shear > 0 && o.shear < 1)) return "";
+  constexpr double degree = 3.14159265358979323846 / 180;
+  char text[192];
+  std::snprintf(text, sizeof text, "shear = %g is in degrees, as in Keras: it moves no pixel by more than %.2f; %g radians would be %.1f degrees", o.shear,
+                std::sin(o.shear * degree) * o.size.h / 2, o.shear, o.shear / degree);
+  return text;
+}
+
+/// Throws Error if an option makes no sense.
+inline void validate(const AugmentationOptions& o) {
+  const auto demand = [](bool holds, const char* option, double value, const char* sentence) {
+    if (!holds) throw Error("the augmentation option ", option, " = ", value, " cannot be used: ", sentence);
+  };
+  demand(o.size.h >= 1 && o.size.h <= largest_side, "size.h", o.size.h, "pictures have 1 to 16384 rows");
+  demand(o.size.w >= 1 && o.size.w <= largest_side, "size.w", o.size.w, "pictures have 1 to 16384 columns");
+  demand(o.batch >= 1, "batch", double(o.batch), "a batch has at least one picture");
+  demand(o.rotation >= 0 && o.rotation <= 360, "rotation", o.rotation, "give degrees from 0 to 360");
+  demand(o.width_shift >= 0 && o.width_shift <= o.size.w, "width_shift", o.width_shift, "give a share below 1, or pixels up to the width");
+  demand(o.height_shift >= 0 && o.height_shift <= o.size.h, "height_shift", o.height_shift, "give a share below 1, or pixels up to the height");
+  demand(o.shear >= 0 && o.shear < 90, "shear", o.shear, "give degrees from 0 to below 90");
+  demand(o.zoom.low > 0 && o.zoom.low <= o.zoom.high && std::isfinite(o.zoom.high), "zoom", o.zoom.low,
+         "give one number from 0 to below 1, or {low, high} above 0");
+  demand(o.channel_shift >= 0 && o.channel_shift <= 255, "channel_shift", o.channel_shift, "give grey levels from 0 to 255");
+  for (const auto& [name, f] : {std::pair{"brightness", o.brightness}, {"contrast", o.contrast}, {"saturation", o.saturation}})
+    demand(f.low >= 0 && f.low <= f.high && std::isfinite(f.high), name, f.low, "give one number from 0 to 1, or {low, high} from 0 on");
+  demand(o.crop_padding >= 0 && o.crop_padding < std::min(o.size.h, o.size.w), "crop_padding", o.crop_padding,
+         "give pixels, fewer than the picture has along a side");
+  demand(o.erase >= 0 && o.erase <= 1, "erase", o.erase, "give a probability");
+  demand(std::isfinite(o.rescale) && o.rescale != 0, "rescale", o.rescale, "give a number such as 1/255");
+  for (double m : o.mean) demand(std::isfinite(m), "mean", m, "give one number for each channel");
+  for (double d : o.deviation) demand(std::isfinite(d) && d > 0, "deviation", d, "give one number above 0 for each channel");
+  demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
+  demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
+  demand(o.prefetch >= 1, "prefetch", o.prefetch, "at least one batch is made ahead");
+}
+
+/// The changes for one sample in one epoch: `random` is Random(seed, Stream::augmentation, 0, epoch), `sample` the place in the dataset. Each option has
+/// draws of its own, so that turning one on leaves what the others draw as it was.
+inline Transform draw(const AugmentationOptions& o, const Random& random, Index sample) {
+  enum { theta, tx, ty, shear, zx, zy, flip_h, flip_v, channel_shift, brightness, contrast, saturation, crop_y, crop_x, erase, area, aspect, top, left,
+         draws = 32 };
+  const auto uniform = [&](int which, double from, double to) { return random.uniform(sample * draws + which, from, to); };
+  const auto either_side = [&](int which, double most) { return most == 0 ? 0 : uniform(which, -most, most); };
+  const auto factor = [&](int which, const Factors& f) { return f.off() ? 1 : uniform(which, f.low, f.high); };
+  const double along_w = o.width_shift * (o.width_shift < 1 ? o.size.w : 1), along_h = o.height_shift * (o.height_shift < 1 ? o.size.h : 1);
+  const bool corrected = o.keras == KerasVersion::corrected;                    // the versions of Keras draw tx from height_shift, whichever way it moves
+  Transform t;
+  t.theta = either_side(theta, o.rotation);
+  t.tx = either_side(tx, corrected ? along_w : along_h);
+  t.ty = either_side(ty, corrected ? along_h : along_w);
+  t.shear = either_side(shear, o.shear);
+  t.zx = factor(zx, o.zoom);
+  t.zy = factor(zy, o.zoom);
+  t.flip_horizontal = o.horizontal_flip && uniform(flip_h, 0, 1) < 0.5;
+  t.flip_vertical = o.vertical_flip && uniform(flip_v, 0, 1) < 0.5;
+  t.channel_shift = either_side(channel_shift, o.channel_shift);
+  t.brightness = factor(brightness, o.brightness);
+  t.contrast = factor(contrast, o.contrast);
+  t.saturation = factor(saturation, o.saturation);
+  if (o.crop_padding > 0) {
+    t.crop_y = int(random.below(sample * draws + crop_y, 2 * o.crop_padding + 1)) - o.crop_padding;
+    t.crop_x = int(random.below(sample * draws + crop_x, 2 * o.crop_padding + 1)) - o.crop_padding;
+  }
+  if (o.erase > 0 && uniform(erase, 0, 1) < o.erase) {
+    const double pixels = uniform(area, 0.02, 0.33) * o.size.h * o.size.w, ratio = std::exp(uniform(aspect, std::log(0.3), -std::log(0.3)));
+    t.erased.h = std::clamp(int(std::lround(std::sqrt(pixels * ratio))), 1, o.size.h);
+    t.erased.w = std::clamp(int(std::lround(std::sqrt(pixels / ratio))), 1, o.size.w);
+    t.erased.y = int(random.below(sample * draws + top, o.size.h - t.erased.h + 1));
+    t.erased.x = int(random.below(sample * draws + left, o.size.w - t.erased.w + 1));
+  }
+  return t;
+}
+
+namespace detail {
+
+/// x (H, W, C) moved by (dy, dx) pixels, the border mirrored without its edge: what lies at (i, j) comes from (i + dy, j + dx).
+inline void crop(const std::uint8_t* x, Shape s, int dy, int dx, std::uint8_t* y) {
+  const auto mirror = [](int i, int n) { return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i; };
+  const std::size_t c = std::size_t(s.c), line = std::size_t(s.w) * c;
+  for (int i = 0; i < s.h; ++i) {
+    const std::uint8_t* row = x + std::size_t(mirror(i + dy, s.h)) * line;
+    for (int j = 0; j < s.w; ++j) std::memcpy(y + std::size_t(i) * line + std::size_t(j) * c, row + std::size_t(mirror(j + dx, s.w)) * c, c);
+  }
+}
+
+/// Grey levels as they are, or mirrored.
+template <int C> void copy_picture(const std::uint8_t* x, Size s, bool mirror_rows, bool mirror_columns, float* y) {
+  for (int i = 0; i < s.h; ++i) {
+    const std::uint8_t* row = x + Index(mirror_rows ? s.h - 1 - i : i) * s.w * C;
+    float* out = y + Index(i) * s.w * C;
+    if (!mirror_columns)
+      for (int j = 0; j < s.w * C; ++j) out[j] = row[j];
+    else
+      for (int j = 0; j < s.w; ++j)
+        for (int k = 0; k < C; ++k) out[j * C + k] = row[(s.w - 1 - j) * C + k];
+  }
+}
+
+/// The changes of colour, in grey levels 0..255.
+inline void change_colours(const Transform& t, Shape s, KerasVersion version, float* y) {
+  const Index n = lamina::size(s), pixels = n / s.c;
+  if (t.channel_shift != 0) {
+    const auto [low, high] = std::minmax_element(y, y + n);
+    const float least = *low, most = *high, shift = float(t.channel_shift);
+    for (Index i = 0; i < n; ++i) y[i] = std::min(std::max(y[i] + shift, least), most);
+  }
+  if (t.brightness != 1) {                                                        // Pillow works on whole grey levels, and cuts what it makes of them
+    const bool stretched = version == KerasVersion::legacy_1_1_2;                 // there to 0..255 first, on the way into Pillow
+    const auto [low, high] = std::minmax_element(y, y + n);
+    const float least = *low, range = *high > least ? *high - least : 1, factor = float(t.brightness);
+    for (Index i = 0; i < n; ++i) {
+      const float v = stretched ? (y[i] - least) / range * 255 : std::min(std::max(y[i], 0.f), 255.f);
+      y[i] = float(int(std::min(factor * float(int(v)), 255.f)));
+    }
+  }
+  if (s.c != 3 || (t.contrast == 1 && t.saturation == 1)) return;
+  const auto grey = [&](Index i) { return 0.2989f * y[3 * i] + 0.587f * y[3 * i + 1] + 0.114f * y[3 * i + 2]; };
+  const auto blend = [](float v, float middle, float factor) { return std::min(std::max(middle + factor * (v - middle), 0.f), 255.f); };
+  if (t.contrast != 1) {
+    double sum = 0;
+    for (Index i = 0; i < pixels; ++i) sum += grey(i);
+    const float middle = float(sum / double(pixels)), factor = float(t.contrast);
+    for (Index i = 0; i < n; ++i) y[i] = blend(y[i], middle, factor);
+  }
+  if (t.saturation != 1)
+    for (Index i = 0; i < pixels; ++i) {
+      const float middle = grey(i);
+      for (int k = 0; k < 3; ++k) y[3 * i + k] = blend(y[3 * i + k], middle, float(t.saturation));
+    }
+}
+
+template <int C> void transform_picture(const std::uint8_t* x, Size s, const Transform& t, const AugmentationOptions& o, float* y, Scratch& scratch) {
+  const Shape shape{s.h, s.w, C};
+  if (t.crop_y != 0 || t.crop_x != 0) {
+    if (Index(scratch.picture.size()) < lamina::size(shape)) scratch.picture.resize(std::size_t(lamina::size(shape)));
+    crop(x, shape, t.crop_y, t.crop_x, scratch.picture.data());
+    x = scratch.picture.data();
+  }
+  if (t.moves())
+    map_picture<C>(x, s, affine(t.theta, t.tx, t.ty, t.shear, t.zx, t.zy, s, o.keras), o.fill_mode, float(o.cval), o.linear, t.flip_vertical,
+                   t.flip_horizontal, y, scratch);
+  else
+    copy_picture<C>(x, s, t.flip_vertical, t.flip_horizontal, y);
+  change_colours(t, shape, o.keras, y);
+  float scale[C], offset[C];
+  for (int k = 0; k < C; ++k) {
+    const auto channel = std::size_t(k % 3);
+    scale[k] = float(o.rescale / o.deviation[channel]);
+    offset[k] = float(-o.mean[channel] / o.deviation[channel]);
+  }
+  const Index pixels = Index(s.h) * s.w;
+  for (Index i = 0; i < pixels; ++i)
+    for (int k = 0; k < C; ++k) y[i * C + k] = y[i * C + k] * scale[k] + offset[k];
+  for (int i = 0; i < t.erased.h; ++i) std::fill_n(y + (Index(t.erased.y + i) * s.w + t.erased.x) * C, t.erased.w * C, 0.f);
+}
+
+}  // namespace detail
+
+/// x (H, W, C) grey levels 0..255 -> y (H, W, C), for one or three channels: crop, then one affine pass that flips as well, channel shift, brightness,
+/// contrast, saturation, rescale and normalisation, erasing. `scratch` is kept from call to call so that nothing is allocated.
+/// Order and meaning are those of Keras's apply_transform and standardize.
+inline void transform(const std::uint8_t* x, Shape shape, const Transform& t, const AugmentationOptions& o, float* y, detail::Scratch& scratch) {
+  if (shape.c == 3) return detail::transform_picture<3>(x, {shape.h, shape.w}, t, o, y, scratch);
+  if (shape.c == 1) return detail::transform_picture<1>(x, {shape.h, shape.w}, t, o, y, scratch);
+  throw Error("a picture of ", shape.c, " channels cannot be augmented: give it one channel or three");
+}
+
+}  // namespace lamina

@@ -1,0 +1,114 @@
+/// Labelled pictures, on disk or in memory, and how they are divided into training and validation.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/random.hpp"
+#include "picture.hpp"
+
+namespace lamina {
+
+/// One picture with its class: a file, or pixels in memory if `picture` is set.
+struct Sample {
+  std::filesystem::path path;
+  std::int32_t label = 0;
+  std::shared_ptr<const Picture> picture;
+  std::string name;                    // how it is called in its dataset: "class/file.jpg", wherever the dataset lies
+  std::uint64_t bytes = 0;             // of the file, or of the pixels
+
+  /// What an error message calls it.
+  std::string where() const { return picture ? name : path.string(); }
+};
+
+struct SplitDataset;
+
+/// validation: the share of every class that is kept for validation, in [0, 1). seed: which pictures those are.
+struct SplitOptions {
+  double validation = 0.1;
+  std::uint64_t seed = 0;
+};
+
+/// The names of the classes and the samples; the label of a sample is the place of its class in `classes`.
+struct Dataset {
+  std::vector<std::string> classes;
+  std::vector<Sample> samples;
+  std::string name = "dataset";        // what an error message calls it: the folder
+
+  Index size() const { return Index(samples.size()); }
+
+  /// Adds a picture that lies in memory. Throws Error if there is no such class or the pixels are not h * w * c.
+  void add(Picture picture, std::int32_t label, std::string called = "") {
+    if (label < 0 || std::size_t(label) >= classes.size())
+      throw Error("a picture of class ", label, " was added to ", name, ", which has ", classes.size(), " classes: name its classes first");
+    if (picture.h < 1 || picture.w < 1 || Index(picture.pixels.size()) != lamina::size(picture.shape()))
+      throw Error("a picture of ", picture.h, "x", picture.w, "x", picture.c, " was added to ", name, " with ", picture.pixels.size(),
+                  " bytes: pixels holds h * w * c of them");
+    if (called.empty()) called = classes[std::size_t(label)] + "/" + std::to_string(samples.size());
+    const std::uint64_t bytes = picture.pixels.size();
+    samples.push_back({{}, label, std::make_shared<const Picture>(std::move(picture)), std::move(called), bytes});
+  }
+
+  /// How many samples each class has.
+  std::vector<Index> count() const {
+    std::vector<Index> n(classes.size());
+    for (const Sample& s : samples) ++n[std::size_t(s.label)];
+    return n;
+  }
+
+  /// Divides every class by itself, so that both parts have the classes in the same proportion: of n pictures round(validation * n) are drawn for
+  /// validation, at least one and never all (of a single picture none). Depends on the seed and on the sorted names alone. Both parts keep their
+  /// order and all class names. Throws Error unless 0 <= validation < 1.
+  SplitDataset split(const SplitOptions& options = {}) const;
+
+  /// FNV-1a over class names, sample names, labels and byte counts: another number means other data. It does not depend on where the folder lies.
+  std::uint64_t fingerprint() const {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    const auto eat = [&](const void* data, std::size_t n) {
+      for (std::size_t i = 0; i < n; ++i) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+    };
+    const auto number = [&](std::uint64_t v) {
+      for (int i = 0; i < 8; ++i, v >>= 8) {
+        const auto byte = static_cast<unsigned char>(v);
+        eat(&byte, 1);
+      }
+    };
+    number(classes.size());
+    for (const std::string& c : classes) number(c.size()), eat(c.data(), c.size());
+    for (const Sample& s : samples) number(s.name.size()), eat(s.name.data(), s.name.size()), number(std::uint64_t(s.label)), number(s.bytes);
+    return hash;
+  }
+};
+
+/// The two parts of a dataset.
+struct SplitDataset { Dataset train, validation; };
+
+namespace detail {
+/// Fisher and Yates: every order is equally likely.
+template <class T> void shuffle(std::vector<T>& v, const Random& random) {
+  for (Index i = Index(v.size()) - 1; i > 0; --i) std::swap(v[std::size_t(i)], v[std::size_t(random.below(i, i + 1))]);
+}
+}  // namespace detail
+
+inline SplitDataset Dataset::split(const SplitOptions& options) const {
+  if (!(options.validation >= 0 && options.validation < 1))
+    throw Error("split of ", name, " was asked for a validation share of ", options.validation, ": give a number from 0 to below 1, such as 0.1");
+  std::vector<std::vector<std::size_t>> of_class(classes.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) of_class[std::size_t(samples[i].label)].push_back(i);
+  std::vector<bool> held(samples.size());
+  for (std::size_t c = 0; c < of_class.size(); ++c) {
+    std::vector<std::size_t>& all = of_class[c];
+    if (options.validation == 0 || all.size() < 2) continue;
+    const Index n = Index(all.size()), wanted = Index(options.validation * double(n) + 0.5), kept = wanted < 1 ? 1 : wanted < n ? wanted : n - 1;
+    detail::shuffle(all, Random(options.seed, Stream::split, std::uint32_t(c)));
+    for (Index i = 0; i < kept; ++i) held[all[std::size_t(i)]] = true;
+  }
+  SplitDataset parts{{classes, {}, name + " (training part)"}, {classes, {}, name + " (validation part)"}};
+  for (std::size_t i = 0; i < samples.size(); ++i) (held[i] ? parts.validation : parts.train).samples.push_back(samples[i]);
+  return parts;
+}
+
+}  // namespace lamina

@@ -1,0 +1,105 @@
+/// JPEG and PNG files as pictures. Every file goes through the gate first; then stb_image decodes it, in this header alone.
+#pragma once
+#include <cassert>
+#include <cerrno>
+#include <climits>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#include "gate.hpp"
+
+#if defined(STBI_INCLUDE_STB_IMAGE_H)
+#error "include lamina before stb_image.h: lamina has a copy of its own in a namespace of its own"
+#endif
+
+// The copy lies in a namespace and leaves no macro behind that a program's own stb_image.h would trip over.
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_NO_STDIO
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wdouble-promotion"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+namespace lamina::detail::stb {
+#if __has_include(<stb/stb_image.h>)
+#include <stb/stb_image.h>
+#else
+#include <stb_image.h>
+#endif
+}  // namespace lamina::detail::stb
+#pragma GCC diagnostic pop
+#undef STB_IMAGE_IMPLEMENTATION
+#undef STB_IMAGE_STATIC
+#undef STBI_ONLY_JPEG
+#undef STBI_ONLY_PNG
+#undef STBI_NO_STDIO
+#undef STBI_INCLUDE_STB_IMAGE_H
+#undef STBIDEF
+
+namespace lamina {
+
+/// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, EXIF rotation is not applied (as Keras).
+/// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
+inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name) {
+  const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
+  const detail::Gate gate = detail::gate(bytes.data(), bytes.size());
+  if (!gate) refuse(gate.problem);
+  if (bytes.size() > INT_MAX) refuse("it is larger than two gigabytes");
+  int w = 0, h = 0, c = 0;
+  struct Free { void operator()(std::uint8_t* p) const { detail::stb::stbi_image_free(p); } };
+  if (!detail::stb::stbi_info_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c) || Size{h, w} != gate.size)
+    refuse("its header makes no sense: the file is damaged or of a rare kind, convert it to PNG");
+  const std::unique_ptr<std::uint8_t, Free> pixels(detail::stb::stbi_load_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c, 3));
+  if (!pixels) {
+    const char* why = detail::stb::stbi_failure_reason();
+    throw Error("the picture ", name, " cannot be decoded (", why ? why : "no reason given", "): it is damaged or of a rare kind, convert it to PNG");
+  }
+  return {h, w, 3, std::vector<std::uint8_t>(pixels.get(), pixels.get() + Index(h) * w * 3)};
+}
+
+namespace detail {
+inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
+  constexpr std::uintmax_t most = 512u << 20;
+  std::error_code failed;
+  const auto status = std::filesystem::status(path, failed);
+  if (!std::filesystem::exists(status)) throw Error("there is no file ", path.string(), ": it was taken away, or it is a link that leads nowhere");
+  if (!std::filesystem::is_regular_file(status)) throw Error(path.string(), " is not a regular file: take it out of the folder");
+  const std::uintmax_t size = std::filesystem::file_size(path, failed);
+  if (failed) throw Error("the file ", path.string(), " cannot be read (", failed.message(), "): check that it may be read by this user");
+  if (size > most) throw Error("the picture ", path.string(), " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) throw Error("the file ", path.string(), " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+  const std::size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
+  if (got != bytes.size()) throw Error("the file ", path.string(), " could not be read to its end, ", got, " of ", size, " bytes: check the disk");
+  return bytes;
+}
+}  // namespace detail
+
+/// The same from a file, which has to be a regular one.
+inline Picture decode(const std::filesystem::path& path) { return decode(detail::read_file(path), path.string()); }
+
+}  // namespace lamina

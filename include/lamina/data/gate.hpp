@@ -1,0 +1,136 @@
+/// What a file has to be before a decoder sees it: a whole JPEG or a whole PNG of a bearable size.
+#pragma once
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include "picture.hpp"
+
+namespace lamina::detail {
+
+struct Gate {
+  const char* problem = nullptr;       // why the bytes are refused, or null
+  Size size;                           // read from the header, if it got that far
+  explicit operator bool() const { return !problem; }
+};
+
+inline std::uint32_t big_endian(const std::uint8_t* p, int bytes) {
+  std::uint32_t v = 0;
+  for (int i = 0; i < bytes; ++i) v = v << 8 | p[i];
+  return v;
+}
+
+inline const char* too_large(Index h, Index w) {
+  if (h < 1 || w < 1) return "its header says it has no pixels";
+  if (h > largest_side || w > largest_side) return "it is larger than 16384 pixels along one side: make it smaller first";
+  if (h * w > largest_area) return "it has more than 50 million pixels: make it smaller first";
+  return nullptr;
+}
+
+/// Walks over the segments of a JPEG (ITU T.81, annex B) to its end of image. A decoder fills what is missing with grey and says nothing.
+/// What follows the end of image (thumbnails, a phone's second picture) is of no concern.
+inline Gate gate_jpeg(const std::uint8_t* b, std::size_t n) {
+  constexpr const char* cut = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
+  Gate gate;
+  bool scanned = false;
+  for (std::size_t at = 2; at + 2 <= n;) {
+    if (b[at] != 0xFF) {
+      gate.problem = "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
+      return gate;
+    }
+    const std::uint8_t marker = b[at + 1];
+    if (marker == 0xFF) { ++at; continue; }                                       // fill byte
+    at += 2;
+    if (marker == 0xD9) {
+      if (!scanned) gate.problem = "it is a JPEG without any picture in it";
+      return gate;
+    }
+    if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;           // markers that stand alone
+    if (at + 2 > n) break;
+    const std::size_t length = big_endian(b + at, 2);
+    if (length < 2 || at + length > n) break;
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {   // the frame header
+      if (length < 8) break;
+      gate.size = {int(big_endian(b + at + 3, 2)), int(big_endian(b + at + 5, 2))};
+      if ((gate.problem = too_large(gate.size.h, gate.size.w))) return gate;
+    }
+    at += length;
+    if (marker == 0xDA) {                                                         // coded data, to the next marker that is no restart and no stuffing
+      scanned = true;
+      while (at + 2 <= n) {
+        const void* next = std::memchr(b + at, 0xFF, n - at - 1);
+        if (!next) { at = n; break; }
+        at = std::size_t(static_cast<const std::uint8_t*>(next) - b);
+        if (b[at + 1] != 0 && !(b[at + 1] >= 0xD0 && b[at + 1] <= 0xD7)) break;
+        at += 2;
+      }
+    }
+  }
+  gate.problem = cut;
+  return gate;
+}
+
+inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
+  static constexpr auto table = [] {
+    std::array<std::uint32_t, 256> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t v = i;
+      for (int k = 0; k < 8; ++k) v = v & 1 ? 0xEDB88320u ^ v >> 1 : v >> 1;
+      t[i] = v;
+    }
+    return t;
+  }();
+  std::uint32_t v = ~0u;
+  for (std::size_t i = 0; i < n; ++i) v = table[(v ^ p[i]) & 255] ^ v >> 8;
+  return ~v;
+}
+
+/// Walks over the chunks of a PNG (ISO/IEC 15948) to IEND and checks the sum of each, which the decoder does not. A stream much longer than its pixels
+/// is refused too: unpacked it could fill the memory.
+inline Gate gate_png(const std::uint8_t* b, std::size_t n) {
+  Gate gate;
+  Index room = 0, packed = 0;
+  for (std::size_t at = 8; at + 12 <= n;) {
+    const std::size_t length = big_endian(b + at, 4);
+    if (length > n - at - 12) break;
+    const std::string_view kind(reinterpret_cast<const char*>(b + at + 4), 4);
+    if (crc32(b + at + 4, length + 4) != big_endian(b + at + 8 + length, 4)) {
+      gate.problem = "it is a PNG with a wrong checksum: the file is damaged, copy it again";
+      return gate;
+    }
+    if ((at == 8) != (kind == "IHDR") || (kind == "IHDR" && length != 13)) {
+      gate.problem = "it is a PNG whose header is not where it belongs: the file is damaged, copy it again";
+      return gate;
+    }
+    if (kind == "IHDR") {
+      const std::uint32_t w = big_endian(b + at + 8, 4), h = big_endian(b + at + 12, 4);
+      if ((gate.problem = too_large(h, w))) return gate;
+      gate.size = {int(h), int(w)};
+      const Index raw = Index(h) * (Index(w) * 8 + 2);                            // at most four channels of sixteen bits, and two bytes a row
+      room = raw + raw / 8 + 65536;
+    } else if (kind == "IDAT") {
+      packed += Index(length);
+      if (packed > room) {
+        gate.problem = "it is a PNG with more data than its pixels can need: it is damaged or made to harm";
+        return gate;
+      }
+    } else if (kind == "IEND") {
+      if (packed == 0) gate.problem = "it is a PNG without any picture in it";
+      return gate;
+    }
+    at += length + 12;
+  }
+  gate.problem = "it is a PNG that ends before its end chunk: the file is cut short, copy it again";
+  return gate;
+}
+
+/// What the bytes are is decided by how they begin, never by the name of the file.
+inline Gate gate(const std::uint8_t* b, std::size_t n) {
+  static constexpr std::uint8_t png[8] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
+  if (n == 0) return {"the file is empty: copy it again", {}};
+  if (n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF) return gate_jpeg(b, n);
+  if (n >= 8 && std::memcmp(b, png, 8) == 0) return gate_png(b, n);
+  return {"it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away", {}};
+}
+
+}  // namespace lamina::detail

@@ -1,0 +1,78 @@
+/// A folder of class folders of pictures: the layout that Keras and torchvision read.
+#pragma once
+#include <algorithm>
+
+#include "dataset.hpp"
+
+namespace lamina {
+
+/// folder/<class>/.../<picture>: a class is a folder, its number is its place among the sorted names (by code point: "B" < "a", "10" < "2").
+/// Files are taken at any depth, sorted by name, with the endings png, jpg and jpeg in any case; names that begin with a dot are passed over.
+struct ImageFolder : Dataset {
+  /// Throws Error if the folder is missing, cannot be read, is no folder, or has fewer than two classes, and if a class has no picture.
+  /// With `expected` (say, the classes of the training folder) the class folders have to be exactly these, in this order of numbers.
+  explicit ImageFolder(const std::filesystem::path& folder, const std::vector<std::string>& expected = {}) {
+    name = folder.string();
+    std::error_code failed;
+    const auto status = std::filesystem::status(folder, failed);
+    if (!std::filesystem::exists(status)) {
+      if (failed && failed != std::errc::no_such_file_or_directory && failed != std::errc::not_a_directory) refuse(folder, failed);
+      throw Error("there is no folder ", name, ": give the path of a folder that holds one folder of pictures for each class");
+    }
+    if (!std::filesystem::is_directory(status))
+      throw Error(name, " is a file, not a folder: give the path of a folder that holds one folder of pictures for each class");
+    for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
+      if (std::error_code unknown; !hidden(entry.path()) && entry.is_directory(unknown)) classes.push_back(entry.path().filename().string());
+    if (failed) refuse(folder, failed);
+    std::sort(classes.begin(), classes.end());
+    if (!expected.empty()) compare(expected);
+    if (classes.empty()) throw Error(name, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
+    if (classes.size() == 1)
+      throw Error(name, " holds one class folder, ", classes[0], ", and a classifier needs two or more: was the folder above it meant, or one below?");
+    for (std::size_t c = 0; c < classes.size(); ++c) add_class(folder / classes[c], std::int32_t(c));
+  }
+
+ private:
+  static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
+  static bool is_picture(const std::filesystem::path& path) {
+    std::string ending = path.extension().string();
+    for (char& c : ending) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+    return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+  }
+  [[noreturn]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
+    throw Error("the folder ", path.string(), " cannot be read (", why.message(), "): check that it may be read by this user");
+  }
+
+  void compare(const std::vector<std::string>& expected) {
+    for (const std::string& c : expected)
+      if (std::find(classes.begin(), classes.end(), c) == classes.end())
+        throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
+    for (const std::string& c : classes)
+      if (std::find(expected.begin(), expected.end(), c) == expected.end())
+        throw Error(name, " has a folder ", c, ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
+    classes = expected;
+  }
+
+  void add_class(const std::filesystem::path& folder, std::int32_t label) {
+    const std::size_t before = samples.size();
+    std::error_code failed;
+    for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+      const std::filesystem::path& path = it->path();
+      std::error_code unknown;
+      const bool inner = it->is_directory(unknown);
+      if (hidden(path)) {
+        if (inner) it.disable_recursion_pending();
+      } else if (!inner && is_picture(path)) {
+        const auto bytes = it->file_size(unknown);
+        samples.push_back({path, label, nullptr, classes[std::size_t(label)] + "/" + path.lexically_relative(folder).generic_string(),
+                           unknown ? 0 : std::uint64_t(bytes)});
+      }
+    }
+    if (failed) refuse(folder, failed);
+    if (samples.size() == before)
+      throw Error("the class folder ", folder.string(), " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
+    std::sort(samples.begin() + Index(before), samples.end(), [](const Sample& a, const Sample& b) { return a.name < b.name; });
+  }
+};
+
+}  // namespace lamina

@@ -1,0 +1,269 @@
+/// Batches of pictures for training and for evaluation, made ahead of whoever uses them.
+#pragma once
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "../core/batch.hpp"
+#include "augmentation.hpp"
+#include "picture_store.hpp"
+
+namespace lamina {
+
+/// A picture that cannot be used, and the sentence that says why.
+struct BadPicture {
+  std::filesystem::path path;
+  std::string problem;
+};
+
+namespace detail {
+
+/// f(task, thread) for every task in [0, tasks), inside the arena.
+template <class F> void run_in(tbb::task_arena& arena, Index tasks, const F& f) {
+  arena.execute([&] {
+    tbb::parallel_for(
+        Index(0), tasks, [&](Index task) { f(task, std::size_t(tbb::this_task_arena::current_thread_index())); }, tbb::simple_partitioner{});
+  });
+}
+inline int arena_threads(int workers) { return workers == 0 ? tbb::task_arena::automatic : workers; }
+
+/// The names of what `look(sample)` throws at, in the order of the dataset.
+template <class Look> std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, const Look& look) {
+  std::vector<std::string> problem(dataset.samples.size());
+  run_in(arena, dataset.size(), [&](Index i, std::size_t thread) {
+    try {
+      look(i, thread);
+    } catch (const Error& e) {
+      problem[std::size_t(i)] = e.what();
+    }
+  });
+  std::vector<BadPicture> bad;
+  for (std::size_t i = 0; i < problem.size(); ++i)
+    if (!problem[i].empty()) bad.push_back({dataset.samples[i].where(), std::move(problem[i])});
+  return bad;
+}
+
+/// A thread of its own fills a ring of batches; next() hands them out in turn. Batch b of epoch e is a function of (dataset, options, e, b) alone.
+class BatchMaker {
+ public:
+  BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
+      : options_((validate(options), options)), shuffled_(shuffled),
+        store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), arena_(arena_threads(options.workers)),
+        tools_(std::size_t(arena_.max_concurrency())), order_(std::size_t(samples())) {
+    std::iota(order_.begin(), order_.end(), Index(0));
+    for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(std::min(options_.batch, samples()), lamina::size(shape())));
+    thread_ = std::thread([this] { work(); });
+  }
+  BatchMaker(const BatchMaker&) = delete;
+  BatchMaker& operator=(const BatchMaker&) = delete;
+  ~BatchMaker() {
+    {
+      std::lock_guard lock(mutex_);
+      ending_ = true;
+      cancelled_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+  /// Of one sample.
+  Shape shape() const { return store_.shape(); }
+  /// In an epoch.
+  Index samples() const { return dataset().size(); }
+  /// In an epoch; the last one may hold fewer samples.
+  Index batches() const { return (samples() + options_.batch - 1) / options_.batch; }
+  /// Samples in a batch.
+  Index batch_size() const { return options_.batch; }
+  /// The names of the classes.
+  const std::vector<std::string>& classes() const { return dataset().classes; }
+  const Dataset& dataset() const { return store_.dataset(); }
+  /// Seconds that next() has waited for batches since start().
+  double waited() const { return waited_; }
+
+  /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
+  void start(Index epoch, Index first_batch) {
+    if (epoch < 0 || first_batch < 0 || first_batch > batches())
+      throw Error("an epoch was to start at batch ", first_batch, " of epoch ", epoch, ": there are ", batches(), " batches in an epoch, counted from 0");
+    std::unique_lock lock(mutex_);
+    halt(lock);
+    std::iota(order_.begin(), order_.end(), Index(0));
+    if (shuffled_) shuffle(order_, Random(options_.seed, Stream::shuffle, 0, std::uint32_t(epoch)));
+    changes_ = Random(options_.seed, Stream::augmentation, 0, std::uint32_t(epoch));
+    handed_ = made_ = first_batch;
+    failure_ = nullptr;
+    waited_ = 0;
+    running_ = true;
+    lock.unlock();
+    wake_.notify_all();
+  }
+
+  /// The next batch, or false when the epoch is over. It holds until the next call of next() or start(). Throws Error, with the name of the file, if a
+  /// picture of the batch cannot be decoded, and if no epoch was started.
+  bool next(Batch& batch) {
+    std::unique_lock lock(mutex_);
+    if (!running_) throw Error("next() was called on the pictures of ", dataset().name, " before an epoch was started: call start(epoch, 0) first");
+    if (handed_ == batches()) return false;
+    if (made_ == handed_ && !failure_) {
+      const auto begin = std::chrono::steady_clock::now();
+      wake_.wait(lock, [&] { return made_ > handed_ || failure_; });
+      waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+    if (made_ == handed_) std::rethrow_exception(failure_);
+    const Slot& slot = *ring_[std::size_t(handed_) % ring_.size()];
+    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr};
+    ++handed_;
+    lock.unlock();
+    wake_.notify_all();
+    return true;
+  }
+
+  /// Decodes every picture, keeps those that fit into the cache, and returns the ones that cannot be used. For before the first epoch: it ends a running one.
+  std::vector<BadPicture> check() {
+    std::unique_lock lock(mutex_);
+    halt(lock);
+    lock.unlock();
+    return find_bad(dataset(), arena_, [&](Index i, std::size_t thread) { store_.at(i, tools_[thread].room); });
+  }
+
+ private:
+  struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
+  struct Slot {
+    Slot(Index batch, Index picture)
+        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64)))), label(std::size_t(batch)) {}
+    std::unique_ptr<float, Aligned> x;        // (batch, H, W, C)
+    std::vector<std::int32_t> label;          // (batch)
+    Index n = 0;
+  };
+  struct Tools {                              // of one thread
+    Scratch scratch;
+    std::vector<std::uint8_t> room;
+  };
+
+  /// Nobody fills anything after this.
+  void halt(std::unique_lock<std::mutex>& lock) {
+    running_ = false;
+    cancelled_ = true;
+    wake_.wait(lock, [&] { return !busy_; });
+    cancelled_ = false;
+  }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return ending_ || (running_ && !failure_ && made_ < batches() && made_ - handed_ < options_.prefetch); });
+      if (ending_) return;
+      busy_ = true;
+      const Index b = made_;
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        failure = fill(*ring_[std::size_t(b) % ring_.size()], b);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      busy_ = false;
+      if (running_) failure ? void(failure_ = failure) : void(++made_);
+      wake_.notify_all();
+    }
+  }
+
+  /// What the first sample that failed threw, if one did.
+  std::exception_ptr fill(Slot& slot, Index b) {
+    const Index first = b * options_.batch, picture = lamina::size(shape());
+    slot.n = std::min(options_.batch, samples() - first);
+    std::mutex failing;
+    Index failed = slot.n;
+    std::exception_ptr failure;
+    run_in(arena_, slot.n, [&](Index i, std::size_t thread) {
+      if (cancelled_.load(std::memory_order_relaxed)) return;
+      try {
+        Tools& tools = tools_[thread];
+        const Index sample = order_[std::size_t(first + i)];
+        const std::uint8_t* const x = store_.at(sample, tools.room);
+        transform(x, shape(), draw(options_, changes_, sample), options_, slot.x.get() + i * picture, tools.scratch);
+        slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
+      } catch (...) {
+        std::lock_guard lock(failing);
+        if (i < failed) failed = i, failure = std::current_exception();
+      }
+    });
+    return failure;
+  }
+
+  AugmentationOptions options_;
+  bool shuffled_;
+  PictureStore store_;
+  tbb::task_arena arena_;
+  std::vector<Tools> tools_;                  // (threads)
+  std::vector<Index> order_;                  // (samples) of this epoch
+  Random changes_;
+  std::vector<std::unique_ptr<Slot>> ring_;   // (prefetch + 1): the batches made ahead, and the one in use
+  double waited_ = 0;
+
+  std::mutex mutex_;                          // over all that follows
+  std::condition_variable wake_;
+  Index made_ = 0, handed_ = 0;               // batches of this epoch: the next to be made, the next to be handed out
+  bool running_ = false, busy_ = false, ending_ = false;
+  std::exception_ptr failure_;                // of batch made_
+  std::atomic<bool> cancelled_ = false;
+  std::thread thread_;
+};
+
+}  // namespace detail
+
+/// Training batches: shuffled anew in every epoch, augmented as the options say. The stream has the same bits for any number of workers, for any prefetch,
+/// and after start(epoch, k) in the middle of an epoch. Throws Error if the options make no sense or the dataset is empty.
+class AugmentationIterator : public detail::BatchMaker {
+ public:
+  explicit AugmentationIterator(Dataset dataset, const AugmentationOptions& options = {})
+      : BatchMaker(std::move(dataset), options, true), hint_(lamina::hint(options)) {}
+
+  /// A sentence for whoever set the options, or nothing: a shear below one degree was hardly meant.
+  const std::string& hint() const { return hint_; }
+
+ private:
+  std::string hint_;
+};
+
+/// Options of EvaluationIterator; each means what it means in AugmentationOptions.
+struct EvaluationOptions {
+  Size size{64, 64};
+  Index batch = 32;
+  double rescale = 1 / 255.0;
+  std::array<double, 3> mean{0, 0, 0};
+  std::array<double, 3> deviation{1, 1, 1};
+  Interpolation interpolation = Interpolation::nearest;
+  int workers = 0;
+  int prefetch = 2;
+  std::size_t cache_bytes = std::size_t(2) << 30;
+};
+
+/// Batches for validation and prediction: every picture as it is, in the order of the dataset. A type of its own, so that nobody augments a validation set
+/// by accident.
+class EvaluationIterator : public detail::BatchMaker {
+ public:
+  explicit EvaluationIterator(Dataset dataset, const EvaluationOptions& o = {})
+      : BatchMaker(std::move(dataset), {.size = o.size, .batch = o.batch, .rescale = o.rescale, .mean = o.mean, .deviation = o.deviation,
+                                        .interpolation = o.interpolation, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes},
+                   false) {}
+};
+
+static_assert(BatchSource<AugmentationIterator> && BatchSource<EvaluationIterator>);
+
+/// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
+inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
+  tbb::task_arena arena(detail::arena_threads(workers));
+  return detail::find_bad(dataset, arena, [&](Index i, std::size_t) {
+    if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);
+  });
+}
+
+}  // namespace lamina

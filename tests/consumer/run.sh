@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Builds and runs somebody else's program against Lamina: run.sh WAY SOURCE BUILD COMPILER, where BUILD is a configured build of SOURCE and the way is
+#   find_package      a CMake project and an installed Lamina
+#   add_subdirectory  a CMake project that holds Lamina's source
+#   pkg_config        a Meson project and an installed Lamina
+#   missing_header    a machine without one of the libraries: one sentence names the Debian package
+set -euo pipefail
+way=$1 source=$2 build=$3
+export CXX=$4
+here=$source/tests/consumer
+version=$(sed -nE 's/^#define LAMINA_VERSION_[A-Z]+ ([0-9]+)$/\1/p' "$source/include/lamina/version.hpp" | paste -sd.)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+unset DESTDIR
+
+install() { cmake --install "$build" --prefix "$folder/prefix" > "$folder/log"; }
+# quietly COMMAND...: what it says is shown only if it fails.
+quietly() { "$@" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }; }
+
+case $way in
+  find_package)
+    install
+    quietly cmake -S "$here/find_package" -B "$folder/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$folder/prefix" -DLAMINA_VERSION="$version"
+    quietly cmake --build "$folder/build"
+    "$folder/build/consumer"
+    ;;
+  add_subdirectory)
+    quietly cmake -S "$here/add_subdirectory" -B "$folder/build" -DLAMINA_SOURCE="$source"
+    quietly cmake --build "$folder/build"
+    "$folder/build/consumer"
+    ;;
+  pkg_config)
+    if ! command -v meson > /dev/null || ! command -v pkg-config > /dev/null; then
+      echo "skipped: no meson or no pkg-config here"
+      exit 0
+    fi
+    install
+    mkdir "$folder/source"
+    cp "$here/main.cpp" "$here/pkg_config/meson.build" "$folder/source"
+    export PKG_CONFIG_PATH=$folder/prefix/share/pkgconfig
+    [[ $(pkg-config --modversion lamina) == "$version" ]]
+    quietly meson setup "$folder/build" "$folder/source"
+    quietly meson compile -C "$folder/build"
+    "$folder/build/consumer"
+    ;;
+  missing_header)
+    install
+    # refuses WORDS ARGUMENT...: cmake stops, and says the words.
+    refuses() {
+      if cmake -B "$folder/build" "${@:2}" > "$folder/log" 2>&1; then
+        echo "cmake went on without the header: ${*:2}"
+        exit 1
+      fi
+      if ! tr -s ' \n' ' ' < "$folder/log" | grep -qF -- "$1"; then
+        echo "cmake does not say '$1':"
+        cat "$folder/log"
+        exit 1
+      fi
+      rm -rf "$folder/build"
+    }
+    refuses "Lamina needs Eigen3, stb; on Debian: apt-get install libeigen3-dev libstb-dev" -S "$source" \
+      -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DLAMINA_STB_INCLUDE=LAMINA_STB_INCLUDE-NOTFOUND -DCMAKE_FIND_ROOT_PATH="$folder" -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY
+    refuses "apt-get install doctest-dev" -S "$source" -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON
+    refuses "Lamina needs TBB; on Debian: apt-get install libtbb-dev" -S "$here/find_package" -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_DISABLE_FIND_PACKAGE_TBB=ON
+    ;;
+esac

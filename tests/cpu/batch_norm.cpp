@@ -1,0 +1,52 @@
+#include <lamina/cpu/batch_norm.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/integers.hpp"
+
+using namespace lamina;
+using lamina_test::fractions;
+
+namespace {
+template <class T> struct Result {
+  std::vector<T> y, inferred, dx, dw, running, batch;
+  bool operator==(const Result&) const = default;
+};
+template <class T> struct Data {
+  Index n;
+  int c;
+  std::vector<T> x = fractions<T>(n * c, 1), dy = fractions<T>(n * c, 2), w = fractions<T>(2 * room(c), 3), dw = fractions<T>(2 * room(c), 4), running = fractions<T>(2 * room(c), 5);
+  Result<T> run(Cpu dev) const {
+    dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, c)));
+    const std::vector<T> none(x.size(), T(NAN));
+    Result<T> r{none, none, none, dw, running, std::vector<T>(running.size())};
+    for (Index i = 0; i < c; ++i) r.running[std::size_t(room(c) + i)] += T(1.5);   // a variance is not negative
+    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, n, c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), false);
+    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, n, c, x.data(), w.data(), r.running.data(), r.batch.data(), r.y.data(), true);
+    batch_norm_backward(dev, n, c, x.data(), w.data(), r.batch.data(), dy.data(), r.dx.data(), r.dw.data());
+    return r;
+  }
+};
+}  // namespace
+
+TEST_CASE("batch norm: the same bits for any number of threads") {
+  for (auto [n, c] : {std::pair{Index(5), 3}, {Index(1000), 33}, {Index(20'000), 2}, {Index(1), 7}}) {
+    const Data<float> data{n, c};
+    const Result<float> one = data.run(Cpu(1));
+    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads)) == one);
+  }
+}
+
+TEST_CASE("batch norm: what comes out has mean beta and deviation gamma") {
+  const Index n = 5000;
+  const int c = 5;
+  const Data<double> data{n, c};
+  const Result<double> r = data.run(Cpu(2));
+  for (int k = 0; k < c; ++k) {
+    double mean = 0, square = 0;
+    for (Index i = 0; i < n; ++i) mean += r.y[std::size_t(i * c + k)] / double(n);
+    for (Index i = 0; i < n; ++i) square += std::pow(r.y[std::size_t(i * c + k)] - mean, 2) / double(n);
+    CHECK(mean == doctest::Approx(data.w[std::size_t(room(c) + k)]).epsilon(1e-10));
+    CHECK(std::sqrt(square) == doctest::Approx(std::abs(data.w[std::size_t(k)])).epsilon(1e-4));   // the variance of x is 1/3, so eps takes 1.5e-5 of it
+  }
+}

@@ -1,0 +1,84 @@
+#include <lamina/cpu/conv.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/integers.hpp"
+
+using namespace lamina;
+using lamina_test::fractions, lamina_test::integers;
+
+namespace {
+struct Case { Shape in; int filters, k, stride, pad, groups = 1; bool bias = true; Index n = 2; };
+constexpr Case cases[] = {
+    {{7, 5, 3}, 8, 3, 1, 1},          {{9, 11, 1}, 4, 3, 1, 0},           {{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{13, 9, 5}, 7, 5, 1, 2},          {{14, 15, 3}, 9, 7, 2, 3, 1, false},
+    {{10, 7, 6}, 12, 3, 2, 1},        {{11, 11, 4}, 6, 3, 3, 0},          {{6, 9, 8}, 8, 3, 1, 1, 8},         {{7, 8, 8}, 12, 3, 1, 1, 4},       {{8, 7, 33}, 31, 3, 1, 1, 1, true, 11},
+    {{1, 1, 5}, 4, 1, 1, 0},          {{7, 8, 3}, 4, 3, 2, same},         {{10, 11, 3}, 4, 2, 2, same},       {{2, 3, 3}, 4, 5, 1, same},        {{5, 4, 6}, 24, 3, 1, 1, 6, false},
+    {{50, 41, 13}, 9, 3, 1, 1},       {{64, 30, 3}, 5, 7, 1, 3, 1, false}, {{6, 5, 2}, 3, 5, 2, 4},            {{9, 7, 2}, 3, 2, 3, 0},           {{3, 200, 70}, 2, 3, 1, 1, 1, true, 1},
+    {{4, 3, 12}, 6, 1, 2, 0, 3, true, 9}};
+
+/// A convolution and its gradients.
+template <class T> struct Result {
+  std::vector<T> y, dx, dw, db;
+  bool operator==(const Result&) const = default;
+};
+template <class T> struct Data {
+  Case c;
+  ConvSpec spec{{c.k, c.stride, c.pad}, c.groups};
+  Shape in = c.in, out = spec.window.over(in, c.filters);
+  Index weights = Index(c.k) * c.k * in.c / c.groups * c.filters;
+  std::vector<T> x, w, b, dy, dw, db;
+  Data(Case a, bool fractional) : c(a) {
+    const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
+    x = draw(c.n * size(in), 1), w = draw(weights, 2), b = draw(c.filters, 3), dy = draw(c.n * size(out), 4), dw = draw(weights, 5), db = draw(c.filters, 6);
+  }
+  Result<T> run(Cpu dev) const {
+    dev.reserve(std::size_t(conv_arena(dev, T(), spec, in, out, c.n)));
+    Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
+    conv_forward(dev, spec, in, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data());
+    conv_backward(dev, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    return r;
+  }
+  /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
+  Result<T> plain() const {
+    Result<T> r{std::vector<T>(dy.size()), std::vector<T>(x.size()), dw, db};
+    const int per_group = in.c / c.groups, filters = c.filters / c.groups;
+    for (Index n = 0; n < c.n; ++n)
+      for (int p = 0; p < out.h; ++p)
+        for (int q = 0; q < out.w; ++q)
+          for (int o = 0; o < out.c; ++o) {
+            const std::size_t at = std::size_t(((n * out.h + p) * out.w + q) * out.c + o);
+            if (c.bias) r.y[at] = b[std::size_t(o)], r.db[std::size_t(o)] += dy[at];
+            for (int i = 0; i < c.k; ++i)
+              for (int j = 0; j < c.k; ++j)
+                for (int k = 0; k < per_group; ++k) {
+                  const int row = p * c.stride + i - spec.window.before(in.h), column = q * c.stride + j - spec.window.before(in.w);
+                  if (row < 0 || row >= in.h || column < 0 || column >= in.w) continue;
+                  const std::size_t from = std::size_t(((n * in.h + row) * in.w + column) * in.c + o / filters * per_group + k);
+                  const std::size_t tap = std::size_t(((i * c.k + j) * per_group + k) * out.c + o);
+                  r.y[at] += x[from] * w[tap], r.dx[from] += dy[at] * w[tap], r.dw[tap] += dy[at] * x[from];
+                }
+          }
+    return r;
+  }
+};
+}  // namespace
+
+TEST_CASE_TEMPLATE("convolution of integers is a plain loop, bit for bit", T, float, double) {
+  for (const Case& c : cases) {
+    INFO("k " << c.k << " stride " << c.stride << " pad " << c.pad << " groups " << c.groups << " on " << text(c.in).s);
+    const Data<T> data(c, false);
+    const Result<T> found = data.run(Cpu(2)), expected = data.plain();
+    CHECK(found.y == expected.y);
+    CHECK(found.dx == expected.dx);
+    CHECK(found.dw == expected.dw);
+    CHECK(found.db == expected.db);
+  }
+}
+
+TEST_CASE("convolution: the same bits for any number of threads") {
+  for (Case c : {cases[0], cases[9], cases[8], cases[15], Case{{20, 31, 24}, 17, 3, 2, 1, 1, true, 13}}) {
+    const Data<float> data(c, true);
+    const Result<float> one = data.run(Cpu(1));
+    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads)) == one);
+  }
+}

@@ -1,0 +1,63 @@
+#include <lamina/cpu/dense.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/integers.hpp"
+
+using namespace lamina;
+using lamina_test::fractions, lamina_test::integers;
+
+namespace {
+template <class T> struct Result {
+  std::vector<T> y, dx, dw, db;
+  bool operator==(const Result&) const = default;
+};
+template <class T> struct Data {
+  Index n, in, out;
+  bool bias;
+  std::vector<T> x, w, b, dy, dw, db;
+  Data(Index samples, Index inputs, Index outputs, bool with_bias, bool fractional) : n(samples), in(inputs), out(outputs), bias(with_bias) {
+    const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
+    x = draw(n * in, 1), w = draw(in * out, 2), b = draw(out, 3), dy = draw(n * out, 4), dw = draw(in * out, 5), db = draw(out, 6);
+  }
+  Result<T> run(Cpu dev, Index room_for = 0) const {
+    dev.reserve(std::size_t(dense_arena(dev, T(), std::max(n, room_for), in, out)));
+    Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
+    dense_forward(dev, n, in, out, x.data(), w.data(), bias ? b.data() : nullptr, r.y.data());
+    dense_backward(dev, n, in, out, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), bias ? r.db.data() : nullptr);
+    return r;
+  }
+  Result<T> plain() const {
+    Result<T> r{std::vector<T>(dy.size()), std::vector<T>(x.size()), dw, db};
+    const auto at = [](Index i) { return std::size_t(i); };
+    for (Index i = 0; i < n; ++i)
+      for (Index o = 0; o < out; ++o) {
+        if (bias) r.y[at(i * out + o)] = b[at(o)], r.db[at(o)] += dy[at(i * out + o)];
+        for (Index k = 0; k < in; ++k) {
+          r.y[at(i * out + o)] += x[at(i * in + k)] * w[at(k * out + o)];
+          r.dx[at(i * in + k)] += dy[at(i * out + o)] * w[at(k * out + o)];
+          r.dw[at(k * out + o)] += dy[at(i * out + o)] * x[at(i * in + k)];
+        }
+      }
+    return r;
+  }
+};
+}  // namespace
+
+TEST_CASE_TEMPLATE("dense on integers is a plain loop, bit for bit", T, float, double) {
+  struct Case { Index n, in, out; bool bias; };
+  for (Case c : {Case{1, 1, 1, true}, {3, 7, 5, true}, {1, 130, 10, true}, {8, 16, 33, false}, {65, 257, 33, true}, {130, 513, 10, false}, {2, 600, 97, true}}) {
+    INFO(c.n << " samples, " << c.in << " -> " << c.out);
+    const Data<T> data(c.n, c.in, c.out, c.bias, false);
+    CHECK(data.run(Cpu(2)) == data.plain());
+    CHECK(data.run(Cpu(2), 2 * c.n) == data.plain());     // in a model made for more samples
+  }
+}
+
+TEST_CASE("dense: the same bits for any number of threads") {
+  for (Index n : {1, 37, 130}) {
+    const Data<float> data(n, 700, 70, true, true);
+    const Result<float> one = data.run(Cpu(1));
+    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads)) == one);
+  }
+}

@@ -1,0 +1,187 @@
+#include <lamina/data/augmentation.hpp>
+
+#include <set>
+
+#include "../support/golden.hpp"
+#include "pictures.hpp"
+
+using namespace lamina;
+using lamina_test::says, lamina_test::sentence;
+
+namespace {
+std::vector<float> made(const Picture& p, const Transform& t, AugmentationOptions o = {}) {
+  o.rescale = 1;
+  std::vector<float> y(std::size_t(size(p.shape())));
+  detail::Scratch scratch;
+  transform(p.pixels.data(), p.shape(), t, o, y.data(), scratch);
+  return y;
+}
+Random drawing(std::uint64_t seed, std::uint32_t epoch) { return Random(seed, Stream::augmentation, 0, epoch); }
+}  // namespace
+
+TEST_CASE("augmentation: what Keras makes of a picture, in both versions") {
+  const auto file = lamina_test::golden_file("augmentation_keras.safetensors");
+  if (!file) return;
+  int seen = 0;
+  for (const auto& c : lamina_test::cases(*file)) {
+    const std::string name = c["name"], fill = c["fill_mode"];
+    CAPTURE(c.dump());
+    const SafeTensor& x = file->at("picture/" + c["picture"].get<std::string>());
+    AugmentationOptions o;
+    o.keras = c["version"] == "current" ? KerasVersion::current : KerasVersion::legacy_1_1_2;
+    o.fill_mode = fill == "nearest" ? FillMode::nearest : fill == "constant" ? FillMode::constant : fill == "reflect" ? FillMode::reflect : FillMode::wrap;
+    o.cval = c["cval"];
+    o.linear = c["interpolation_order"] == 1;
+    Transform t;
+    t.theta = c.value("theta", 0.0), t.tx = c.value("tx", 0.0), t.ty = c.value("ty", 0.0), t.shear = c.value("shear", 0.0);
+    t.zx = c.value("zx", 1.0), t.zy = c.value("zy", 1.0);
+    t.flip_horizontal = c.value("flip_horizontal", false), t.flip_vertical = c.value("flip_vertical", false);
+    t.channel_shift = c.value("channel_shift_intensity", 0.0), t.brightness = c.value("brightness", 1.0);
+    const auto y = made({int(x.shape[0]), int(x.shape[1]), 3, x.as<std::uint8_t>()}, t, o);
+    const auto expected = file->at(name).as<float>();
+    REQUIRE(y.size() == expected.size());
+    float worst = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) worst = std::max(worst, std::abs(y[i] - expected[i]));
+    CHECK(worst <= (c.contains("brightness") ? 1.0001f : 1e-3f));
+    ++seen;
+  }
+  CHECK(seen == 158);
+}
+
+TEST_CASE("augmentation: flips reverse, with and without a map") {
+  const Picture p{2, 3, 1, {1, 2, 3, 4, 5, 6}};
+  Transform t;
+  t.flip_horizontal = true;
+  CHECK(made(p, t) == std::vector<float>{3, 2, 1, 6, 5, 4});
+  t.flip_vertical = true;
+  CHECK(made(p, t) == std::vector<float>{6, 5, 4, 3, 2, 1});
+  t.tx = 1;                                                                       // one column to the left, then both flips
+  CHECK(made(p, t) == std::vector<float>{6, 6, 5, 3, 3, 2});
+}
+
+TEST_CASE("augmentation: a crop of the mirrored picture") {
+  const Picture p{1, 4, 1, {1, 2, 3, 4}};
+  Transform t;
+  t.crop_x = -2;
+  CHECK(made(p, t) == std::vector<float>{3, 2, 1, 2});                            // 3 2 | 1 2 3 4: the edge is not repeated
+  t.crop_x = 3;
+  CHECK(made(p, t) == std::vector<float>{4, 3, 2, 1});
+}
+
+TEST_CASE("augmentation: channel shift stays within the picture's own range, brightness cuts to whole levels") {
+  const Picture p{1, 3, 1, {10, 100, 201}};
+  Transform shift;
+  shift.channel_shift = 150;
+  CHECK(made(p, shift) == std::vector<float>{160, 201, 201});
+  Transform bright;
+  bright.brightness = 1.3;
+  CHECK(made(p, bright) == std::vector<float>{13, 130, 255});
+  bright.brightness = 0.33;
+  CHECK(made(p, bright) == std::vector<float>{3, 33, 66});                        // 3.3, 33, 66.33
+}
+
+TEST_CASE("augmentation: contrast and saturation by hand") {
+  const Picture p{1, 2, 3, {100, 100, 100, 200, 200, 200}};
+  Transform t;
+  t.contrast = 0.5;                                                               // the mean grey is 149.985 (weights 0.2989, 0.587, 0.114 sum to 0.9999)
+  const auto y = made(p, t);
+  CHECK(y[0] == doctest::Approx(124.9925));
+  CHECK(y[5] == doctest::Approx(174.9925));
+  Transform grey;
+  grey.saturation = 0;
+  const auto g = made({1, 1, 3, {255, 0, 0}}, grey);
+  for (const float v : g) CHECK(v == doctest::Approx(0.2989 * 255));
+}
+
+TEST_CASE("augmentation: rescale, then mean and deviation of each channel; what is erased is zero after that") {
+  AugmentationOptions o;
+  o.rescale = 1 / 255.0;
+  o.mean = {0.5, 0.25, 0}, o.deviation = {0.5, 0.25, 2};
+  Transform t;
+  t.erased = {0, 1, 1, 1};
+  std::vector<float> y(6);
+  detail::Scratch scratch;
+  const Picture p{1, 2, 3, {255, 0, 51, 9, 9, 9}};
+  transform(p.pixels.data(), p.shape(), t, o, y.data(), scratch);
+  const double expected[] = {1, -1, 0.1, 0, 0, 0};
+  for (int i = 0; i < 6; ++i) CHECK(y[std::size_t(i)] == doctest::Approx(expected[i]));
+}
+
+TEST_CASE("augmentation: draws keep to their ranges, are a function of seed, epoch and sample, and do not disturb each other") {
+  AugmentationOptions o;
+  o.rotation = 20, o.width_shift = 0.1, o.height_shift = 5, o.shear = 10, o.zoom = 0.2, o.channel_shift = 30, o.horizontal_flip = true;
+  o.vertical_flip = true, o.brightness = {0.5, 1.5}, o.crop_padding = 4, o.erase = 0.5;
+  validate(o);
+  double flips = 0, erased = 0, sum_zx = 0;
+  double least = 9, most = 0;
+  std::set<int> crops;
+  constexpr int n = 4000;
+  for (Index i = 0; i < n; ++i) {
+    const Transform t = draw(o, drawing(3, 5), i);
+    REQUIRE(std::abs(t.theta) <= 20);
+    REQUIRE(std::abs(t.tx) <= 6.4);
+    REQUIRE(std::abs(t.ty) <= 5);
+    REQUIRE(std::abs(t.shear) <= 10);
+    REQUIRE(std::abs(t.channel_shift) <= 30);
+    REQUIRE((t.zx >= 0.8 && t.zx <= 1.2 && t.zy >= 0.8 && t.zy <= 1.2 && t.zx != t.zy));
+    REQUIRE((t.brightness >= 0.5 && t.brightness <= 1.5));
+    REQUIRE((t.erased.y >= 0 && t.erased.x >= 0 && t.erased.y + t.erased.h <= 64 && t.erased.x + t.erased.w <= 64));
+    least = std::min(least, t.zx), most = std::max(most, t.zx), sum_zx += t.zx;
+    flips += t.flip_horizontal, erased += t.erased.h > 0;
+    crops.insert(t.crop_y);
+  }
+  CHECK(least < 0.801);
+  CHECK(most > 1.199);
+  CHECK(sum_zx / n == doctest::Approx(1).epsilon(0.01));
+  CHECK(flips / n == doctest::Approx(0.5).epsilon(0.05));
+  CHECK(erased / n == doctest::Approx(0.5).epsilon(0.05));
+  CHECK(crops.size() == 9);                                                       // -4 ... 4
+  CHECK(draw(o, drawing(3, 5), 17).theta == draw(o, drawing(3, 5), 17).theta);
+  CHECK(draw(o, drawing(3, 5), 17).theta != draw(o, drawing(3, 6), 17).theta);
+  CHECK(draw(o, drawing(3, 5), 17).theta != draw(o, drawing(4, 5), 17).theta);
+  AugmentationOptions fewer = o;
+  fewer.rotation = 0, fewer.zoom = {};
+  CHECK(draw(fewer, drawing(3, 5), 17).shear == draw(o, drawing(3, 5), 17).shear);
+  CHECK(draw(fewer, drawing(3, 5), 17).zx == 1);
+}
+
+TEST_CASE("augmentation: Keras draws tx from the height, the corrected version from the width") {
+  AugmentationOptions o;
+  o.size = {64, 64}, o.width_shift = 0.5;
+  CHECK(draw(o, drawing(1, 0), 0).tx != 0);
+  CHECK(draw(o, drawing(1, 0), 0).ty == 0);
+  o.keras = KerasVersion::current;
+  CHECK(draw(o, drawing(1, 0), 0).tx == 0);
+  CHECK(draw(o, drawing(1, 0), 0).ty != 0);
+}
+
+TEST_CASE("augmentation: a shear below one degree gets a hint") {
+  AugmentationOptions o;
+  CHECK(hint(o) == "");
+  o.shear = 0.2;
+  CHECK(says(hint(o), "shear = 0.2 is in degrees"));
+  CHECK(says(hint(o), "11.5 degrees"));
+  o.shear = 12;
+  CHECK(hint(o) == "");
+}
+
+TEST_CASE("augmentation: options that make no sense are errors that name them") {
+  const auto complaint = [](auto change) {
+    AugmentationOptions o;
+    change(o);
+    return sentence([&] { validate(o); });
+  };
+  CHECK(complaint([](auto&) {}) == "");
+  CHECK(says(complaint([](auto& o) { o.size = {0, 64}; }), "size.h = 0"));
+  CHECK(says(complaint([](auto& o) { o.batch = 0; }), "batch = 0"));
+  CHECK(says(complaint([](auto& o) { o.zoom = 1.0; }), "zoom = 0"));
+  CHECK(says(complaint([](auto& o) { o.zoom = {1.2, 0.8}; }), "zoom"));
+  CHECK(says(complaint([](auto& o) { o.shear = -1; }), "shear = -1"));
+  CHECK(says(complaint([](auto& o) { o.crop_padding = 64; }), "crop_padding = 64"));
+  CHECK(says(complaint([](auto& o) { o.deviation = {1, 0, 1}; }), "deviation = 0"));
+  CHECK(says(complaint([](auto& o) { o.brightness = {-1, 1}; }), "brightness"));
+  CHECK(says(complaint([](auto& o) { o.prefetch = 0; }), "prefetch"));
+  CHECK(says(complaint([](auto& o) { o.rescale = NAN; }), "rescale"));
+  const Picture p = lamina_test::noise(2, 2, 4);
+  CHECK(says(sentence([&] { made(p, {}); }), "4 channels"));
+}

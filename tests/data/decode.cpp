@@ -1,0 +1,142 @@
+#include <lamina/data/decode.hpp>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include "../support/temporary.hpp"
+#include "pictures.hpp"
+
+using namespace lamina;
+using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::says, lamina_test::sentence, lamina_test::slope;
+
+namespace {
+std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
+
+/// A PNG chunk with its right checksum.
+void chunk(Bytes& to, const std::string& kind, const Bytes& data) {
+  const auto number = [&](std::uint32_t v) { for (int s = 24; s >= 0; s -= 8) to.push_back(std::uint8_t(v >> s)); };
+  number(std::uint32_t(data.size()));
+  const std::size_t begin = to.size();
+  to.insert(to.end(), kind.begin(), kind.end());
+  to.insert(to.end(), data.begin(), data.end());
+  number(detail::crc32(to.data() + begin, to.size() - begin));
+}
+Bytes png_header(std::uint32_t w, std::uint32_t h) {
+  Bytes bytes{0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A}, data;
+  for (const std::uint32_t v : {w, h}) for (int s = 24; s >= 0; s -= 8) data.push_back(std::uint8_t(v >> s));
+  data.insert(data.end(), {8, 2, 0, 0, 0});
+  chunk(bytes, "IHDR", data);
+  return bytes;
+}
+}  // namespace
+
+TEST_CASE("decode: a PNG comes back to the bit, a JPEG nearly, and channels become three") {
+  const Picture p = noise(7, 5, 3), s = slope(40, 24);
+  CHECK(decode(png(p), "x").pixels == p.pixels);
+  const Picture j = decode(jpeg(s), "x");
+  REQUIRE(j.shape() == Shape{40, 24, 3});
+  for (std::size_t i = 0; i < j.pixels.size(); ++i) REQUIRE(std::abs(j.pixels[i] - s.pixels[i]) <= 8);
+  const Picture grey = noise(3, 4, 1), alpha = noise(3, 4, 4);
+  const Picture from_grey = decode(png(grey), "x"), from_alpha = decode(png(alpha), "x");
+  for (std::size_t i = 0; i < 12; ++i)
+    for (std::size_t k = 0; k < 3; ++k) {
+      REQUIRE(from_grey.pixels[3 * i + k] == grey.pixels[i]);
+      REQUIRE(from_alpha.pixels[3 * i + k] == alpha.pixels[4 * i + k]);
+    }
+}
+
+TEST_CASE("decode: the sum of a chunk is CRC-32") {
+  const std::string nine = "123456789";                                            // its check value, in every catalogue of CRCs
+  CHECK(detail::crc32(reinterpret_cast<const std::uint8_t*>(nine.data()), nine.size()) == 0xCBF43926u);
+}
+
+TEST_CASE("decode: a file cut short anywhere is refused, by name") {
+  for (const Bytes& whole : {jpeg(slope(33, 20)), png(noise(6, 6, 3))}) {
+    REQUIRE(complaint(whole) == "");
+    for (std::size_t n = 0; n < whole.size(); ++n) {
+      const std::string s = complaint(Bytes(whole.begin(), whole.begin() + Index(n)));
+      REQUIRE(says(s, "some/leaf.jpg"));
+    }
+    Bytes filled = whole;                                                          // a download that stopped, in a file made large beforehand
+    std::fill(filled.begin() + Index(filled.size() / 2), filled.end(), std::uint8_t(0));
+    CHECK(says(complaint(filled), "some/leaf.jpg"));
+  }
+  const Bytes whole = jpeg(slope(33, 20));
+  CHECK(says(complaint(Bytes(whole.begin(), whole.end() - 1)), "cut short"));
+  CHECK(complaint(Bytes()) == "the picture some/leaf.jpg cannot be used: the file is empty: copy it again");
+}
+
+TEST_CASE("decode: what follows the end of a JPEG is no concern, an end inside a thumbnail is none") {
+  Bytes bytes = jpeg(slope(8, 8));
+  bytes.insert(bytes.end(), 1000, 0x55);
+  CHECK(complaint(bytes) == "");
+  Bytes thumbnail = jpeg(slope(8, 8)), cut = jpeg(slope(33, 20));
+  Bytes segment{0xFF, 0xE1, std::uint8_t((thumbnail.size() + 2) >> 8), std::uint8_t(thumbnail.size() + 2)};
+  segment.insert(segment.end(), thumbnail.begin(), thumbnail.end());
+  cut.insert(cut.begin() + 2, segment.begin(), segment.end());
+  CHECK(complaint(cut) == "");
+  cut.resize(cut.size() - 100);
+  CHECK(says(complaint(cut), "cut short"));
+}
+
+TEST_CASE("decode: one wrong bit anywhere in a PNG is refused") {
+  const Bytes whole = png(noise(5, 4, 3));
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    for (const int bit : {1, 128}) {
+      Bytes wrong = whole;
+      wrong[i] = std::uint8_t(wrong[i] ^ bit);
+      REQUIRE(complaint(wrong) != "");
+    }
+}
+
+TEST_CASE("decode: a wrong bit in a JPEG is refused or decoded, never worse") {
+  const Bytes whole = jpeg(slope(33, 20));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    Bytes wrong = whole;
+    wrong[i] = std::uint8_t(wrong[i] ^ 0x55);
+    complaint(wrong);
+  }
+}
+
+TEST_CASE("decode: too large is refused from the header, before anything is made") {
+  Bytes wide = png_header(16385, 1), many = png_header(16000, 16000), none = png_header(0, 5);
+  CHECK(says(complaint(wide), "16384 pixels along one side"));
+  CHECK(says(complaint(many), "50 million pixels"));
+  CHECK(says(complaint(none), "no pixels"));
+  Bytes j = jpeg(slope(8, 8));
+  for (std::size_t i = 2; i + 9 < j.size(); ++i)
+    if (j[i] == 0xFF && j[i + 1] == 0xC0) j[i + 5] = 0xFF, j[i + 7] = 0xFF;
+  CHECK(says(complaint(j), "16384 pixels along one side"));
+}
+
+TEST_CASE("decode: a small PNG with very much data is refused") {
+  Bytes bomb = png_header(4, 4);
+  for (int i = 0; i < 3; ++i) chunk(bomb, "IDAT", Bytes(40000, 0));
+  chunk(bomb, "IEND", {});
+  CHECK(says(complaint(bomb), "more data than its pixels can need"));
+  Bytes empty = png_header(4, 4);
+  chunk(empty, "IEND", {});
+  CHECK(says(complaint(empty), "without any picture"));
+}
+
+TEST_CASE("decode: other formats are refused whatever they are called") {
+  CHECK(says(complaint({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}), "neither a JPEG nor a PNG"));
+  CHECK(says(complaint({'B', 'M', 0, 0}), "neither a JPEG nor a PNG"));
+  CHECK(says(complaint({0xFF, 0xD8}), "neither a JPEG nor a PNG"));
+  CHECK(says(complaint({0xFF, 0xD8, 0xFF, 0xD9}), "without any picture"));
+}
+
+TEST_CASE("decode: from a file, a regular one") {
+  const lamina_test::TemporaryFolder t;
+  const Picture p = noise(4, 3, 3);
+  lamina_test::write(t.path / "with a space.png", png(p));
+  CHECK(decode(t.path / "with a space.png").pixels == p.pixels);
+  const auto of = [&](const char* name) { return sentence([&] { decode(t.path / name); }); };
+  CHECK(says(of("missing.png"), "there is no file " + (t.path / "missing.png").string()));
+  std::filesystem::create_directory(t.path / "folder.png");
+  CHECK(says(of("folder.png"), "is not a regular file"));
+  REQUIRE(::mkfifo((t.path / "pipe.png").c_str(), 0600) == 0);
+  CHECK(says(of("pipe.png"), "is not a regular file"));                            // opening it would wait for ever
+  std::filesystem::create_symlink(t.path / "nowhere", t.path / "link.png");
+  CHECK(says(of("link.png"), "leads nowhere"));
+}

@@ -1,0 +1,51 @@
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+#include <doctest/doctest.h>
+#include <lamina/io/picture.hpp>
+
+#include <memory>
+#include <vector>
+
+#include <stb/stb_image_write.h>            // a program's own declarations, beside ours
+
+using namespace lamina;
+
+TEST_CASE("base64 is that of RFC 4648") {
+  // Section 10 of the RFC.
+  CHECK(base64("") == "");
+  CHECK(base64("f") == "Zg==");
+  CHECK(base64("fo") == "Zm8=");
+  CHECK(base64("foo") == "Zm9v");
+  CHECK(base64("foob") == "Zm9vYg==");
+  CHECK(base64("fooba") == "Zm9vYmE=");
+  CHECK(base64("foobar") == "Zm9vYmFy");
+  CHECK(base64(std::string("\x00\xff\xfe\xfb", 4)) == "AP/++w==");        // by hand
+}
+
+TEST_CASE("a PNG decodes to the pixels it was made of") {
+  for (const Shape shape : {Shape{1, 1, 3}, Shape{5, 7, 3}, Shape{64, 33, 1}, Shape{9, 4, 4}, Shape{3, 3, 2}}) {
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size(shape)));
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = std::uint8_t(i * i * 37 + i / 5);
+    const std::string png = png_bytes(pixels.data(), shape);
+    int w = 0, h = 0, c = 0;
+    const std::unique_ptr<stbi_uc, void (*)(void*)> back(stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(png.data()), int(png.size()), &w, &h, &c, 0), stbi_image_free);
+    REQUIRE(back);
+    CHECK(Shape{h, w, c} == shape);
+    CHECK(std::equal(pixels.begin(), pixels.end(), back.get()));
+    CHECK(data_uri(png).find("data:image/png;base64,iVBORw0KGgo") == 0);
+  }
+}
+
+TEST_CASE("what is no picture is said") {
+  const std::uint8_t pixel = 0;
+  CHECK_THROWS_WITH_AS(png_bytes(&pixel, Shape{0, 1, 3}), doctest::Contains("a picture of 0x1x3 cannot be a PNG"), Error);
+  CHECK_THROWS_WITH_AS(png_bytes(&pixel, Shape{1, 1, 5}), doctest::Contains("1 to 4 channels"), Error);
+  CHECK(data_uri("\xff\xd8\xff\xe0").find("data:image/jpeg;base64,/9j/4") == 0);
+  CHECK(data_uri("GIF89a") == "");
+  CHECK(data_uri("") == "");
+}

@@ -1,0 +1,5 @@
+#include <lamina/lamina.hpp>
+
+#include "shared.hpp"
+
+Seen second() { return seen(); }

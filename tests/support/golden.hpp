@@ -1,0 +1,41 @@
+/// The numbers that PyTorch, Keras and Pillow computed, where they are at hand.
+#pragma once
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include <doctest/doctest.h>
+#include <lamina/io/safetensors.hpp>
+
+namespace lamina_test {
+
+/// The folder: what LAMINA_GOLDEN names, or ../shared/golden beside the source tree.
+inline std::filesystem::path golden_folder() {
+  if (const char* named = std::getenv("LAMINA_GOLDEN")) return named;
+#ifdef LAMINA_SOURCE_DIR
+  return std::filesystem::path(LAMINA_SOURCE_DIR) / "../shared/golden";
+#else
+  return "../shared/golden";
+#endif
+}
+
+/// One file of it, or nothing and a word that the test is skipped: `const auto file = golden_file("layers.safetensors"); if (!file) return;`
+inline std::optional<lamina::SafeTensors> golden_file(const std::string& name) {
+  const std::filesystem::path path = golden_folder() / name;
+  if (std::filesystem::exists(path)) return lamina::read_safetensors(path);
+  MESSAGE("skipped: ", path.string(), " is not there");
+  return std::nullopt;
+}
+
+/// The same for a file of JSON.
+inline std::optional<nlohmann::json> golden_json(const std::string& name) {
+  const std::filesystem::path path = golden_folder() / name;
+  if (std::filesystem::exists(path)) return nlohmann::json::parse(lamina::read_file_whole(path));
+  MESSAGE("skipped: ", path.string(), " is not there");
+  return std::nullopt;
+}
+
+/// The list of cases in a file: objects with "name", "op" and options; the tensors of a case are called name/...
+inline nlohmann::json cases(const lamina::SafeTensors& file) { return nlohmann::json::parse(file.metadata.at("cases")); }
+
+}  // namespace lamina_test
