@@ -1,6 +1,8 @@
 /// What a training leaves behind for people and programs: report.html and metrics.json, written anew after every epoch.
 #pragma once
 #include <lamina/io/checkpoint.hpp>
+#include <lamina/io/picture.hpp>
+#include <lamina/io/report.hpp>
 #include <nlohmann/json.hpp>
 
 #include "data.hpp"
@@ -13,9 +15,46 @@ template <class Net> class ReportWriter {
   ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, const lamina::Checkpoint& checkpoint)
       : settings_(settings), command_(std::move(command)), leaves_(leaves), checkpoint_(checkpoint) {}
 
-  template <class R> void epoch(R& run) { write_metrics(run); }
+  template <class R> void epoch(R& run) {
+    write_metrics(run);
+    write_page(run, run.epoch < run.options.epochs);
+  }
+  template <class R> void finish(R& run) { if (run.validation.samples() || run.epoch == run.options.epochs) write_page(run, false); }
 
  private:
+  static constexpr std::size_t most_mistakes = 12;
+  static constexpr int shown_side = 128;   // pixels
+
+  template <class R> void write_page(R& run, bool running) const {
+    lamina::Report r{.title = "Tomato leaves", .command = command_, .running = running, .stopped = run.stopped, .planned_epochs = run.options.epochs, .epochs = run.history,
+                     .best_epoch = checkpoint_.best_epoch(), .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = lamina::summary_rows<Net>()};
+    r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
+    r.machine = "CPU, " + std::to_string(run.model.device().threads()) + " threads";
+    for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;
+    r.images_per_second = run.history.empty() ? 0 : run.history.back().images_per_second;
+    r.mistakes = mistakes(run.validation);
+    lamina::write_file_whole(settings_.out / "report.html", report_html(r));
+  }
+
+  /// Pictures taken for another class, the most confident first.
+  std::vector<lamina::Mistake> mistakes(const lamina::Evaluation& e) const {
+    std::vector<std::pair<double, lamina::Index>> wrong;      // -probability, sample
+    for (lamina::Index i = 0; i < e.samples(); ++i)
+      if (e.predicted(i) != e.truth[std::size_t(i)]) wrong.push_back({-lamina::softmax(e.of(i), e.classes)[std::size_t(e.predicted(i))], i});
+    std::sort(wrong.begin(), wrong.end());
+    if (wrong.size() > most_mistakes) wrong.resize(most_mistakes);
+    std::vector<lamina::Mistake> shown;
+    for (const auto& [probability, i] : wrong) {
+      const lamina::Sample& s = leaves_.validation.samples[std::size_t(i)];
+      lamina::Picture p = s.picture ? *s.picture : lamina::decode(s.path);
+      if (const int side = std::max(p.h, p.w); side > shown_side)
+        p = lamina::resize(p, {std::max(1, p.h * shown_side / side), std::max(1, p.w * shown_side / side)}, lamina::Interpolation::bilinear);
+      shown.push_back({lamina::png_bytes(p.pixels.data(), p.shape()), leaves_.train.classes[std::size_t(e.truth[std::size_t(i)])],
+                       leaves_.train.classes[std::size_t(e.predicted(i))], -probability, s.name});
+    }
+    return shown;
+  }
+
   template <class R> void write_metrics(R& run) const {
     const auto& c = run.validation.confusion;
     nlohmann::json j{{"command", command_}, {"epochs", run.epoch}, {"steps", run.step}, {"best_epoch", checkpoint_.best_epoch()}, {"best_val_accuracy", checkpoint_.best_accuracy()},

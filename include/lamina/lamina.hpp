@@ -6,6 +6,7 @@
 #include "cpu/pool.hpp"
 #include "data/image_folder.hpp"
 #include "data/iterator.hpp"
+#include "io/checkpoint.hpp"
 #include "nn/network.hpp"
 #include "nn/summary.hpp"
 #include "train/adagrad.hpp"

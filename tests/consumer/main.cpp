@@ -6,6 +6,7 @@
 struct Net : lamina::Network<lamina::Input<8, 8, 3>, lamina::Conv<4, 3>, lamina::ReLU, lamina::Flatten, lamina::Dense<2>> {};
 
 int main() {
+  std::puts(lamina::summary<Net>(1).c_str());
   lamina::Model<Net, lamina::Cpu> model({.batch = 1, .seed = 1});
   const std::vector<float> picture(8 * 8 * 3, 0.5f);
   const float* score = model.forward(picture.data(), 1);

@@ -129,7 +129,10 @@ TEST_CASE("dataset: pictures in memory are checked when they are added") {
 
 TEST_CASE("image folder: the leaves") {
   const std::filesystem::path leaves = std::filesystem::path(LAMINA_SOURCE_DIR) / "../shared/data/tomato-leaf-64";
-  if (!std::filesystem::exists(leaves)) return MESSAGE("skipped: ", leaves.string(), " is not there");
+  if (!std::filesystem::exists(leaves)) {
+    MESSAGE("skipped: ", leaves.string(), " is not there");
+    return;
+  }
   const ImageFolder train(leaves / "train");
   const ImageFolder val(leaves / "val", train.classes);
   CHECK(train.classes.size() == 10);                                               // these numbers: data/README.md

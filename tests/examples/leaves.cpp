@@ -150,8 +150,9 @@ TEST_CASE("the sizes show the same leaf: larger pictures shrink to the smaller o
     double same = 0, other = 0;
     for (std::uint32_t leaf = 0; leaf < 5; ++leaf) {
       const Picture small = draw_leaf(disease, 64, stream(leaf));
-      const Picture from_128 = shrunk(draw_leaf(disease, 128, stream(leaf)), 128, 2), from_256 = shrunk(draw_leaf(disease, 256, stream(leaf)), 256, 4);
-      // What is left is the grain of the sensor (at most 13 of 255, 6 on average when 128 is averaged too) and detail finer than a pixel.
+      const Picture from_128 = shrunk(draw_leaf(disease, 128, stream(leaf)), 128, 2);
+      const Picture from_256 = shrunk(draw_leaf(disease, 256, stream(leaf)), 256, 4);
+      // What is left is the grain of the sensor (up to 0.05 * 255 = 13 a channel) and detail finer than a pixel.
       CHECK(difference(small, from_128) < 8);
       CHECK(difference(small, from_256) < 8);
       same += difference(small, from_128);
@@ -162,7 +163,7 @@ TEST_CASE("the sizes show the same leaf: larger pictures shrink to the smaller o
 }
 
 TEST_CASE("neither the mean colour nor a linear classifier of the pixels tells the classes") {
-  // LeafNet (three convolutions) reaches over 0.9 on the default set. 32 x 32 keeps this short; the classifier has 30,730 parameters for 600 pictures.
+  // Three convolutions and two dense layers (LeafNet) pass 0.9 within ten epochs of 2,000 such pictures at 64 x 64. 32 x 32 keeps this short.
   const Samples train = pictures(32, 60, 0), held_out = pictures(32, 40, 1000);
   const Linear pixels(train, 30, 2e-4f);
   CHECK(pixels.accuracy(train) > 0.6);  // it did learn, by heart

@@ -189,6 +189,7 @@ TEST_CASE("reduce on plateau: PyTorch waits one epoch longer than Keras") {
   CHECK(rates({.factor = 0.5, .patience = 2, .form = Form::keras}, 8, flat) == std::vector<double>{8, 8, 4, 4, 2, 2, 1});
   CHECK(rates({.factor = 0.5, .patience = 1, .cooldown = 2}, 8, flat) == std::vector<double>{8, 8, 4, 4, 4, 4, 2});   // bad, bad, two of cooling, bad, bad
   CHECK(rates({.factor = 0.5, .patience = 2, .cooldown = 2, .form = Form::keras}, 8, flat) == std::vector<double>{8, 8, 4, 4, 4, 2, 2});
+  CHECK(rates({.factor = 0.5, .patience = 1, .cooldown = 3, .form = Form::keras}, 8, {1, 1, 1, 1, 1}) == std::vector<double>{8, 4, 4, 4, 2});
   CHECK(rates({.factor = 0.5, .patience = 0, .form = Form::keras}, 8, {1, 0.5, 0.5}) == std::vector<double>{8, 8, 4});
 }
 

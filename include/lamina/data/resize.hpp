@@ -73,21 +73,26 @@ struct LineFilter {
   static constexpr std::int32_t half = 1 << (bits - 1);
 };
 
-/// x (rows, from, channels) -> y (rows, to, channels)
-inline void resize_rows(const std::uint8_t* x, int rows, int from, int channels, int to, Interpolation kind, std::uint8_t* y) {
-  const LineFilter filter(from, to, kind);
-  const std::size_t c = std::size_t(channels), line = std::size_t(from) * c;
-  for (int i = 0; i < rows; ++i)
+/// x (rows, from, channels) -> y (rows, to, channels), C of the channels at a time.
+template <int C> void resize_rows(const std::uint8_t* x, int rows, int from, int channels, int to, const LineFilter& filter, std::uint8_t* y) {
+  for (Index i = 0; i < rows; ++i)
     for (int j = 0; j < to; ++j) {
       const auto [first, count] = filter.span[std::size_t(j)];
       const std::int32_t* w = filter.weights(j);
-      for (std::size_t k = 0; k < c; ++k) {
-        const std::uint8_t* p = x + std::size_t(i) * line + std::size_t(first) * c + k;
-        std::int32_t sum = LineFilter::half;
-        for (int t = 0; t < count; ++t) sum += w[t] * p[std::size_t(t) * c];
-        *y++ = LineFilter::grey(sum);
+      const std::uint8_t* p = x + (i * from + first) * channels;
+      for (int k0 = 0; k0 < channels; k0 += C, p += C) {
+        std::int32_t sum[C];
+        for (int k = 0; k < C; ++k) sum[k] = LineFilter::half;
+        for (int t = 0; t < count; ++t)
+          for (int k = 0; k < C; ++k) sum[k] += w[t] * p[t * channels + k];
+        for (int k = 0; k < C; ++k) *y++ = LineFilter::grey(sum[k]);
       }
     }
+}
+inline void resize_rows(const std::uint8_t* x, int rows, int from, int channels, int to, Interpolation kind, std::uint8_t* y) {
+  const LineFilter filter(from, to, kind);
+  if (channels == 3) resize_rows<3>(x, rows, from, channels, to, filter, y);
+  else resize_rows<1>(x, rows, from, channels, to, filter, y);
 }
 
 /// x (from, line) -> y (to, line)

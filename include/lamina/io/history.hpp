@@ -10,8 +10,8 @@ namespace lamina {
 
 /// Columns of numbers under their names.
 struct CsvTable {
-  std::vector<std::string> columns;
-  std::vector<std::vector<double>> rows;      // each with columns.size() numbers
+  std::vector<std::string> columns = {};
+  std::vector<std::vector<double>> rows = {}; // each with columns.size() numbers
   friend bool operator==(const CsvTable&, const CsvTable&) = default;
 };
 

@@ -13,14 +13,14 @@ namespace lamina {
 
 /// One curve: y[i] belongs to epoch i + 1; what is not finite is left out and breaks the curve.
 struct Curve {
-  std::string name, style;           // "validation", and the class of its colour
-  std::vector<double> y;
+  std::string name = {}, style = {};           // "validation", and the class of its colour
+  std::vector<double> y = {};
 };
 
 /// Curves over the epochs 1 ... last.
 struct LineChart {
-  std::string title;                 // what y is
-  std::vector<Curve> curves;
+  std::string title = {};                 // what y is
+  std::vector<Curve> curves = {};
   Index last = 0;
   Index best = 0;                    // the epoch to mark, or 0
   bool percent = false;              // y is a part of 1, to be told in percent
@@ -28,8 +28,8 @@ struct LineChart {
 
 /// Bars over epochs, each a pile of parts: parts[k].y[i] belongs to epoch i + 1 and is not negative.
 struct BarChart {
-  std::string title, unit;
-  std::vector<Curve> parts;
+  std::string title = {}, unit = {};
+  std::vector<Curve> parts = {};
   Index last = 0;
 };
 
@@ -41,6 +41,13 @@ inline std::string fixed(double v, int digits) {
   if (std::isinf(v)) return v < 0 ? "−∞" : "∞";
   char s[400];
   return {s, std::to_chars(s, s + sizeof s, v, std::chars_format::fixed, digits).ptr};
+}
+
+/// A number with so many digits that count: 0.2719, 1e-05.
+inline std::string significant(double v, int digits) {
+  if (!std::isfinite(v)) return fixed(v, 0);
+  char s[40];
+  return {s, std::to_chars(s, s + sizeof s, v, std::chars_format::general, digits).ptr};
 }
 
 /// Text of others in HTML: nothing in it is markup.
@@ -68,19 +75,20 @@ inline double nice_step(double range, int parts) {
 struct ChartAxis {
   double low = 0, high = 1;
   bool logarithmic = false;
-  std::vector<double> ticks;
+  std::vector<double> ticks = {};
   int digits = 0;                    // after the point, in labels
 
   double at(double v) const { return logarithmic ? std::log(v / low) / std::log(high / low) : (v - low) / (high - low); }
   std::string label(double v, bool percent) const {
     if (percent) return fixed(100 * v, std::max(0, digits - 2)) + " %";
-    if (logarithmic) return fixed(v, std::max(0, int(-std::floor(std::log10(v) + 1e-9))));
-    return fixed(v, digits);
+    const int places = logarithmic ? std::max(0, int(-std::floor(std::log10(v) + 1e-9))) : digits;
+    return places <= 4 && std::abs(v) < 1e6 ? fixed(v, places) : significant(v, 3);
   }
 
   /// From `low` or a little less to `high` or a little more.
   static ChartAxis linear(double low, double high, int parts) {
-    if (!(high > low)) high = low + (low != 0 ? std::abs(low) : 1);
+    const double largest = std::max(std::abs(low), std::abs(high));
+    if (high - low <= 1e-9 * largest || largest == 0) high = low + (largest > 0 ? largest : 1);
     const double step = nice_step(high - low, parts);
     ChartAxis a{.low = std::floor(low / step + 1e-9) * step, .high = std::ceil(high / step - 1e-9) * step, .digits = std::max(0, int(-std::floor(std::log10(step) + 1e-9)))};
     for (double k = std::round(a.low / step); k * step <= a.high + step / 2; ++k) a.ticks.push_back(k * step);
@@ -96,6 +104,9 @@ struct ChartAxis {
     return a;
   }
 };
+
+/// Values beyond are not drawn, as if they were infinite.
+inline bool drawable(double v) { return std::abs(v) < 1e30; }
 
 /// The drawing area of a chart in the units of its viewBox.
 struct ChartFrame {
@@ -120,8 +131,9 @@ inline std::string svg_rect(const std::string& style, double x, double y, double
 inline std::string chart_figure(const std::string& title, const std::vector<Curve>& legend, bool lines, const std::string& description, const ChartFrame& f, const std::string& drawing) {
   std::string s = "<figure class=\"chart\"><figcaption><span class=\"chart-title\">" + escaped(title) + "</span><span class=\"legend\">";
   for (const Curve& c : legend)
-    s += "<span class=\"key\"><svg viewBox=\"0 0 22 12\" width=\"22\" height=\"12\" aria-hidden=\"true\">" +
-         (lines ? "<g class=\"" + c.style + "\">" + svg_line("curve", 0, 6, 22, 6) + "<circle class=\"dot\" cx=\"11\" cy=\"6\" r=\"3\"/></g>" : svg_rect("bar " + c.style, 5, 0, 12, 12)) + "</svg>" + escaped(c.name) + "</span>";
+    if (legend.size() > 1)
+      s += "<span class=\"key\"><svg viewBox=\"0 0 22 12\" width=\"22\" height=\"12\" aria-hidden=\"true\">" +
+           (lines ? "<g class=\"" + c.style + "\">" + svg_line("curve", 0, 6, 22, 6) + "<circle class=\"dot\" cx=\"11\" cy=\"6\" r=\"3\"/></g>" : svg_rect("bar " + c.style, 5, 0, 12, 12)) + "</svg>" + escaped(c.name) + "</span>";
   return s + "</span></figcaption><svg viewBox=\"0 0 " + fixed(f.width, 0) + " " + fixed(f.height, 0) + "\" role=\"img\" aria-label=\"" + escaped(description) + "\">" + drawing + "</svg></figure>\n";
 }
 
@@ -143,15 +155,17 @@ inline std::string empty_chart(const ChartFrame& f) { return svg_line("base", f.
 inline std::string svg(const LineChart& chart) {
   using namespace detail;
   const ChartFrame f;
-  const auto value = [&](double v) { return chart.percent ? fixed(100 * v, 2) + " %" : fixed(v, 4); };
+  const auto value = [&](double v) { return chart.percent ? fixed(100 * v, 2) + " %" : significant(v, 4); };
   double low = INFINITY, high = -INFINITY;
   std::size_t count = 0;
   for (const Curve& c : chart.curves) {
     count = std::max(count, c.y.size());
-    for (const double v : c.y) if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
+    for (const double v : c.y) if (drawable(v)) low = std::min(low, v), high = std::max(high, v);
   }
   if (!count) return chart_figure(chart.title, chart.curves, true, chart.title + ": no epoch is done yet", f, empty_chart(f));
   if (low > high) low = 0, high = 1;                            // nothing but NaN: empty axes
+  if (chart.percent && high - low < 0.1) low = std::max(0.0, std::min(low, (low + high) / 2 - 0.05)), high = std::max(high, low + 0.1);   // no drama about a tenth of a percent
+  if (chart.percent && high > 1 && high < 1.1) high = 1, low = std::min(low, 0.9);
   const ChartAxis y = !chart.percent && low > 0 && high > 50 * low ? ChartAxis::logarithm(low, high) : ChartAxis::linear(chart.percent ? low : std::min(0.0, low), high, 5);
   const Index last = std::max(chart.last, Index(count));
   const double inset = 8;
@@ -167,7 +181,7 @@ inline std::string svg(const LineChart& chart) {
     std::string path, dots;
     bool begun = false;
     for (std::size_t i = 0; i < c.y.size(); ++i) {
-      if (!std::isfinite(c.y[i])) { begun = false; continue; }
+      if (!drawable(c.y[i])) { begun = false; continue; }
       const double px = where(double(i + 1)), py = f.y(y.at(c.y[i]));
       path += (begun ? "L" : "M") + fixed(px, 1) + " " + fixed(py, 1);
       begun = true;
@@ -197,7 +211,7 @@ inline std::string svg(const BarChart& chart) {
   const std::size_t group = (count + 199) / 200, bars = (count + group - 1) / group;
   const auto part = [&](const Curve& c, std::size_t bar) {
     double sum = 0, n = 0;
-    for (std::size_t i = bar * group; i < std::min((bar + 1) * group, count); ++i) sum += i < c.y.size() && std::isfinite(c.y[i]) ? std::max(0.0, c.y[i]) : 0, ++n;
+    for (std::size_t i = bar * group; i < std::min((bar + 1) * group, count); ++i) sum += i < c.y.size() && drawable(c.y[i]) ? std::max(0.0, c.y[i]) : 0, ++n;
     return sum / n;
   };
   double high = 0;

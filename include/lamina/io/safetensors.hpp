@@ -60,9 +60,9 @@ inline Index count_of(const std::vector<Index>& shape) {
 
 /// One tensor: numbers of one type, the last side of `shape` running fastest.
 struct SafeTensor {
-  std::string dtype;                 // "F32", "F64", "U8", "I32", "I64"
-  std::vector<Index> shape;
-  std::vector<std::byte> data;       // count() numbers, little-endian
+  std::string dtype = {};            // "F32", "F64", "U8", "I32", "I64"
+  std::vector<Index> shape = {};
+  std::vector<std::byte> data = {};  // count() numbers, little-endian
 
   Index count() const { return detail::count_of(shape); }
 
@@ -80,9 +80,9 @@ struct SafeTensor {
 
 /// What a file holds: tensors by name, and text about them by name.
 struct SafeTensors {
-  std::map<std::string, std::string> metadata;
-  std::map<std::string, SafeTensor> tensors;
-  std::string path;                  // of the file it was read from, for messages
+  std::map<std::string, std::string> metadata = {};
+  std::map<std::string, SafeTensor> tensors = {};
+  std::string path = {};             // of the file it was read from, for messages
 
   /// Throws Error if there is no tensor of that name.
   const SafeTensor& at(const std::string& name) const {

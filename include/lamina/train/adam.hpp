@@ -6,7 +6,8 @@ namespace lamina {
 
 /// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= size m / (sqrt(v) / root + epsilon) in step t (Kingma and Ba 2015).
 /// Form::torch, their Algorithm 1: size = rate / (1 - beta1^t), root = sqrt(1 - beta2^t), epsilon 1e-8.
-/// Form::keras, their "epsilon hat": size = rate sqrt(1 - beta2^t) / (1 - beta1^t), root = 1, epsilon 1e-7; in the first step that epsilon acts as 3.2e-6 would above.
+/// Form::keras, their "epsilon hat": size = rate sqrt(1 - beta2^t) / (1 - beta1^t), root = 1, epsilon 1e-7;
+/// in the first step that epsilon acts as 3.2e-6 would above.
 /// With amsgrad the largest v so far takes the place of v (Reddi et al. 2018).
 struct Adam {
   double rate = 1e-3;
@@ -29,7 +30,8 @@ struct Adam {
   Clock clock(double now, Index step) const {
     const double first = 1 - std::pow(beta1, double(step)), second = std::sqrt(1 - std::pow(beta2, double(step)));
     const bool keras = form == Form::keras;
-    return {keras ? now * second / first : now / first, keras ? 1 : second, detail::given(epsilon, form, 1e-8, 1e-7), WeightDecay::of(weight_decay, decay, form, now)};
+    return {.size = keras ? now * second / first : now / first, .root = keras ? 1 : second, .epsilon = detail::given(epsilon, form, 1e-8, 1e-7),
+            .decay = WeightDecay::of(weight_decay, decay, form, now)};
   }
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
     using std::sqrt;
@@ -56,7 +58,8 @@ struct AdamW {
 
   LAMINA_HD Adam adam() const {
     const double amount = weight_decay >= 0 ? weight_decay : form == Form::keras ? 0.004 : 0.01;
-    return {.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon, .weight_decay = amount, .decay = Decay::decoupled, .amsgrad = amsgrad, .form = form};
+    return {.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon, .weight_decay = amount, .decay = Decay::decoupled,
+            .amsgrad = amsgrad, .form = form};
   }
   void check() const { adam().check("AdamW"); }
   Index slots() const { return adam().slots(); }

@@ -47,7 +47,8 @@ template <class D, class T> double clip_norm(D& dev, const Clip& clip, T* g, Ind
 }  // namespace detail
 
 /// Clips the gradients g (n) on the device; `tensors` says where in it each tensor lies and is read by Clip::norm only.
-/// Returns the norm it met before clipping: of all gradients, or the largest of a tensor with Clip::norm; 0 if it needed none. Throws Error if the limit is not above 0.
+/// Returns the norm it met before clipping: of all gradients, or the largest of a tensor with Clip::norm; 0 if it needed none.
+/// Throws Error if the limit is not above 0, or if Clip::norm is given no tensors.
 template <Device D, class T> double clip(D& dev, const Clip& how, T* g, Index n, std::span<const Extent> tensors = {}) {
   if (how.kind == Clip::Kind::none) return 0;
   if (!(how.limit > 0)) throw Error("clipping gradients at ", how.limit, ": the limit is above 0; Clip{} clips nothing");

@@ -9,8 +9,8 @@
 namespace lamina {
 
 /// Stops after `patience` epochs in a row that were not better than the best by more than min_delta: Keras's EarlyStopping, PyTorch Lightning's too.
-/// As a callback of fit() it watches the validation loss with Mode::min and the validation accuracy with Mode::max; all it needs to know is in the run's history,
-/// so that a resumed training stops where an unbroken one would have. A value that is no number is never better.
+/// As a callback of fit() it watches the validation loss with Mode::min and the validation accuracy with Mode::max; all it needs to
+/// know is in the run's history, so that a resumed training stops where an unbroken one would have. A value that is no number is never better.
 struct EarlyStopping {
   Index patience = 10;               // epochs; 0 stops at the first that is not better
   double min_delta = 0;
@@ -42,8 +42,7 @@ struct EarlyStopping {
     state = {};
     bool stop = false;
     for (const auto& row : run.history) stop = observe(mode == Mode::min ? row.val_loss : row.val_accuracy);
-    if (stop)
-      run.stop(std::string(mode == Mode::min ? "the validation loss" : "the validation accuracy") + " has not got better since epoch " + std::to_string(state.best_epoch));
+    if (stop) run.stop("the validation " + std::string(mode == Mode::min ? "loss" : "accuracy") + " has not got better since epoch " + std::to_string(state.best_epoch));
   }
 };
 

@@ -92,13 +92,14 @@ template <class T> Index rank_of(const T* scores, Index classes, Index truth) {
   return ahead;
 }
 
-/// The part of n samples whose true class is among the k best scores. scores (n, classes), truth (n); 0 for no samples. Throws Error if k is not in 1 ... classes
-/// or a truth is not in 0 ... classes - 1.
+/// The part of n samples whose true class is among the k best scores. scores (n, classes), truth (n); 0 for no samples.
+/// Throws Error if k is not in 1 ... classes or a truth is not in 0 ... classes - 1.
 template <class T> double top_k_accuracy(const T* scores, const std::int32_t* truth, Index n, Index classes, Index k) {
   if (k < 1 || k > classes) throw Error("top-", k, " accuracy of ", classes, " classes: k is 1 to ", classes);
   Mean hits;
   for (Index i = 0; i < n; ++i) {
-    if (truth[i] < 0 || truth[i] >= classes) throw Error("sample ", i, " is said to be of class ", truth[i], ", and there are ", classes, " classes, numbered from 0");
+    if (truth[i] < 0 || truth[i] >= classes)
+      throw Error("sample ", i, " is said to be of class ", truth[i], ", and there are ", classes, " classes, numbered from 0");
     hits.add(rank_of(scores + i * classes, classes, Index(truth[i])) < k);
   }
   return hits.value();

@@ -29,7 +29,8 @@ struct RMSprop {
   Clock clock(double now, Index) const {
     const bool keras = form == Form::keras;
     const double small = detail::given(epsilon, form, 1e-8, 1e-7);
-    return {keras ? now : 1, keras ? 1 : now, detail::given(rho, form, 0.99, 0.9), keras ? small : 0, keras ? 0 : small, WeightDecay::of(weight_decay, decay, form, now)};
+    return {.a = keras ? now : 1, .b = keras ? 1 : now, .rho = detail::given(rho, form, 0.99, 0.9), .inside = keras ? small : 0, .outside = keras ? 0 : small,
+            .decay = WeightDecay::of(weight_decay, decay, form, now)};
   }
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
     using std::sqrt;

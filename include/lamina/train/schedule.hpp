@@ -26,7 +26,8 @@ concept Schedule = requires(const S& s, double base, const Moment& m) {
   { s(base, m) } -> std::convertible_to<double>;
 };
 
-/// How time runs, and what its unit is: whole epochs, so that an epoch has one rate; epochs with their fractions, so that the rate changes with every batch; batches.
+/// How time runs, and what its unit is: whole epochs, so that an epoch has one rate; epochs with their fractions, so that the
+/// rate changes with every batch; batches.
 enum class Per { epoch, epoch_smoothly, batch };
 
 namespace detail {
@@ -50,8 +51,8 @@ struct Constant {
   double operator()(double base, const Moment&) const { return base; }
 };
 
-/// base rate^epoch: PyTorch's ExponentialLR, stepped once an epoch. With decay_steps it is Keras's ExponentialDecay: base rate^(step / decay_steps), the quotient
-/// rounded down with staircase. Keras with decay_steps = steps per epoch is Per::epoch_smoothly, and with staircase too Per::epoch.
+/// base rate^epoch: PyTorch's ExponentialLR, stepped once an epoch. With decay_steps it is Keras's ExponentialDecay:
+/// base rate^(step / decay_steps), the quotient rounded down with staircase. Keras with decay_steps = steps per epoch is Per::epoch_smoothly, and with staircase too Per::epoch.
 struct ExponentialDecay {
   double rate = 0.9;
   Per per = Per::epoch;
@@ -94,8 +95,8 @@ struct MultiStep {
   }
 };
 
-/// values[i] while t <= boundaries[i], then the last value, whatever the optimizer's rate: Keras's PiecewiseConstantDecay, where the boundary itself still has the
-/// earlier value. Throws Error unless there is one more value than boundaries.
+/// values[i] while t <= boundaries[i], then the last value, whatever the optimizer's rate: Keras's PiecewiseConstantDecay, where the
+/// boundary itself still has the earlier value. Throws Error unless there is one more value than boundaries.
 struct PiecewiseConstant {
   std::vector<double> boundaries;    // rising; batches, or epochs as `per` says
   std::vector<double> values;        // learning rates
@@ -122,8 +123,8 @@ struct Polynomial {
   }
 };
 
-/// From base to `end` along half a cosine wave, and `end` afterwards (Loshchilov and Hutter 2017), after a warm-up that rises in a line from warm_up_from * base to base:
-/// PyTorch's CosineAnnealingLR and LinearLR; Keras's CosineDecay with end = alpha * base and base = warmup_target.
+/// From base to `end` along half a cosine wave, and `end` afterwards (Loshchilov and Hutter 2017), after a warm-up that rises in a line
+/// from warm_up_from * base to base: PyTorch's CosineAnnealingLR and LinearLR; Keras's CosineDecay with end = alpha * base and base = warmup_target.
 struct Cosine {
   double end = 0;                    // learning rate
   double warm_up_epochs = 0;
@@ -140,8 +141,8 @@ struct Cosine {
   }
 };
 
-/// From base / div_factor up to base in the first `up` of the training, down to base / div_factor / final_div_factor in the rest, both along half a cosine wave:
-/// PyTorch's OneCycleLR with max_lr = base (Smith and Topin 2018). The momentum stays as it is.
+/// From base / div_factor up to base in the first `up` of the training, down to base / div_factor / final_div_factor in the rest, both
+/// along half a cosine wave: PyTorch's OneCycleLR with max_lr = base (Smith and Topin 2018). The momentum stays as it is.
 struct OneCycle {
   double up = 0.3;                   // part of the training: pct_start
   double div_factor = 25;
@@ -161,7 +162,9 @@ template <Schedule S = Constant> struct LinearWarmup {
   Index steps = 0;                   // or in batches
   double from = 0;                   // the factor before the first step
   S schedule = {};
-  double operator()(double base, const Moment& m) const { return schedule(base, m) * (from + (1 - from) * detail::part(double(m.step), detail::batches(m, steps, epochs))); }
+  double operator()(double base, const Moment& m) const {
+    return schedule(base, m) * (from + (1 - from) * detail::part(double(m.step), detail::batches(m, steps, epochs)));
+  }
   void observe(double value) requires requires(S& s) { s.observe(0.0); } { schedule.observe(value); }
   std::vector<double> state() const requires requires(const S& s) { s.state(); } { return schedule.state(); }
   void restore(const std::vector<double>& v) requires requires(S& s) { s.restore(std::vector<double>()); } { schedule.restore(v); }
@@ -188,7 +191,9 @@ struct ReduceOnPlateau {
   };
   State now = {};
 
-  double operator()(double base, const Moment&) const { return now.reductions ? std::min(base, std::max(base * std::pow(factor, double(now.reductions)), min_rate)) : base; }
+  double operator()(double base, const Moment&) const {
+    return now.reductions ? std::min(base, std::max(base * std::pow(factor, double(now.reductions)), min_rate)) : base;
+  }
 
   /// Takes the value of one more epoch. One that is no number is never better.
   void observe(double value) {

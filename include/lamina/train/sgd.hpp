@@ -22,7 +22,8 @@ struct Sgd {
     detail::require_option("Sgd", "momentum", momentum, 0, 1);
     detail::require_option("Sgd", "dampening", dampening, 0, 1);
     detail::require_option("Sgd", "weight_decay", weight_decay, 0, 1e30);
-    if (nesterov && (momentum == 0 || dampening != 0)) throw Error("Sgd{.nesterov = true} needs a momentum above 0 and no dampening, and has ", momentum, " and ", dampening);
+    if (nesterov && (momentum == 0 || dampening != 0))
+      throw Error("Sgd{.nesterov = true} needs a momentum above 0 and no dampening, and has ", momentum, " and ", dampening);
     if (form == Form::keras && dampening != 0) throw Error("Sgd{.dampening = ", dampening, "} exists in Form::torch only");
   }
   Index slots() const { return momentum != 0 ? 1 : 0; }
