@@ -1,7 +1,7 @@
 /// Pictures of tomato leaves, drawn: the trainer's data set when no folder of photographs is given. Ten classes named as PlantVillage names them.
 #pragma once
 #include <cstdint>
-#include <stdexcept>
+#include <lamina/core/error.hpp>
 #include <string>
 #include <vector>
 
@@ -170,11 +170,11 @@ class Leaf {
 
 /// A picture of a leaf with the disease, (size, size, 3) in 0..255. A stream is one leaf on one table, for every disease and at every size.
 /// All random numbers are numbers of r, so one program draws the same bits on every run.
-/// Throws std::invalid_argument when there is no such disease or the size is not positive.
+/// Throws lamina::Error when there is no such disease or the size is not positive.
 inline std::vector<std::uint8_t> draw_leaf(int disease, int size, lamina::Random r) {
   if (disease < 0 || disease >= int(diseases.size()))
-    throw std::invalid_argument("disease " + std::to_string(disease) + " in draw_leaf: give an index into tomato::diseases, 0 to 9");
-  if (size < 1) throw std::invalid_argument("a picture of edge " + std::to_string(size) + " in draw_leaf: give at least 1 pixel, such as 64");
+    throw lamina::Error("disease ", disease, " in draw_leaf: give an index into tomato::diseases, 0 to 9");
+  if (size < 1) throw lamina::Error("a picture of edge ", size, " in draw_leaf: give at least 1 pixel, such as 64");
 
   Dice dice(r);
   const detail::Leaf leaf(disease, dice);

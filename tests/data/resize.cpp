@@ -50,6 +50,20 @@ TEST_CASE("resize: a flat picture stays flat, whatever the filter") {
       for (const std::uint8_t v : resize(flat, to, Interpolation(kind)).pixels) REQUIRE(v == 201);
 }
 
+TEST_CASE("resize: channels do not touch each other") {
+  const Picture p = lamina_test::noise(17, 23, 3);
+  for (int kind = 0; kind < 6; ++kind)
+    for (const Size to : {Size{9, 40}, Size{30, 11}}) {
+      const Picture all = resize(p, to, Interpolation(kind));
+      for (std::size_t k = 0; k < 3; ++k) {
+        Picture one{17, 23, 1, {}};
+        for (std::size_t i = k; i < p.pixels.size(); i += 3) one.pixels.push_back(p.pixels[i]);
+        one = resize(one, to, Interpolation(kind));
+        for (std::size_t i = 0; i < one.pixels.size(); ++i) REQUIRE(one.pixels[i] == all.pixels[3 * i + k]);
+      }
+    }
+}
+
 TEST_CASE("resize: a picture without pixels is an error") {
   CHECK(lamina_test::says(lamina_test::sentence([] { resize(lamina_test::noise(3, 3, 3), {0, 4}, Interpolation::box); }), "at least one pixel"));
 }

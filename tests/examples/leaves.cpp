@@ -175,7 +175,7 @@ TEST_CASE("neither the mean colour nor a linear classifier of the pixels tells t
 }
 
 TEST_CASE("what cannot be drawn is refused") {
-  CHECK_THROWS_WITH_AS(draw_leaf(10, 64, stream(0)), "disease 10 in draw_leaf: give an index into tomato::diseases, 0 to 9", std::invalid_argument);
-  CHECK_THROWS_AS(draw_leaf(-1, 64, stream(0)), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(draw_leaf(0, 0, stream(0)), "a picture of edge 0 in draw_leaf: give at least 1 pixel, such as 64", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(draw_leaf(10, 64, stream(0)), "disease 10 in draw_leaf: give an index into tomato::diseases, 0 to 9", lamina::Error);
+  CHECK_THROWS_AS(draw_leaf(-1, 64, stream(0)), lamina::Error);
+  CHECK_THROWS_WITH_AS(draw_leaf(0, 0, stream(0)), "a picture of edge 0 in draw_leaf: give at least 1 pixel, such as 64", lamina::Error);
 }

@@ -78,7 +78,7 @@ TEST_CASE("the bytes depend on the contents alone, and the data begin on 64 byte
   std::memcpy(&length, bytes.data(), 8);
   CHECK((8 + length) % 64 == 0);
   const auto header = nlohmann::json::parse(bytes.substr(8, length));
-  for (const auto& [name, t] : header.items()) if (name != "__metadata__") CHECK_MESSAGE(t["data_offsets"][0].get<std::size_t>() % detail::bytes_of(t["dtype"].get<std::string>()) == 0, name);
+  for (const auto& t : header) if (t.contains("dtype")) CHECK(t["data_offsets"][0].get<std::size_t>() % detail::bytes_of(t["dtype"].get<std::string>()) == 0);
   CHECK(safetensors_bytes(parse_safetensors(bytes, "x")) == bytes);
 }
 

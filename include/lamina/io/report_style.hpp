@@ -110,7 +110,11 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .facts { grid-template-columns: 1fr 1fr; gap: 1.25rem 1rem; }
   .facts dd { font-size: 1.375rem; }
   .mistakes { grid-template-columns: 1fr 1fr; }
-  }
+  svg text { font-size: 15px; }
+  .list, .list thead th { font-size: 0.8125rem; }
+  .list th, .list td { padding-inline: 0.3125rem; }
+  .list .wraps { min-width: 5.5rem; }
+}
 @media print { section, figure { break-inside: avoid; } }
 )css";
 

@@ -8,6 +8,15 @@ namespace lamina {
 inline constexpr bool no_bias = false;
 
 namespace detail {
+/// The assertions on the options of a layer stand in a class of their own: clang forgets the members of a class whose static_assert failed.
+template <int Out, int K, int Stride, int Pad, int Groups> struct ConvOptions {
+  static_assert(Out > 0 && K > 0 && Stride > 0 && Pad >= same, "Conv<Out, K, Stride, Pad>: Out, K and Stride are at least 1; Pad is at least 0, or same");
+  static_assert(Groups > 0 && Out % (Groups > 0 ? Groups : 1) == 0, "Conv<Out, K, Stride, Pad, Bias, Groups>: Groups divides Out");
+};
+template <int K, int Stride, int Pad, int Multiplier> struct DepthwiseOptions {
+  static_assert(K > 0 && Stride > 0 && Pad >= same && Multiplier > 0, "DepthwiseConv<K, Stride, Pad, Bias, Multiplier>: K, Stride and Multiplier are at least 1; Pad is at least 0, or same");
+};
+
 /// What Conv and Depthwise share: L says how many channels come out and in how many groups.
 template <class L, Window V, bool Bias> struct Convolution {
   static constexpr Window window = V;
@@ -37,8 +46,7 @@ template <class L, Window V, bool Bias> struct Convolution {
 /// channels, each group seeing C / Groups of them. Parameters: weight (K, K, C / Groups, Out), then bias (Out) unless `no_bias`.
 template <int Out, int K, int Stride = 1, int Pad = K / 2, bool Bias = true, int Groups = 1>
 struct Conv : detail::Convolution<Conv<Out, K, Stride, Pad, Bias, Groups>, Window{K, Stride, Pad}, Bias> {
-  static_assert(Out > 0 && K > 0 && Stride > 0 && Pad >= same, "Conv<Out, K, Stride, Pad>: Out, K and Stride are at least 1; Pad is at least 0, or same");
-  static_assert(Groups > 0 && Out % Groups == 0, "Conv<Out, K, Stride, Pad, Bias, Groups>: Groups divides Out");
+  static constexpr detail::ConvOptions<Out, K, Stride, Pad, Groups> checked{};
   static constexpr int channels(Shape) { return Out; }
   static constexpr int groups(Shape) { return Groups; }
 };
@@ -46,7 +54,7 @@ struct Conv : detail::Convolution<Conv<Out, K, Stride, Pad, Bias, Groups>, Windo
 /// (H, W, C) -> (Ho, Wo, C * Multiplier): every channel is convolved by itself. Parameters: weight (K, K, 1, C * Multiplier), then bias unless `no_bias`.
 template <int K, int Stride = 1, int Pad = K / 2, bool Bias = true, int Multiplier = 1>
 struct DepthwiseConv : detail::Convolution<DepthwiseConv<K, Stride, Pad, Bias, Multiplier>, Window{K, Stride, Pad}, Bias> {
-  static_assert(K > 0 && Stride > 0 && Pad >= same && Multiplier > 0, "DepthwiseConv<K, Stride, Pad, Bias, Multiplier>: K, Stride and Multiplier are at least 1");
+  static constexpr detail::DepthwiseOptions<K, Stride, Pad, Multiplier> checked{};
   static constexpr int channels(Shape in) { return in.c * Multiplier; }
   static constexpr int groups(Shape in) { return in.c; }
 };

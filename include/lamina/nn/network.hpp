@@ -13,9 +13,13 @@
 
 namespace lamina {
 
+namespace detail {
+template <int H, int W, int C> struct InputOptions { static_assert(H > 0 && W > 0 && C > 0, "Input<H, W, C>: height, width and channels are at least 1"); };
+}  // namespace detail
+
 /// What a network begins with: pictures of H x W pixels with C channels, (N, H, W, C).
 template <int H, int W, int C> struct Input {
-  static_assert(H > 0 && W > 0 && C > 0, "Input<H, W, C>: height, width and channels are at least 1");
+  static constexpr detail::InputOptions<H, W, C> checked{};
   static constexpr Shape shape{H, W, C};
 };
 

@@ -5,8 +5,12 @@
 namespace lamina {
 
 namespace detail {
-template <Window V> struct Pooling {
+template <Window V, int Largest> struct PoolOptions {
   static_assert(V.k > 0 && V.stride > 0 && (V.pad == same || (V.pad >= 0 && 2 * V.pad <= V.k)), "a pool has K and Stride of at least 1 and pads at most K / 2");
+  static_assert(V.k <= Largest, "MaxPool: the winning tap is kept in one byte, so K is at most 15");
+};
+template <Window V, int Largest = 1 << 30> struct Pooling {
+  static constexpr PoolOptions<V, Largest> checked{};
   static constexpr Window window = V;
   static constexpr Shape out(Shape in) { return V.over(in, in.c); }
   static constexpr Shape accepts(Shape in) { return V.accepts(in); }
@@ -15,8 +19,7 @@ template <Window V> struct Pooling {
 
 /// (H, W, C) -> (Ho, Wo, C): the largest of each window; padding never wins. Backward needs neither input nor output: one byte per output says which tap
 /// was the largest (the first of equals, as in PyTorch).
-template <int K, int Stride = K, int Pad = 0> struct MaxPool : detail::Pooling<Window{K, Stride, Pad}> {
-  static_assert(K < 16, "MaxPool: the winning tap is kept in one byte");
+template <int K, int Stride = K, int Pad = 0> struct MaxPool : detail::Pooling<Window{K, Stride, Pad}, 15> {
   static constexpr Needs needs(Shape in) { return {.flops = K * K * size(MaxPool::out(in)), .codes = size(MaxPool::out(in))}; }
   template <class D, class T> static void forward(D& dev, const Step<T>& s) { max_pool_forward(dev, MaxPool::window, s.in, s.out, s.n, s.x, s.y, s.codes); }
   template <class D, class T> static void backward(D& dev, const Step<T>& s) { max_pool_backward(dev, MaxPool::window, s.in, s.out, s.n, s.codes, s.dy, s.dx); }

@@ -1,6 +1,7 @@
 /// The table of a network that people know from Keras, with bytes and multiply-adds beside it.
 #pragma once
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -17,14 +18,27 @@ struct SummaryRow {
 };
 
 namespace detail {
-/// Default template arguments are what the compiler prints and nobody wrote: Conv<32, 3, 1, 1, true, 1> is Conv<32, 3>.
-inline std::string spoken(std::string name) {
-  const auto ends = [&](std::string_view end) { return name.size() > end.size() && name.ends_with(end); };
-  const auto cut = [&](std::string_view end) { if (ends(end)) name.replace(name.size() - end.size(), end.size(), ">"); };
-  if (name.starts_with("Conv<")) cut(", 1>"), cut(", true>");
-  if (name.starts_with("DepthwiseConv<")) cut(", 1>"), cut(", true>");
-  if (name.starts_with("Dense<")) cut(", true>");
-  return name;
+/// A layer as it would be written: the compiler also prints the template arguments nobody wrote. Conv<32, 3, 1, 1, true, 1> is Conv<32, 3>.
+inline std::string written(const std::string& name) {
+  const std::size_t open = name.find('<');
+  if (open == std::string::npos || !name.ends_with('>')) return name;
+  const std::string layer = name.substr(0, open);
+  std::vector<std::string> given;
+  for (std::size_t at = open + 1, end; at < name.size(); at = end + 2) {
+    end = std::min(name.find(", ", at), name.size() - 1);
+    given.push_back(name.substr(at, end - at));
+  }
+  const auto half = [&](std::size_t k) { return k < given.size() ? std::to_string(std::atoi(given[k].c_str()) / 2) : ""; };
+  std::vector<std::string> usual;        // what each argument is if it is left out; "" for what is never left out
+  if (layer == "Conv") usual = {"", "", "1", half(1), "true", "1"};
+  if (layer == "DepthwiseConv") usual = {"", "1", half(0), "true", "1"};
+  if (layer == "Dense") usual = {"", "true"};
+  if (layer == "MaxPool") usual = {"", given[0], "0"};
+  if (layer == "AvgPool") usual = {"", given[0], "0", given.size() > 2 && given[2] == "-1" ? "false" : "true"};
+  while (given.size() > 1 && given.size() <= usual.size() && given.back() == usual[given.size() - 1]) given.pop_back();
+  std::string s = layer + "<";
+  for (std::size_t i = 0; i < given.size(); ++i) s += (i ? ", " : "") + given[i];
+  return s + ">";
 }
 }  // namespace detail
 
@@ -35,7 +49,7 @@ template <class Net> std::vector<SummaryRow> summary_rows() {
   for (int i = 0; i < table.count; ++i) {
     const auto& r = table.rows[i];
     if (r.role == Role::split) continue;
-    rows.push_back({detail::spoken(r.name().s), text(r.out).s, r.place.parameters ? r.parameters(r.in).count() : 0, r.role == Role::view ? 0 : size(r.out) * Index(sizeof(float)),
+    rows.push_back({detail::written(r.name().s), text(r.out).s, r.place.parameters ? r.parameters(r.in).count() : 0, r.role == Role::view ? 0 : size(r.out) * Index(sizeof(float)),
                     r.need.flops / 2});
   }
   return rows;

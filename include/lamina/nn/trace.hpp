@@ -36,7 +36,18 @@ struct Op {
   Tensors (*state)(Shape) = nullptr;
   void (*init)(Shape, const Initializer&, float*, float*) = nullptr;
 };
-template <Layer L> constexpr Op op(int layers = 1) {
+namespace detail {
+template <class L> struct IsLayer { static_assert(Layer<L>, "what stands in a network is a layer, with out(shape) and needs(shape)"); };
+struct NoLayer {
+  static constexpr Shape out(Shape in) { return in; }
+  static constexpr Needs needs(Shape) { return {}; }
+};
+}  // namespace detail
+template <class L> constexpr Op op(int layers = 1) {
+  if constexpr (!Layer<L>) {
+    [[maybe_unused]] constexpr detail::IsLayer<L> checked{};
+    return op<detail::NoLayer>();      // so that one error does not become many
+  } else {
   Op o{.layers = layers, .name = &name<L>, .out = &L::out, .needs = &L::needs, .accepts = &accepts<L>, .places = &places<L>};
   if constexpr (requires { L::role; }) o.role = L::role;
   if constexpr (requires { &L::parameters; }) o.parameters = &L::parameters;

@@ -42,7 +42,8 @@ struct EarlyStopping {
     state = {};
     bool stop = false;
     for (const auto& row : run.history) stop = observe(mode == Mode::min ? row.val_loss : row.val_accuracy);
-    if (stop) run.stop("the validation " + std::string(mode == Mode::min ? "loss" : "accuracy") + " has not got better since epoch " + std::to_string(state.best_epoch));
+    if (stop)
+      run.stop("the validation " + std::string(mode == Mode::min ? "loss" : "accuracy") + " has not got better since epoch " + std::to_string(state.best_epoch));
   }
 };
 

@@ -52,7 +52,8 @@ struct Constant {
 };
 
 /// base rate^epoch: PyTorch's ExponentialLR, stepped once an epoch. With decay_steps it is Keras's ExponentialDecay:
-/// base rate^(step / decay_steps), the quotient rounded down with staircase. Keras with decay_steps = steps per epoch is Per::epoch_smoothly, and with staircase too Per::epoch.
+/// base rate^(step / decay_steps), the quotient rounded down with staircase. Keras with decay_steps = steps per epoch is Per::epoch_smoothly,
+/// and with staircase too Per::epoch.
 struct ExponentialDecay {
   double rate = 0.9;
   Per per = Per::epoch;
