@@ -1,6 +1,7 @@
 /// The trainer's pictures: class folders on disk, or the generated leaves.
 #pragma once
 #include <lamina/lamina.hpp>
+#include <nlohmann/json.hpp>
 
 #include "leaves.hpp"
 #include "network.hpp"
@@ -36,10 +37,19 @@ inline Leaves load_leaves(const TrainSettings& s) {
   } else {
     auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
     leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance"};
+    if (!leaves.validation.size()) throw lamina::Error(s.data.string(), " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
   }
-  if (leaves.train.classes.size() != std::size_t(classes))
-    throw lamina::Error(leaves.origin, " has ", leaves.train.classes.size(), " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=",
-                        leaves.train.classes.size());
+  const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();
+  const std::size_t have = leaves.train.classes.size();
+  if (have != std::size_t(classes) && std::filesystem::is_directory(s.data / "train") && !std::filesystem::is_directory(s.data / "val"))
+    throw lamina::Error(name, " holds a folder train and none called val: rename that of the validation pictures, or give ", (s.data / "train").string(), " alone");
+  if (have != std::size_t(classes))
+    throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", have);
+  for (const std::string& c : leaves.train.classes) try {
+    nlohmann::json(c).dump();
+  } catch (const nlohmann::json::exception&) {
+    throw lamina::Error("the name of the class folder ", c, " in ", name, " is not UTF-8, which checkpoints need: rename it");
+  }
   return leaves;
 }
 

@@ -34,7 +34,9 @@ template <class F> int with_trained(const std::filesystem::path& where, int thre
   return for_size(side_of(file, path), [&]<class Net>(Net) {
     lamina::Model<Net, lamina::Cpu> model({.batch = evaluation_batch}, lamina::Cpu(threads));
     restore_model(model, file, path);
-    return f(model, lamina::classes_of(file));
+    const std::vector<std::string> names = lamina::classes_of(file);
+    if (names.size() != std::size_t(classes)) throw lamina::Error(path.string(), " names ", names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
+    return f(model, names);
   });
 }
 
@@ -77,6 +79,7 @@ inline lamina::Dataset named_pictures(const std::vector<std::filesystem::path>& 
     }
     std::vector<std::filesystem::path> found;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
+      if (entry.path().filename().string().starts_with('.')) continue;
       std::string ending = entry.path().extension().string();
       for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
       if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png")) found.push_back(entry.path());

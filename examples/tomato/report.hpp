@@ -12,14 +12,21 @@ namespace tomato {
 /// A callback of fit(). The figures are those of the last whole epoch; the best epoch's accuracy stands beside them.
 template <class Net> class ReportWriter {
  public:
-  ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, const lamina::Checkpoint& checkpoint)
-      : settings_(settings), command_(std::move(command)), leaves_(leaves), checkpoint_(checkpoint) {}
+  ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, lamina::EvaluationIterator& validation, const lamina::Checkpoint& checkpoint)
+      : settings_(settings), command_(std::move(command)), leaves_(leaves), validation_(validation), checkpoint_(checkpoint) {}
 
+  /// After a resume: the run may have ended between its checkpoint and its report.
+  template <class R> void start(R& run) {
+    if (run.batch || run.history.empty()) return;
+    run.now = run.history.back();
+    run.validation = lamina::evaluate(run.model, validation_);
+    epoch(run);
+  }
   template <class R> void epoch(R& run) {
     write_metrics(run);
     write_page(run, run.epoch < run.options.epochs);
   }
-  template <class R> void finish(R& run) { if (run.validation.samples() || run.epoch == run.options.epochs) write_page(run, false); }
+  template <class R> void finish(R& run) { if (run.validation.samples()) write_page(run, false); }
 
  private:
   static constexpr std::size_t most_mistakes = 12;
@@ -69,12 +76,13 @@ template <class Net> class ReportWriter {
       for (lamina::Index p = 0; p < c.classes(); ++p) row.push_back(c.count(k, p));
       j["confusion"].push_back(row);
     }
-    lamina::write_file_whole(settings_.out / "metrics.json", j.dump(2) + "\n");
+    lamina::write_file_whole(settings_.out / "metrics.json", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
 
   TrainSettings settings_;
   std::string command_;
   const Leaves& leaves_;
+  lamina::EvaluationIterator& validation_;
   const lamina::Checkpoint& checkpoint_;
 };
 

@@ -1,6 +1,10 @@
 /// What the command line of the trainer can say.
 #pragma once
+#include <algorithm>
+#include <cctype>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -20,6 +24,32 @@ struct TrainSettings {
 struct EvaluateSettings { std::filesystem::path model, data; int threads = 0; bool json = false; };
 struct PredictSettings { std::filesystem::path model; std::vector<std::filesystem::path> pictures; std::string format = "text"; int threads = 0; };
 struct SummarySettings { int size = 64, batch = 32; };
+
+/// A number from `least` to `most`. CLI::Range lets nan through.
+inline CLI::Validator number_within(double least, double most) {
+  char range[64];
+  std::snprintf(range, sizeof range, "from %g to %g", least, most);
+  return {[=, words = std::string(range)](const std::string& s) {
+            double v = 0;
+            return CLI::detail::lexical_cast(s, v) && v >= least && v <= most ? "" : s + " is not a number " + words;
+          }, std::string("FLOAT ") + range};
+}
+/// A whole number that fits into 64 bits. The numbers of CLI11 take -1 for 2^64 - 1, and anything longer too.
+inline CLI::Validator seed_number() {
+  return {[](const std::string& s) {
+            const bool digits = !s.empty() && s.size() <= 19 && s.find_first_not_of("0123456789") == std::string::npos;
+            return digits ? "" : s + " is not a whole number from 0 to 9999999999999999999";
+          }, ""};
+}
+
+/// A word as a shell reads it back: in quotes if it needs them.
+inline std::string shell_word(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) { return c > 127 || std::isalnum(c) || std::strchr("_-+=./:,@%", c); });
+  if (plain) return word;
+  std::string s = "'";
+  for (char c : word) s += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return s + "'";
+}
 
 struct CommandLine {
   CLI::App app{"tomato: trains a small convolutional network to tell leaf diseases apart, and uses it"};
@@ -45,13 +75,13 @@ struct CommandLine {
     train_command->add_option("--size", t.size, "side of the pictures in pixels; others are resized")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
     train_command->add_option("--epochs", t.epochs, "times to go through the training pictures")->check(CLI::Range(1, 1000000))->capture_default_str();
     train_command->add_option("--batch", t.batch, "pictures of one step")->check(CLI::Range(1, 65536))->capture_default_str();
-    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->capture_default_str();
+    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->check(seed_number())->capture_default_str();
     train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->check(CLI::Range(0, 1024))->capture_default_str();
     train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
-    train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(CLI::PositiveNumber);
-    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(CLI::Range(0.01, 0.9))->capture_default_str();
+    train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
+    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->capture_default_str();
     train_command->add_option("--device", t.device, "where to compute")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->check(CLI::PositiveNumber);
+    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->check(CLI::Range(1, 1000000000));
 
     evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");
     evaluate_command->add_option("MODEL", evaluate.model, "folder of a run (its best checkpoint) or a .safetensors file")->required();

@@ -1,4 +1,6 @@
 /// The trainer people run: tomato train, evaluate, predict, summary. `tomato --help` says the rest.
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 
 #include "network.hpp"
@@ -26,9 +28,12 @@ int main(int argc, char** argv) {
     return line.app.exit(e) ? 2 : 0;
   }
   std::string command = "tomato";
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
+  for (int i = 1; i < argc; ++i) command += " " + tomato::shell_word(argv[i]);
+  std::signal(SIGXFSZ, SIG_IGN);    // a file over the limit is then an error with a sentence
   try {
-    return run(line, command);
+    const int code = run(line, command);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) throw lamina::Error("cannot write to standard output: ", lamina::detail::error_text(errno));
+    return code;
   } catch (const std::exception& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "tomato: %s\n", e.what());

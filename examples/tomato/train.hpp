@@ -24,10 +24,18 @@ inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training,
   if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used; repair it or take it away:" : " pictures cannot be used; repair them or take them away:", all);
 }
 
+/// Throws lamina::Error if there is no such folder and none can be made.
+inline void make_folder(const std::filesystem::path& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (!std::filesystem::is_directory(folder, failed))
+    throw lamina::Error("cannot make the folder \"", folder.string(), "\" of --out: ", std::filesystem::exists(folder) ? "a file has that name" : failed.message(), "; give another");
+}
+
 /// Returns the program's exit code. Throws lamina::Error.
 template <class Net> int train(const TrainSettings& s, const std::string& command) {
   using namespace lamina;
-  std::filesystem::create_directories(s.out);
+  make_folder(s.out);
   const FolderLock lock(s.out);
   const Leaves leaves = load_leaves(s);
   std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), leaves.origin.c_str());
@@ -40,9 +48,9 @@ template <class Net> int train(const TrainSettings& s, const std::string& comman
     StopOnSignal signals;
     EpochTimer timer;
     Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
-    ReportWriter<Net> report(s, command, leaves, checkpoint);
+    ReportWriter<Net> report(s, command, leaves, validation, checkpoint);
     const FitResult result = fit(model, train, validation, optimizer, schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint, ProgressBar{}, timer, report);
-    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
+    if (checkpoint.best_epoch()) std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
     if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
     return signals.caught() ? 128 + signals.caught() : 0;
   });

@@ -96,6 +96,14 @@ TEST_CASE("the parts of a batch add up to its mean") {
   parts(CrossEntropy<>{.class_weights = {1, 2, 0.5, 3, 0.1, 1, 0.7}}, true);
 }
 
+TEST_CASE("class weights over labels: each part of a batch takes its own weighted mean") {
+  const Scores s;
+  const CrossEntropy<> loss{.class_weights = {1, 2, 0.5, 3, 0.1, 1, 0.7}};
+  const auto part = s.evaluate(loss, false, s.n, 0, 2), alone = s.evaluate(loss, false, 2, 0, 2);
+  CHECK(part.mean == doctest::Approx(alone.mean * 2 / 5).epsilon(1e-14));
+  for (std::size_t i = 0; i < part.dy.size(); ++i) REQUIRE(part.dy[i] == doctest::Approx(alone.dy[i] * 2 / 5).epsilon(1e-13));
+}
+
 TEST_CASE("what makes no sense is an error") {
   CHECK_THROWS_WITH_AS(CrossEntropy<>{.smoothing = 1.5}.constants(7), "CrossEntropy: smoothing is 1.5; it is a share of the target, 0 to 1", Error);
   CHECK_THROWS_AS(CrossEntropy<>{.smoothing = std::nan("")}.constants(7), Error);

@@ -69,7 +69,8 @@ inline int open_locked(const char* path) {
     if (descriptor < 0) return -1;
     struct ::stat opened = {}, named = {};
     const bool ours = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
-    if (ours && ::fstat(descriptor, &opened) == 0 && ::stat(path, &named) == 0 && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) return descriptor;
+    if (ours && ::fstat(descriptor, &opened) == 0 && ::stat(path, &named) == 0 && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
+      return descriptor;
     const int error = errno;
     ::close(descriptor);
     if (!ours) return errno = error, -1;
@@ -123,7 +124,8 @@ inline void write_file_whole(const std::filesystem::path& path, std::string_view
   const auto named = [&] {
     if (options.keep_previous && exists) {
       ::unlink(previous.c_str());
-      if (::link(path.c_str(), previous.c_str()) != 0 && ::rename(path.c_str(), previous.c_str()) != 0) return false;   // no hard links on FAT
+      const bool kept = ::link(path.c_str(), previous.c_str()) == 0 || ::rename(path.c_str(), previous.c_str()) == 0;   // FAT has no hard links
+      if (!kept) return false;
     }
     return ::rename(partial.c_str(), path.c_str()) == 0;
   };
@@ -132,7 +134,8 @@ inline void write_file_whole(const std::filesystem::path& path, std::string_view
     ::unlink(partial.c_str());
     throw fail(error);
   }
-  if (file.close() != 0 || !detail::sync_folder(path.parent_path())) throw Error("cannot be sure that ", path.string(), " reached the disk: ", detail::error_text(errno));
+  if (file.close() != 0 || !detail::sync_folder(path.parent_path()))
+    throw Error("cannot be sure that ", path.string(), " reached the disk: ", detail::error_text(errno));
 }
 
 /// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it.

@@ -37,7 +37,8 @@ inline std::vector<std::string_view> csv_parts(std::string_view line, char at) {
 inline std::string csv_text(const CsvTable& table) {
   std::string s;
   for (std::size_t k = 0; k < table.columns.size(); ++k) {
-    if (table.columns[k].find_first_of(",\"\r\n") != std::string::npos) throw Error("the column \"", table.columns[k], "\" has a comma, a quote or a line break in its name: rename it");
+    if (table.columns[k].find_first_of(",\"\r\n") != std::string::npos)
+      throw Error("the column \"", table.columns[k], "\" has a comma, a quote or a line break in its name: rename it");
     s += (k ? "," : "") + table.columns[k];
   }
   s += '\n';
@@ -81,9 +82,10 @@ inline CsvTable parse_csv(std::string_view text, const std::string& path) {
 namespace detail {
 struct HistoryColumn { const char* name; double EpochRow::* value; };
 inline constexpr HistoryColumn history_columns[] = {
-    {"loss", &EpochRow::loss}, {"accuracy", &EpochRow::accuracy}, {"val_loss", &EpochRow::val_loss}, {"val_accuracy", &EpochRow::val_accuracy}, {"lr", &EpochRow::rate},
-    {"seconds", &EpochRow::seconds}, {"wait", &EpochRow::wait}, {"forward", &EpochRow::forward}, {"backward", &EpochRow::backward}, {"update", &EpochRow::update},
-    {"validation", &EpochRow::validation}, {"images_per_second", &EpochRow::images_per_second}};
+    {"loss", &EpochRow::loss}, {"accuracy", &EpochRow::accuracy}, {"val_loss", &EpochRow::val_loss}, {"val_accuracy", &EpochRow::val_accuracy},
+    {"lr", &EpochRow::rate}, {"seconds", &EpochRow::seconds}, {"wait", &EpochRow::wait}, {"forward", &EpochRow::forward},
+    {"backward", &EpochRow::backward}, {"update", &EpochRow::update}, {"validation", &EpochRow::validation},
+    {"images_per_second", &EpochRow::images_per_second}};
 }  // namespace detail
 
 /// The history as a table: epoch, loss, accuracy, val_loss, val_accuracy, lr, seconds, wait, forward, backward, update, validation, images_per_second.
@@ -106,7 +108,8 @@ inline std::vector<EpochRow> read_history(const std::filesystem::path& path, Ind
   std::vector<EpochRow> history;
   if (!std::filesystem::exists(path)) return history;
   const CsvTable table = parse_csv(read_file_whole(path), path.string());
-  if (table.columns.empty() || table.columns[0] != "epoch") throw Error(path.string(), " is no history of a training: its first column is not called epoch; delete it");
+  if (table.columns.empty() || table.columns[0] != "epoch")
+    throw Error(path.string(), " is no history of a training: its first column is not called epoch; delete it");
   for (const auto& row : table.rows) {
     if (!(row[0] >= 1 && row[0] <= double(epochs))) continue;
     EpochRow e{.epoch = Index(row[0])};

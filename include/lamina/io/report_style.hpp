@@ -1,7 +1,7 @@
 /// How the report looks: one style sheet, light and dark, narrow and wide. Blue and orange are told apart by everybody (Okabe and Ito 2008).
 #pragma once
 
-namespace lamina::detail {
+namespace lamina::detail::html {
 
 inline constexpr const char* report_style = R"css(
 :root {
@@ -118,4 +118,4 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
 @media print { section, figure { break-inside: avoid; } }
 )css";
 
-}  // namespace lamina::detail
+}  // namespace lamina::detail::html

@@ -10,7 +10,7 @@
 
 #include "../core/shape.hpp"
 
-namespace lamina::detail {
+namespace lamina::detail::html {
 
 /// A number with so many digits after the point; "NaN" and "∞" where it is none.
 inline std::string fixed(double v, int digits) {
@@ -91,4 +91,4 @@ inline std::string attribute(const char* name, const std::string& value) { retur
 inline std::string attribute(const char* name, double v) { return attribute(name, fixed(v, 1)); }
 inline std::string style_class(const std::string& name) { return attribute("class", name); }
 
-}  // namespace lamina::detail
+}  // namespace lamina::detail::html

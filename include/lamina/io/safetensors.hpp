@@ -209,13 +209,16 @@ class SafeTensorsReader {
     t.dtype = dtype.get<std::string>();
     if (!shape.is_array()) fail("the shape of the tensor \"", name, "\" is not a list");
     for (const auto& side : shape) {
-      if (!side.is_number_unsigned() || side.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<Index>::max())) fail("the tensor \"", name, "\" has a side of ", side.dump());
+      if (!side.is_number_unsigned() || side.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<Index>::max()))
+        fail("the tensor \"", name, "\" has a side of ", side.dump());
       t.shape.push_back(side.get<Index>());
     }
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) fail("the place of the tensor \"", name, "\" is not two numbers");
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+      fail("the place of the tensor \"", name, "\" is not two numbers");
     const Extent e{offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>()};
     if (e.begin > e.end || e.end > data_.size()) fail("the tensor \"", name, "\" lies at ", e.begin, " to ", e.end, " of ", data_.size(), " bytes");
-    if (t.count() < 0 || e.end - e.begin != std::uint64_t(t.count()) * bytes) fail("the tensor \"", name, "\" has ", e.end - e.begin, " bytes, which is not what its shape and type make");
+    if (t.count() < 0 || e.end - e.begin != std::uint64_t(t.count()) * bytes)
+      fail("the tensor \"", name, "\" has ", e.end - e.begin, " bytes, which is not what its shape and type make");
     t.data.resize(std::size_t(e.end - e.begin));
     if (!t.data.empty()) std::memcpy(t.data.data(), data_.data() + e.begin, t.data.size());
     extents_.push_back(e);
@@ -238,7 +241,8 @@ class SafeTensorsReader {
     const bool signed_by_us = metadata.contains("written_by") && metadata["written_by"] == "lamina";
     const bool begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
     if (!signed_by_us && !begins_as_ours) return;
-    if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum(bytes_)) fail("its checksum is not that of its bytes");
+    if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum(bytes_))
+      fail("its checksum is not that of its bytes");
     metadata.erase("checksum"), metadata.erase("written_by");
   }
 

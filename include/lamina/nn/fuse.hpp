@@ -70,7 +70,7 @@ struct End {};
 
 template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {
   OpOn<D, T> o{op<L>(layers)};
-  static_assert(requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
+  static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
   if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
   if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
   if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;

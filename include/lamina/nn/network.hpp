@@ -15,6 +15,7 @@ namespace lamina {
 
 namespace detail {
 template <int H, int W, int C> struct InputOptions { static_assert(H > 0 && W > 0 && C > 0, "Input<H, W, C>: height, width and channels are at least 1"); };
+template <int Layers> struct NetworkOptions { static_assert(Layers > 0, "Network<Input<H, W, C>, layers...> has at least one layer"); };
 }  // namespace detail
 
 /// What a network begins with: pictures of H x W pixels with C channels, (N, H, W, C).
@@ -25,9 +26,9 @@ template <int H, int W, int C> struct Input {
 
 /// struct LeafNet : Network<Input<64, 64, 3>, Conv<32, 3>, ReLU, ...> {};   Inside another network it is a layer, without its input.
 template <class In, class... Ls> struct Network {
-  static_assert(sizeof...(Ls) > 0, "Network<Input<H, W, C>, layers...> has at least one layer");
+  static constexpr detail::NetworkOptions<Flat<Ls...>::size> has_layers{};
   using parts = List<Ls...>;
-  using layers = Flat<Ls...>;
+  using layers = std::conditional_t<(Flat<Ls...>::size > 0), Flat<Ls...>, List<Flatten>>;
   static constexpr auto table = trace(ops(layers{}), In::shape);
   static constexpr Checked<decltype(detail::error_in<table>(layers{}))> checked{};  // first: nothing below means anything if the layers do not fit
 

@@ -36,18 +36,7 @@ struct Op {
   Tensors (*state)(Shape) = nullptr;
   void (*init)(Shape, const Initializer&, float*, float*) = nullptr;
 };
-namespace detail {
-template <class L> struct IsLayer { static_assert(Layer<L>, "what stands in a network is a layer, with out(shape) and needs(shape)"); };
-struct NoLayer {
-  static constexpr Shape out(Shape in) { return in; }
-  static constexpr Needs needs(Shape) { return {}; }
-};
-}  // namespace detail
-template <class L> constexpr Op op(int layers = 1) {
-  if constexpr (!Layer<L>) {
-    [[maybe_unused]] constexpr detail::IsLayer<L> checked{};
-    return op<detail::NoLayer>();      // so that one error does not become many
-  } else {
+template <Layer L> constexpr Op op(int layers = 1) {
   Op o{.layers = layers, .name = &name<L>, .out = &L::out, .needs = &L::needs, .accepts = &accepts<L>, .places = &places<L>};
   if constexpr (requires { L::role; }) o.role = L::role;
   if constexpr (requires { &L::parameters; }) o.parameters = &L::parameters;
@@ -55,6 +44,17 @@ template <class L> constexpr Op op(int layers = 1) {
   if constexpr (requires { &L::init; }) o.init = &L::init;
   return o;
 }
+
+namespace detail {
+template <class L> struct IsLayer { static_assert(Layer<L>, "what stands in a network is a layer: it has out(shape) and needs(shape)"); };
+template <class L> struct NoLayer {
+  static constexpr IsLayer<L> checked{};
+  static constexpr Shape out(Shape in) { return in; }
+  static constexpr Needs needs(Shape) { return {}; }
+};
+}  // namespace detail
+/// What is no layer says so, and then does nothing, so that one error does not become many.
+template <class L> constexpr Op op(int layers = 1) { return op<detail::NoLayer<L>>(layers); }
 
 template <class... Ls> constexpr std::array<Op, sizeof...(Ls)> ops(List<Ls...>) { return {op<Ls>()...}; }
 
