@@ -118,6 +118,14 @@ TEST_CASE("fingerprint: names, labels and sizes count, the place of the folder d
   CHECK(one != ImageFolder(t.path / "one").fingerprint());
 }
 
+TEST_CASE("fingerprint: a picture under another label is other data") {
+  Dataset d{{"a", "b"}, {}};
+  d.add(lamina_test::noise(2, 2, 3), 0, "leaf");
+  const auto before = d.fingerprint();
+  d.samples[0].label = 1;
+  CHECK(d.fingerprint() != before);
+}
+
 TEST_CASE("dataset: pictures in memory are checked when they are added") {
   Dataset d{{"a", "b"}, {}, "leaves"};
   d.add(lamina_test::noise(2, 3, 3), 1);

@@ -126,6 +126,29 @@ TEST_CASE("iterator: a training epoch shows every picture once, in another order
   }
 }
 
+TEST_CASE("iterator: a picture is changed as draw() says for its place in the dataset, wherever it comes in the epoch") {
+  Dataset d;
+  for (int i = 0; i < 21; ++i) d.classes.push_back(std::to_string(i));             // the label tells which picture it is
+  for (int i = 0; i < 21; ++i) d.add(noise(16, 12, 3, std::uint64_t(i)), i);
+  const AugmentationOptions o = everything(2);
+  AugmentationIterator it(d, o);
+  std::vector<float> expected(16 * 12 * 3);
+  detail::Scratch scratch;
+  int at_home = 0;
+  for (Index e = 0; e < 60; ++e) {
+    it.start(e, 0);
+    for (Batch b; it.next(b);)
+      for (Index i = 0; i < b.n; ++i) {
+        const int which = b.label[i];
+        transform(d.samples[std::size_t(which)].picture->pixels.data(), {16, 12, 3},
+                  draw(o, Random(o.seed, Stream::augmentation, 0, std::uint32_t(e)), which), o, expected.data(), scratch);
+        REQUIRE(std::memcmp(b.x + i * 16 * 12 * 3, expected.data(), expected.size() * sizeof(float)) == 0);
+        at_home += b.first + i == which;
+      }
+  }
+  CHECK((at_home > 30 && at_home < 100));                                          // one an epoch is expected of 60, deviation 7.7; no order is left out
+}
+
 TEST_CASE("iterator: a batch holds until the next one is asked for") {
   AugmentationIterator it(garden(), everything(2, 1));
   it.start(0, 0);

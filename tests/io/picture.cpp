@@ -38,7 +38,8 @@ TEST_CASE("a PNG decodes to the pixels it was made of") {
       const std::string png = png_bytes(pixels.data(), shape);
       int w = 0, h = 0, c = 0;
       const std::unique_ptr<stbi_uc, void (*)(void*)> back(stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(png.data()), int(png.size()), &w, &h, &c, 0), stbi_image_free);
-      REQUIRE(back);
+      const bool decoded = back != nullptr;
+      REQUIRE(decoded);
       CHECK(Shape{h, w, c} == shape);
       CHECK(std::equal(pixels.begin(), pixels.end(), back.get()));
       CHECK(data_uri(png).find("data:image/png;base64,iVBORw0KGgo") == 0);

@@ -51,6 +51,26 @@ TEST_CASE("what pools say about themselves") {
   static_assert(GlobalAvgPool::out({5, 4, 7}) == Shape{7});
 }
 
+namespace {
+/// What an average pool makes of 3 x 3 ones, at its first place.
+template <class L> double corner_of_ones() {
+  Cpu dev;
+  const std::vector<double> x(9, 1.0);
+  std::vector<double> y(9);
+  Step<double> s = {};
+  s.in = {3, 3, 1}, s.out = L::out(s.in), s.n = 1, s.x = x.data(), s.y = y.data();
+  L::forward(dev, s);
+  return y[0];
+}
+}  // namespace
+
+TEST_CASE("average pooling, by hand: what a window in the corner divides by") {   // it sees four pixels of nine
+  CHECK(corner_of_ones<AvgPool<3, 1, 1>>() == doctest::Approx(4.0 / 9));          // PyTorch counts padding,
+  CHECK(corner_of_ones<AvgPool<3, 1, same>>() == 1);                              // Keras does not
+  CHECK(corner_of_ones<AvgPool<3, 1, 1, false>>() == 1);
+  CHECK(corner_of_ones<AvgPool<3, 1, same, true>>() == doctest::Approx(4.0 / 9));
+}
+
 TEST_CASE("max pooling: the first of equals wins, and a NaN is never lost") {
   Cpu dev;
   const Shape in{2, 2, 1}, out{1, 1, 1};

@@ -24,6 +24,7 @@ template <class T> class GemmBlocking : public Eigen::internal::level3_blocking<
     this->m_kc = k < 256 ? k : 256;
     this->m_mc = n < 480 ? n : 480;                       // the row-major product is the column-major one of the transposes
     this->m_nc = m < 768 ? m : 768;
+    if (!memory) return;                                  // only its size is asked for
     this->m_blockA = reinterpret_cast<T*>(memory);
     this->m_blockB = reinterpret_cast<T*>(memory + whole_lines(this->m_mc * this->m_kc * Index(sizeof(T))));
   }

@@ -24,7 +24,7 @@
 #error "include lamina before stb_image.h: lamina has a copy of its own in a namespace of its own"
 #endif
 
-// The copy lies in a namespace and leaves no macro behind that a program's own stb_image.h would trip over.
+// The copy lies in a namespace, so that a program may use stb_image.h as well; its STB_IMAGE_IMPLEMENTATION belongs into a file that does not include this.
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_JPEG

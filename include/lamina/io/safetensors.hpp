@@ -19,12 +19,11 @@ namespace lamina {
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian, and so must the machine be");
 
 namespace detail {
-struct NumberType { const char* name; std::size_t bytes; };
-inline constexpr NumberType number_types[] = {{"F32", 4}, {"F64", 8}, {"U8", 1}, {"I32", 4}, {"I64", 8}};
+inline constexpr std::pair<std::string_view, std::size_t> number_types[] = {{"F32", 4}, {"F64", 8}, {"U8", 1}, {"I32", 4}, {"I64", 8}};
 
 /// Bytes of one number, or 0 for a type that is not read.
 inline std::size_t bytes_of(std::string_view dtype) {
-  for (const NumberType& t : number_types) if (t.name == dtype) return t.bytes;
+  for (const auto& [name, bytes] : number_types) if (name == dtype) return bytes;
   return 0;
 }
 template <class T> constexpr const char* dtype_of() {
@@ -150,10 +149,9 @@ class SafeTensorsReader {
   SafeTensorsReader(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
 
   SafeTensors read() {
-    const nlohmann::json header = this->header();
-    SafeTensors file;
-    file.path = path_;
-    for (const auto& [name, entry] : header.items())
+    const nlohmann::json entries = header();
+    SafeTensors file{.path = path_};
+    for (const auto& [name, entry] : entries.items())
       if (name == "__metadata__") file.metadata = metadata(entry);
       else file.tensors.emplace(name, tensor(name, entry));
     layout();
@@ -197,7 +195,6 @@ class SafeTensorsReader {
   }
 
   SafeTensor tensor(const std::string& name, const nlohmann::json& entry) {
-    SafeTensor t;
     const auto field = [&](const char* key) {
       if (!entry.is_object() || !entry.contains(key)) fail("the tensor \"", name, "\" has no ", key);
       return entry[key];
@@ -206,7 +203,7 @@ class SafeTensorsReader {
     if (entry.size() != 3) fail("the tensor \"", name, "\" has fields beside dtype, shape and data_offsets");
     const std::size_t bytes = dtype.is_string() ? bytes_of(dtype.get<std::string>()) : 0;
     if (!bytes) fail("the tensor \"", name, "\" has the type ", dtype.dump(), "; F32, F64, U8, I32 and I64 are read");
-    t.dtype = dtype.get<std::string>();
+    SafeTensor t{.dtype = dtype.get<std::string>()};
     if (!shape.is_array()) fail("the shape of the tensor \"", name, "\" is not a list");
     for (const auto& side : shape) {
       if (!side.is_number_unsigned() || side.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<Index>::max()))

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# What is wrong with pictures, folders, checkpoints and arguments ends in one sentence and a code that is not 0, and nothing is lost.
+source "$(dirname "$0")/trainer.bash"
+"$make_leaves" leaves 3 64
+train=(--batch 8 --epochs 3 --threads 1 --out)
+healthy=Tomato___healthy
+
+# like NAME: a copy of the good pictures.
+like() { cp -r leaves "$1"; }
+
+# --- arguments
+refuses 2 "--out is required" train leaves
+refuses 2 "--size: 65 not in" train leaves --out run --size 65
+refuses 2 "--epochs: Value 0 not in range" train leaves --out run --epochs 0
+refuses 2 "--epochs: Value ten not in range" train leaves --out run --epochs ten
+refuses 2 "--recipe: sourdough not in" train leaves --out run --recipe sourdough
+refuses 2 "--seed: -1 is not a whole number" train leaves --out run --seed -1
+refuses 2 "--lr: nan is not a number from" train leaves --out run --lr nan
+refuses 2 "--lr: 0 is not a number from" train leaves --out run --lr 0
+refuses 2 "--validation: 1 is not a number from" train leaves --out run --validation 1
+refuses 2 "--stop-after: Value 0 not in range" train leaves --out run --stop-after 0
+refuses 2 "PICTURE is required" predict run
+refuses 2 "subcommand is required" frobnicate
+[[ ! -e run ]] || fail "bad arguments leave a folder"
+
+# --- folders of pictures
+refuses 1 "there is no folder nowhere" train nowhere "${train[@]}" run
+refuses 1 "$make_leaves is a file, not a folder" train "$make_leaves" "${train[@]}" run
+like empty && rm empty/$healthy/*
+refuses 1 "the class folder empty/$healthy holds no pictures" train empty "${train[@]}" run
+mkdir one && cp -r leaves/$healthy one
+refuses 1 "one holds one class folder, $healthy" train one "${train[@]}" run
+like nine && rm -r nine/$healthy
+refuses 1 "nine has 9 classes and this program was built for 10: build it with cmake -DLAMINA_TOMATO_CLASSES=9" train nine "${train[@]}" run
+mkdir divided && like divided/train && like divided/val && rm -r divided/val/$healthy
+refuses 1 "divided/val has no folder for the class $healthy" train divided "${train[@]}" run
+mv divided/val divided/valid
+refuses 1 "divided holds a folder train and none called val" train divided "${train[@]}" run
+"$make_leaves" single 1 64
+refuses 1 "single has one picture of each class" train single "${train[@]}" run
+like latin && mv latin/$healthy latin/$'Tomato_gr\xfcn'
+refuses 1 "is not UTF-8" train latin "${train[@]}" run
+[[ $(ls -A run) == .lock ]] || fail "refused pictures leave more than the lock of the folder"
+
+# --- pictures
+like bad
+head -c 1000 "leaves/$healthy/leaf 0.png" > "bad/$healthy/cut short.png"
+lines=2 refuses 1 "1 picture cannot be used" train bad "${train[@]}" run
+grep -qF "bad/$healthy/cut short.png cannot be used: it is a PNG that ends before its end" complained || fail "it does not say which picture is cut short"
+echo "not a picture" > bad/$healthy/text.jpg
+printf '\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0' > bad/$healthy/short.jpg
+: > bad/$healthy/empty.jpeg
+ln -s nowhere bad/$healthy/broken.png
+lines=6 refuses 1 "5 pictures cannot be used" train bad "${train[@]}" run
+for name in "cut short.png" text.jpg short.jpg empty.jpeg broken.png; do
+  [[ $(grep -cF "bad/$healthy/$name" complained) == 1 ]] || fail "$name is not named once"
+done
+
+# --- the folder of --out
+echo precious > file
+for out in file file/below ""; do
+  refuses 1 "cannot make the folder \"$out\" of --out" train leaves "${train[@]}" "$out"
+done
+[[ $(cat file) == precious ]] || fail "a file that was given as --out is lost"
+
+answers 0 train leaves "${train[@]}" whole
+answers 0 train leaves "${train[@]}" run --stop-after 4    # one epoch and a batch
+find run -type f ! -name .lock -exec sha256sum {} + > kept
+# keeps: the training in run is as it was.
+keeps() { sha256sum --quiet -c kept > lost 2>&1 || fail "it changes $(head -n 1 lost)"; }
+
+# refuses_run WORDS ARGUMENT...: a training in run is refused, and run is as it was.
+refuses_run() {
+  refuses 1 "$@"
+  keeps
+}
+for other in "--seed 2" "--lr 0.01" "--recipe keras" "--size 128" "--validation 0.5"; do
+  refuses_run "run holds a training begun with other settings (--size 64 --batch 8 --seed 1" train leaves --batch 8 --epochs 3 --out run $other
+done
+like more && cp "leaves/$healthy/leaf 0.png" more/$healthy/one_more.png
+refuses_run "run holds a training begun with other settings" train leaves --epochs 3 --out run    # --batch 32
+refuses_run "run holds a training begun with other settings" train more "${train[@]}" run
+
+"$tomato" train leaves --batch 8 --epochs 1000000 --out busy > busy_said 2>&1 &
+busy=$!
+until [[ -s busy/.lock ]]; do sleep 0.01; done
+refuses 1 "busy is in use by another run (pid $busy)" train leaves "${train[@]}" busy
+kill "$busy"
+wait "$busy" || [[ $? == 143 ]] || fail "SIGTERM ends a training with another code"
+
+# --- checkpoints. damage FILE AT: another byte there; negative counts from the end.
+damage() {
+  local at=$2 size byte
+  size=$(stat -c %s "$1")
+  if [[ $at -lt 0 ]]; then
+    at=$((size + at))
+  fi
+  byte=$(od -An -tu1 -j "$at" -N 1 "$1")
+  printf "$(printf '\\%03o' $(((byte + 1) % 256)))" | dd of="$1" bs=1 seek="$at" conv=notrunc status=none
+}
+for at in 0 5 8 40 700 3000 4000000 -1; do
+  cp run/best.safetensors damaged.safetensors
+  damage damaged.safetensors "$at"
+  refuses 1 "damaged.safetensors is damaged" predict damaged.safetensors "leaves/$healthy"
+  refuses 1 "damaged.safetensors is damaged" evaluate damaged.safetensors leaves
+  cp run/last.safetensors untouched
+  damage run/last.safetensors "$at"
+  cp run/last.safetensors damaged.safetensors
+  refuses 1 "run/last.safetensors is damaged" train leaves "${train[@]}" run
+  same damaged.safetensors run/last.safetensors
+  cp untouched run/last.safetensors
+done
+for bytes in 0 7 100 1000000; do
+  head -c "$bytes" untouched > run/last.safetensors
+  refuses 1 "run/last.safetensors is damaged" train leaves "${train[@]}" run
+  refuses 1 "run/last.safetensors is damaged" predict run/last.safetensors "leaves/$healthy"
+done
+cp run/best.safetensors run/last.safetensors
+refuses 1 "it is no checkpoint that a training can go on from" train leaves "${train[@]}" run
+cp untouched run/last.safetensors
+cp run/history.csv history
+echo "2,nonsense" >> run/history.csv
+refuses 1 "run/history.csv, line 3" train leaves "${train[@]}" run
+cp history run/history.csv
+keeps
+
+refuses 1 "nowhere" predict nowhere "leaves/$healthy"
+mkdir void
+refuses 1 "void holds no best.safetensors" predict void "leaves/$healthy"
+refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
+
+# --- predict and evaluate on what is wrong
+refuses 1 "there is no picture and no folder nowhere" predict run nowhere
+refuses 1 "the folder void holds no pictures" predict run void
+lines=5 refuses 1 "bad/$healthy/short.jpg" predict run bad/$healthy
+[[ $(wc -l < complained) == 5 && $(wc -l < said) == 3 ]] || fail "predict does not answer the three good pictures among five bad ones"
+refuses 1 "text.jpg" predict run bad/$healthy/text.jpg
+[[ ! -s said ]] || fail "predict answers a text"
+refuses 1 "nine has no folder for the class $healthy" evaluate run nine
+like eleven && cp -r leaves/$healthy eleven/Tomato___ripe
+refuses 1 "eleven has a folder Tomato___ripe, which is none of the 10 known classes" evaluate run eleven
+refuses 1 "bad/$healthy/" evaluate run bad
+
+answers 0 train leaves "${train[@]}" run
+same_run whole run

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES [SEED of the moments]
+source "$(dirname "$0")/trainer.bash"
+"$make_leaves" leaves 3 64
+RANDOM=${3:-$$}
+echo "the moments of the kills have the seed ${3:-$$}"
+
+train=(train leaves --batch 8 --epochs 4 --threads 1 --out)    # an epoch has three batches
+begin=$(date +%s%N)
+answers 0 "${train[@]}" whole
+milliseconds=$((($(date +%s%N) - begin) / 1000000))
+[[ $(cut -d, -f1 whole/history.csv | paste -sd,) == epoch,1,2,3,4 ]] || fail "history.csv has not each epoch once"
+
+# begin OUT: trains in the background as $pid.
+begin() {
+  "$tomato" "${train[@]}" "$1" > said 2> complained &
+  pid=$!
+}
+
+# --- kill -9
+kills=0
+for ((try = 1; try <= 60 && kills < 20; ++try)); do
+  begin killed
+  sleep "$(printf '0.%03d' $((RANDOM % 1000)) | awk -v most="$milliseconds" '{ print $1 * most / 1000 }')"
+  kill -KILL "$pid" 2> /dev/null || true
+  code=0
+  wait "$pid" 2> /dev/null || code=$?
+  case $code in
+    137) kills=$((kills + 1)) ;;
+    0) same_run whole killed && rm -r killed ;;    # it was faster
+    *) fail "a training that went on after kill -9 ends with $code" ;;
+  esac
+done
+echo "$kills kills in $((try - 1)) trainings of $milliseconds ms"
+[[ $kills == 20 ]] || fail "20 kills were meant"
+mkdir -p killed
+for file in last.safetensors best.safetensors history.csv metrics.json report.html; do
+  head -c 1000 "$tomato" > "killed/$file.partial"    # what a kill may leave behind
+done
+answers 0 "${train[@]}" killed
+same_run whole killed
+
+# --- between the last checkpoint and its report
+rm killed/metrics.json killed/report.html
+answers 0 "${train[@]}" killed
+same_run whole killed
+
+# --- signals
+for signal in "INT 130" "TERM 143"; do
+  set -- $signal
+  for ((try = 1; ; ++try)); do
+    rm -rf "$1"
+    begin "$1"
+    until grep -q '^epoch 1/4' said || ! kill -0 "$pid" 2> /dev/null; do sleep 0.01; done
+    kill -"$1" "$pid" 2> /dev/null || true
+    code=0
+    wait "$pid" || code=$?
+    [[ $code == 0 && $try -lt 20 ]] || break    # it was faster
+  done
+  [[ $code == "$2" ]] || fail "SIG$1 ends it with $code and not with $2"
+  grep -q 'the same command goes on' said || fail "SIG$1: it does not say how to go on"
+  [[ -s $1/last.safetensors ]] || fail "SIG$1 saves nothing"
+  answers 0 "${train[@]}" "$1"
+  grep -q '^going on after epoch' said || fail "it does not say that it goes on"
+  same_run whole "$1"
+done
+
+# --- told to stop, in the middle of epochs and before the first has ended
+for steps in 2 3 4; do
+  answers 0 "${train[@]}" told --stop-after $steps
+  grep -q "stopped because it was told to stop after $steps steps; the same command goes on" said || fail "--stop-after $steps does not say so"
+done
+answers 0 "${train[@]}" told
+grep -q '^going on after epoch 3, batch 0 of 3' said || fail "2 + 3 + 4 steps are not three epochs"
+same_run whole told
