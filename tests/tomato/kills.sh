@@ -2,8 +2,8 @@
 # A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES [SEED of the moments]
 source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
-RANDOM=${3:-$$}
-echo "the moments of the kills have the seed ${3:-$$}"
+RANDOM=${3:-1}
+echo "the moments of the kills have the seed ${3:-1}"
 
 train=(train leaves --batch 8 --epochs 4 --threads 1 --out)    # an epoch has three batches
 begin=$(date +%s%N)
@@ -21,7 +21,10 @@ begin() {
 kills=0
 for ((try = 1; try <= 60 && kills < 20; ++try)); do
   begin killed
-  sleep "$(printf '0.%03d' $((RANDOM % 1000)) | awk -v most="$milliseconds" '{ print $1 * most / 1000 }')"
+  sleep "$(awk -v part=$RANDOM -v most="$milliseconds" 'BEGIN { print part / 32768 * most / 1000 }')"
+  if ((try % 3 == 0)); then
+    until compgen -G 'killed/*.partial' > /dev/null || ! kill -0 "$pid" 2> /dev/null; do :; done    # while a file is written
+  fi
   kill -KILL "$pid" 2> /dev/null || true
   code=0
   wait "$pid" 2> /dev/null || code=$?
