@@ -20,6 +20,10 @@ struct LeafNet256 : LeafNetwork<256> {};
 
 static_assert(classes != 10 || LeafNet64::parameters == 1'143'242);
 
+/// Pictures that are evaluated at once, and how they are read for that.
+inline constexpr int evaluation_batch = 128;
+inline lamina::EvaluationOptions evaluation(int side, int threads) { return {.size = {side, side}, .batch = evaluation_batch, .workers = threads}; }
+
 /// f(LeafNet64{}), f(LeafNet128{}) or f(LeafNet256{}).
 template <class F> auto for_size(int size, F f) {
   switch (size) {

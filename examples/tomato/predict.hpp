@@ -23,10 +23,6 @@ inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path&
   return std::atoi(input->second.c_str());
 }
 
-inline constexpr int evaluation_batch = 128;
-
-inline lamina::EvaluationOptions evaluation(int side, int threads) { return {.size = {side, side}, .batch = evaluation_batch, .workers = threads}; }
-
 /// f(model, class names) with the network of a checkpoint.
 template <class F> int with_trained(const std::filesystem::path& where, int threads, F f) {
   const std::filesystem::path path = checkpoint_path(where);

@@ -1,19 +1,27 @@
 /// Recipes: the defaults a training begins with. `pytorch` and `keras` are the study's two sequential systems; `lamina` is the best known here in the same time.
 #pragma once
+#include <functional>
+
 #include <lamina/lamina.hpp>
 
 #include "settings.hpp"
 
 namespace tomato {
 
-/// Calls f(initialiser, loss, optimizer, schedule) with the parts of a recipe.
-template <class F> auto with_recipe(const TrainSettings& s, F f) {
+/// All but the pictures. One type of each, so that the training is compiled once for each size and not once for each recipe.
+struct Recipe {
+  lamina::Init init;
+  lamina::CrossEntropy<> loss;
+  lamina::Adam optimizer;
+  std::function<double(double, const lamina::Moment&)> schedule;
+};
+
+inline Recipe recipe(const TrainSettings& s) {
   using namespace lamina;
   const auto rate = [&](double usual) { return s.rate > 0 ? s.rate : usual; };
-  if (s.recipe == "pytorch") return f(Init::torch, CrossEntropy<>{}, Adam{.rate = rate(1e-3), .form = Form::torch}, ExponentialDecay{.rate = 0.9});
-  if (s.recipe == "keras")
-    return f(Init::glorot_uniform, CrossEntropy<>{}, Adam{.rate = rate(1e-3), .form = Form::keras}, ExponentialDecay{.rate = 0.9, .per = Per::epoch_smoothly});
-  return f(Init::he_uniform, CrossEntropy<>{.smoothing = 0.05}, AdamW{.rate = rate(2e-3), .weight_decay = 0.02}, Cosine{.warm_up_epochs = 1});
+  if (s.recipe == "pytorch") return {Init::torch, {}, {.rate = rate(1e-3), .form = Form::torch}, ExponentialDecay{.rate = 0.9}};
+  if (s.recipe == "keras") return {Init::glorot_uniform, {}, {.rate = rate(1e-3), .form = Form::keras}, ExponentialDecay{.rate = 0.9, .per = Per::epoch_smoothly}};
+  return {Init::he_uniform, {.smoothing = 0.05}, {.rate = rate(2e-3), .weight_decay = 0.02, .decay = Decay::decoupled}, Cosine{.warm_up_epochs = 1}};
 }
 
 /// What each recipe does to a training picture.

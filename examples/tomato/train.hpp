@@ -41,19 +41,19 @@ template <class Net> int train(const TrainSettings& s, const std::string& comman
   std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), leaves.origin.c_str());
 
   AugmentationIterator train(leaves.train, augmentation(s));
-  EvaluationIterator validation(leaves.validation, {.size = {s.size, s.size}, .batch = 128, .workers = s.threads});
+  EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
   refuse_bad_pictures(train.check(), validation.check());
-  return with_recipe(s, [&](Init init, auto loss, auto optimizer, auto schedule) {
-    Model<Net, Cpu> model({.batch = std::max(s.batch, 128), .seed = s.seed, .init = init, .loss = loss}, Cpu(s.threads));
-    StopOnSignal signals;
-    EpochTimer timer;
-    Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
-    ReportWriter<Net> report(s, command, leaves, validation, checkpoint);
-    const FitResult result = fit(model, train, validation, optimizer, schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint, ProgressBar{}, timer, report);
-    if (checkpoint.best_epoch()) std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
-    if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
-    return signals.caught() ? 128 + signals.caught() : 0;
-  });
+  const Recipe r = recipe(s);
+  Model<Net, Cpu> model({.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
+  StopOnSignal signals;
+  Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
+  ReportWriter<Net> report(s, command, leaves, validation, checkpoint);
+  const FitResult result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
+                               ProgressBar{}, EpochTimer{}, report);
+  if (checkpoint.best_epoch())
+    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
+  if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
+  return signals.caught() ? 128 + signals.caught() : 0;
 }
 
 }  // namespace tomato

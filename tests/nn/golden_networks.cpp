@@ -96,7 +96,7 @@ std::vector<std::string> names_of(const SafeTensors& file, const std::string& ne
 template <class Net, class T> void check_torch(const char* net, std::vector<std::string> modules, double weight_decay) {
   const auto file = lamina_test::golden_file("networks_torch.safetensors");
   if (!file) return;
-  std::vector<T> velocity(std::size_t(Model<Net, Cpu, T>::parameter_count));
+  std::vector<T> velocity(static_cast<std::size_t>(Model<Net, Cpu, T>::parameter_count));
   const auto momentum = [&](Index i, T gradient, T& w, int) {
     T& v = velocity[std::size_t(i)];
     v = T(0.9) * v + gradient + T(weight_decay) * w;
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("mobile_tiny trains as in PyTorch", T, double, float) { check
 TEST_CASE_TEMPLATE("simple_cnn trains as in Keras", T, double, float) {
   const auto file = lamina_test::golden_file("layers_keras.safetensors");
   if (!file) return;
-  std::vector<double> mean(std::size_t(Model<SimpleCnn, Cpu, T>::parameter_count)), square(mean.size());
+  std::vector<double> mean(static_cast<std::size_t>(Model<SimpleCnn, Cpu, T>::parameter_count)), square(mean.size());
   const auto adam = [&](Index at, T gradient, T& w, int step) {                           // Keras's form: KERAS.md, epsilon 1e-7 beside the uncorrected root
     const std::size_t i = std::size_t(at);
     mean[i] += 0.1 * (double(gradient) - mean[i]);

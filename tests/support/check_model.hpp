@@ -39,7 +39,7 @@ template <class Net, class D> class ModelOnTrial {
   }
   /// All numbers that a step and an evaluation leave behind.
   std::vector<double> traces() {
-    std::vector<double> all, state(std::size_t(Model::state_count)), scores(std::size_t(n * size(Net::output)));
+    std::vector<double> all, state(static_cast<std::size_t>(Model::state_count)), scores(static_cast<std::size_t>(n * size(Net::output)));
     all.push_back(loss(&all));
     const double* y = model_.forward(x_.data(), n);
     get(scores, y), get(state, model_.state());
