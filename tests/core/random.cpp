@@ -40,7 +40,8 @@ TEST_CASE("a block serves two numbers") {
 }
 
 TEST_CASE("seeds, streams, numbers and steps do not share numbers") {
-  const Random all[] = {Random(1, Stream::test), Random(2, Stream::test), Random(std::uint64_t(1) << 32 | 1, Stream::test), Random(1, Stream::dropout), Random(1, Stream::test, 1), Random(1, Stream::test, 0, 1)};
+  const Random all[] = {Random(1, Stream::test), Random(2, Stream::test), Random(std::uint64_t(1) << 32 | 1, Stream::test), Random(1, Stream::dropout),
+                        Random(1, Stream::test, 1), Random(1, Stream::test, 0, 1)};
   for (std::size_t i = 0; i < std::size(all); ++i)
     for (std::size_t j = 0; j < i; ++j) CHECK(all[i](0) != all[j](0));
 }

@@ -11,7 +11,8 @@ using lamina_test::fractions, lamina_test::integers;
 namespace {
 struct Case { Shape in; int filters; Window conv, pool; bool bias = true; Index n = 2; };
 constexpr Case cases[] = {{{6, 8, 3}, 8, {3, 1, 1}, {2, 2, 0}},  {{7, 5, 4}, 5, {3, 1, 1}, {2, 2, 0}, false}, {{13, 16, 2}, 4, {5, 2, 2}, {3, 3, 0}}, {{8, 7, 3}, 4, {3, 1, same}, {2, 3, 0}, true, 9},
-                          {{50, 41, 13}, 3, {3, 1, 1}, {3, 3, 0}}, {{64, 64, 3}, 8, {3, 1, 1}, {2, 2, 0}},      {{47, 90, 9}, 5, {3, 1, 1}, {2, 4, 0}, false}, {{31, 16, 2}, 2, {3, 1, 1}, {15, 15, 0}, true, 1}};
+                          {{50, 41, 13}, 3, {3, 1, 1}, {3, 3, 0}}, {{64, 64, 3}, 8, {3, 1, 1}, {2, 2, 0}},      {{47, 90, 9}, 5, {3, 1, 1}, {2, 4, 0}, false},
+                          {{31, 16, 2}, 2, {3, 1, 1}, {15, 15, 0}, true, 1}};
 
 template <class T> struct Result {
   std::vector<T> y, dx, dw, db;

@@ -28,7 +28,7 @@ if [[ -z ${own_mounts:-} ]]; then
 fi
 mkdir disk
 mount -t tmpfs -o size=26m none disk
-trap 'umount "$folder/disk"; rm -rf "$folder"' EXIT
+trap 'umount disk; leave' EXIT
 refuses 1 "cannot write disk/run/last.safetensors: No space left on device: free some space there" "${train[@]}" disk/run
 [[ -z $(find disk -name '*.partial') ]] || fail "what could not be written takes up the disk"
 answers 0 predict disk/run/last.safetensors leaves

@@ -13,6 +13,7 @@ milliseconds=$((($(date +%s%N) - begin) / 1000000))
 
 # begin OUT: trains in the background as $pid.
 begin() {
+  rm -f said
   "$tomato" "${train[@]}" "$1" > said 2> complained &
   pid=$!
 }
@@ -54,7 +55,7 @@ for signal in "INT 130" "TERM 143"; do
   for ((try = 1; ; ++try)); do
     rm -rf "$1"
     begin "$1"
-    until grep -q '^epoch 1/4' said || ! kill -0 "$pid" 2> /dev/null; do sleep 0.01; done
+    until grep -qs '^epoch 1/4' said || ! kill -0 "$pid" 2> /dev/null; do sleep 0.01; done
     kill -"$1" "$pid" 2> /dev/null || true
     code=0
     wait "$pid" || code=$?

@@ -4,7 +4,11 @@ export LC_ALL=C
 trap 'echo "$(basename "$0"), line $LINENO: $BASH_COMMAND"' ERR
 tomato=$(realpath "$1") make_leaves=$(realpath "$2")
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+trap leave EXIT
+leave() {
+  jobs -p | xargs -r kill -KILL 2> /dev/null || true
+  rm -rf "$folder"
+}
 cd "$folder"
 
 # fail WORDS: ends the test, with what the program said last.
