@@ -1,5 +1,5 @@
 /// How long the compiler takes, and how much memory: bench_compile [--compiler g++] [--runs 3] [--flags -O2] [source ...]
-/// Without sources it takes every .cpp of bench/compile. One row a source: the median of user + system seconds, the largest peak memory of the runs.
+/// Without sources it takes every .cpp of bench/compile and the tomato trainer. One row a source: the median of user + system seconds, the largest peak memory of the runs.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,9 +46,11 @@ int main(int argc, char** argv) {
     else if (argv[i][0] != '-') sources.push_back(argv[i]);
     else return std::fprintf(stderr, "bench_compile [--compiler g++] [--runs 3] [--flags -O2] [source ...]\n"), 2;
   }
-  if (sources.empty())
+  if (sources.empty()) {
+    sources.push_back(LAMINA_TOMATO_SOURCE);
     for (const auto& entry : std::filesystem::directory_iterator(LAMINA_COMPILE_SOURCES))
       if (entry.path().extension() == ".cpp") sources.push_back(entry.path().string());
+  }
   std::sort(sources.begin(), sources.end());
 
   std::printf("%s %s, median of %d\n%-24s %9s %9s\n", compiler.c_str(), flags.c_str(), runs, "source", "seconds", "MiB");
