@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <lamina/version.hpp>
 
 namespace tomato {
 
@@ -32,7 +33,7 @@ inline CLI::Validator number_within(double least, double most) {
   return {[=, words = std::string(range)](const std::string& s) {
             double v = 0;
             return CLI::detail::lexical_cast(s, v) && v >= least && v <= most ? "" : s + " is not a number " + words;
-          }, std::string("FLOAT ") + range};
+          }, range};
 }
 /// A whole number that fits into 64 bits. The numbers of CLI11 take -1 for 2^64 - 1, and anything longer too.
 inline CLI::Validator seed_number() {
@@ -61,6 +62,7 @@ struct CommandLine {
 
   CommandLine() {
     app.require_subcommand(1);
+    app.set_version_flag("--version", "tomato " + std::to_string(lamina::version.major) + "." + std::to_string(lamina::version.minor) + "." + std::to_string(lamina::version.patch));
     app.set_help_all_flag("--help-all", "the help of every command");
     app.footer("Examples:\n"
                "  tomato train --out run                    trains on generated leaves; open run/report.html\n"

@@ -35,8 +35,10 @@ class ProgressBar {
  public:
   template <class R> void start(R& run) {
     terminal_ = isatty(STDOUT_FILENO);
-    if (run.step) std::printf("going on after epoch %td, batch %td of %td\n", run.epoch, run.batch, run.batches), std::fflush(stdout);
-    watch_.lap(), done_ = since_ = 0;
+    if (run.epoch >= run.options.epochs) std::printf("all %td epochs are done\n", run.options.epochs);
+    else if (run.step) std::printf("going on after epoch %td, batch %td of %td\n", run.epoch, run.batch, run.batches);
+    std::fflush(stdout);
+    watch_.lap(), since_ = 0;
   }
   template <class R> void step(R& run) {
     seconds_ += watch_.lap();
@@ -69,7 +71,7 @@ class ProgressBar {
   bool terminal_ = false;
   detail::Stopwatch watch_;
   double seconds_ = 0, drawn_ = 0;
-  Index since_ = 0, done_ = 0;
+  Index since_ = 0;
 };
 
 namespace detail {
