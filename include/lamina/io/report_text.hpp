@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "../core/shape.hpp"
+#include "../nn/summary.hpp"
 
 namespace lamina::detail::html {
 
@@ -27,12 +27,7 @@ inline std::string significant(double v, int digits) {
   return {s, std::to_chars(s, s + sizeof s, v, std::chars_format::general, digits).ptr};
 }
 
-/// 1234567 -> 1,234,567
-inline std::string grouped(Index v) {
-  std::string s = std::to_string(v);
-  for (Index at = Index(s.size()) - 3; at > (v < 0 ? 1 : 0); at -= 3) s.insert(std::size_t(at), ",");
-  return s;
-}
+using lamina::detail::grouped;
 
 /// 1234567 -> 1.23 M
 inline std::string rounded(double v) {

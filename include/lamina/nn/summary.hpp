@@ -40,6 +40,17 @@ inline std::string written(const std::string& name) {
   for (std::size_t i = 0; i < given.size(); ++i) s += (i ? ", " : "") + given[i];
   return s + ">";
 }
+
+/// 1234567 -> 1,234,567
+inline std::string grouped(Index v) {
+  const std::string digits = std::to_string(v);
+  std::string s;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i && (digits.size() - i) % 3 == 0) s += ',';
+    s += digits[i];
+  }
+  return s;
+}
 }  // namespace detail
 
 /// The layers of a network, blocks opened, in the order in which the data flows.
@@ -59,16 +70,12 @@ template <class Net> std::vector<SummaryRow> summary_rows() {
 template <class Net> std::string summary(Index batch = 32) {
   static constexpr Index parameters = Net::parameters, flops = Net::flops, one = Net::workspace(1);
   static constexpr Shape input = Net::input;
+  using detail::grouped;
   std::string s;
   const auto right = [](const std::string& v, std::size_t width) { return v.size() < width ? std::string(width - v.size(), ' ') + v : " " + v; };
   const auto put = [&](std::string layer, const std::string& output, const std::string& p, const std::string& b, const std::string& m) {
     layer.resize(std::max<std::size_t>(layer.size(), 34), ' ');
     s += layer + right(output, 15) + right(p, 13) + right(b, 13) + right(m, 15) + "\n";
-  };
-  const auto grouped = [](Index v) {
-    std::string digits = std::to_string(v);
-    for (int at = int(digits.size()) - 3; at > 0; at -= 3) digits.insert(std::size_t(at), ",");
-    return digits;
   };
   put("layer", "output", "parameters", "bytes", "multiply-adds");
   s += std::string(90, '-') + "\n";
