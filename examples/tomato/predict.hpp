@@ -76,9 +76,7 @@ inline lamina::Dataset named_pictures(const std::vector<std::filesystem::path>& 
     std::vector<std::filesystem::path> found;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
       if (entry.path().filename().string().starts_with('.')) continue;
-      std::string ending = entry.path().extension().string();
-      for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
-      if (!entry.is_directory() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png")) found.push_back(entry.path());
+      if (!entry.is_directory() && lamina::is_picture(entry.path())) found.push_back(entry.path());
     }
     if (found.empty()) throw lamina::Error("the folder ", argument.string(), " holds no pictures (jpg, jpeg, png)");
     std::sort(found.begin(), found.end());

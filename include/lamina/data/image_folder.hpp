@@ -6,6 +6,13 @@
 
 namespace lamina {
 
+/// Whether a file is taken for a picture by its name: it ends in png, jpg or jpeg, in any case.
+inline bool is_picture(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
 /// folder/<class>/.../<picture>: a class is a folder, its number is its place among the sorted names (by code point: "B" < "a", "10" < "2").
 /// Files are taken at any depth, sorted by name, with the endings png, jpg and jpeg in any case; names that begin with a dot are passed over.
 struct ImageFolder : Dataset {
@@ -34,11 +41,6 @@ struct ImageFolder : Dataset {
 
  private:
   static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
-  static bool is_picture(const std::filesystem::path& path) {
-    std::string ending = path.extension().string();
-    for (char& c : ending) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
-    return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-  }
   [[noreturn]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
     throw Error("the folder ", path.string(), " cannot be read (", why.message(), "): check that it may be read by this user");
   }
