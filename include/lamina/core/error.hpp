@@ -2,6 +2,7 @@
 #pragma once
 #include <concepts>
 #include <cstdio>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -10,27 +11,51 @@
 namespace lamina {
 
 namespace detail {
-inline void say(std::string& to, std::string_view part) { to += part; }
-inline void say(std::string& to, std::integral auto part) { to += std::to_string(part); }
-inline void say(std::string& to, std::floating_point auto part) {
-  char digits[32];
-  std::snprintf(digits, sizeof digits, "%.6g", double(part));
-  to += digits;
+/// One part of a sentence. Plain data: a throw is a few stores where it stands, and one function makes all sentences.
+class Part {
+ public:
+  Part(std::string_view s) : kind_(Kind::text), text_(s) {}
+  Part(const char* s) : Part(std::string_view(s)) {}
+  Part(const std::string& s) : Part(std::string_view(s)) {}
+  Part(const Text& t) : Part(std::string_view(t.s)) {}
+  Part(Shape s) : kind_(Kind::shape), shape_(s) {}
+  Part(std::floating_point auto v) : kind_(Kind::real), real_(double(v)) {}
+  Part(std::signed_integral auto v) : kind_(Kind::integer), integer_(v) {}
+  Part(std::unsigned_integral auto v) : kind_(Kind::natural), natural_(v) {}
+
+  void append_to(std::string& s) const {
+    char digits[32];
+    switch (kind_) {
+      case Kind::text: s += text_; return;
+      case Kind::shape: s += lamina::text(shape_).s; return;
+      case Kind::real: std::snprintf(digits, sizeof digits, "%.6g", real_); break;
+      case Kind::integer: std::snprintf(digits, sizeof digits, "%lld", integer_); break;
+      case Kind::natural: std::snprintf(digits, sizeof digits, "%llu", natural_); break;
+    }
+    s += digits;
+  }
+
+ private:
+  enum class Kind : char { text, shape, real, integer, natural } kind_;
+  union {
+    std::string_view text_;
+    Shape shape_;
+    double real_;
+    long long integer_;
+    unsigned long long natural_;
+  };
+};
+
+[[gnu::cold, gnu::noinline]] inline std::string sentence(std::initializer_list<Part> parts) {
+  std::string s;
+  for (const Part& part : parts) part.append_to(s);
+  return s;
 }
-inline void say(std::string& to, Shape part) { to += text(part).s; }
-inline void say(std::string& to, const Text& part) { to += part.s; }
 }  // namespace detail
 
 /// Error("a batch of ", n, " ...") builds its sentence from text, numbers and shapes, as a NetworkError does at compile time.
 struct Error : std::runtime_error {
-  template <class... Parts> explicit Error(const Parts&... parts) : std::runtime_error(sentence(parts...)) {}
-
- private:
-  template <class... Parts> static std::string sentence(const Parts&... parts) {
-    std::string s;
-    (detail::say(s, parts), ...);
-    return s;
-  }
+  template <class... Parts> [[gnu::always_inline]] explicit Error(const Parts&... parts) : std::runtime_error(detail::sentence({detail::Part(parts)...})) {}
 };
 
 }  // namespace lamina

@@ -50,10 +50,15 @@ class Cpu {
   /// f(task, worker) for every task in [0, tasks), worker in [0, threads()).
   template <class F> void run(Index tasks, const F& f) {
     if (tasks == 1) return f(Index(0), 0);
-    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, [&](Index task) { f(task, tbb::this_task_arena::current_thread_index()); }); });
+    run_erased(tasks, [](const void* p, Index task, int worker) { (*static_cast<const F*>(p))(task, worker); }, std::addressof(f));
   }
 
  private:
+  /// The one place that TBB's templates are compiled for.
+  [[gnu::noinline]] void run_erased(Index tasks, void (*call)(const void*, Index, int), const void* f) {
+    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, [=](Index task) { call(f, task, tbb::this_task_arena::current_thread_index()); }); });
+  }
+
   struct Free { void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Shared {
     int threads;

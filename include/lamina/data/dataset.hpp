@@ -41,7 +41,7 @@ struct Dataset {
   Index size() const { return Index(samples.size()); }
 
   /// Adds a picture that lies in memory. Throws Error if there is no such class or the pixels are not h * w * c.
-  void add(Picture picture, std::int32_t label, std::string called = "") {
+  [[gnu::cold]] void add(Picture picture, std::int32_t label, std::string called = "") {
     if (label < 0 || std::size_t(label) >= classes.size())
       throw Error("a picture of class ", label, " was added to ", name, ", which has ", classes.size(), " classes: name its classes first");
     if (picture.h < 1 || picture.w < 1 || Index(picture.pixels.size()) != lamina::size(picture.shape()))
@@ -93,7 +93,7 @@ template <class T> void shuffle(std::vector<T>& v, const Random& random) {
 }
 }  // namespace detail
 
-inline SplitDataset Dataset::split(const SplitOptions& options) const {
+[[gnu::cold]] inline SplitDataset Dataset::split(const SplitOptions& options) const {
   if (!(options.validation >= 0 && options.validation < 1))
     throw Error("split of ", name, " was asked for a validation share of ", options.validation, ": give a number from 0 to below 1, such as 0.1");
   std::vector<std::vector<std::size_t>> of_class(classes.size());

@@ -29,7 +29,7 @@ inline const char* too_large(Index h, Index w) {
 
 /// Walks over the segments of a JPEG (ITU T.81, annex B) to its end of image. A decoder fills what is missing with grey and says nothing.
 /// What follows the end of image (thumbnails, a phone's second picture) is of no concern.
-inline Gate gate_jpeg(const std::uint8_t* b, std::size_t n) {
+[[gnu::cold]] inline Gate gate_jpeg(const std::uint8_t* b, std::size_t n) {
   constexpr const char* cut = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
   Gate gate;
   bool scanned = false;
@@ -125,7 +125,7 @@ inline Gate gate_png(const std::uint8_t* b, std::size_t n) {
 }
 
 /// What the bytes are is decided by how they begin, never by the name of the file.
-inline Gate gate(const std::uint8_t* b, std::size_t n) {
+[[gnu::cold]] inline Gate gate(const std::uint8_t* b, std::size_t n) {
   static constexpr std::uint8_t png[8] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
   if (n == 0) return {"the file is empty: copy it again", {}};
   if (n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF) return gate_jpeg(b, n);

@@ -1,6 +1,8 @@
 /// A folder of class folders of pictures: the layout that Keras and torchvision read.
 #pragma once
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "dataset.hpp"
 
@@ -18,7 +20,7 @@ inline bool is_picture(const std::filesystem::path& path) {
 struct ImageFolder : Dataset {
   /// Throws Error if the folder is missing, cannot be read, is no folder, or has fewer than two classes, and if a class has no picture.
   /// With `expected` (say, the classes of the training folder) the class folders have to be exactly these, in this order of numbers.
-  explicit ImageFolder(const std::filesystem::path& folder, const std::vector<std::string>& expected = {}) {
+  [[gnu::cold]] explicit ImageFolder(const std::filesystem::path& folder, const std::vector<std::string>& expected = {}) {
     name = folder.string();
     std::error_code failed;
     const auto status = std::filesystem::status(folder, failed);
@@ -28,10 +30,11 @@ struct ImageFolder : Dataset {
     }
     if (!std::filesystem::is_directory(status))
       throw Error(name, " is a file, not a folder: give the path of a folder that holds one folder of pictures for each class");
+    std::set<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-      if (std::error_code unknown; !hidden(entry.path()) && entry.is_directory(unknown)) classes.push_back(entry.path().filename().string());
+      if (std::error_code unknown; !hidden(entry.path()) && entry.is_directory(unknown)) found.insert(entry.path().filename().string());
     if (failed) refuse(folder, failed);
-    std::sort(classes.begin(), classes.end());
+    classes.assign(found.begin(), found.end());
     if (!expected.empty()) compare(expected);
     if (classes.empty()) throw Error(name, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
     if (classes.size() == 1)
@@ -45,7 +48,7 @@ struct ImageFolder : Dataset {
     throw Error("the folder ", path.string(), " cannot be read (", why.message(), "): check that it may be read by this user");
   }
 
-  void compare(const std::vector<std::string>& expected) {
+  [[gnu::cold]] void compare(const std::vector<std::string>& expected) {
     for (const std::string& c : expected)
       if (std::find(classes.begin(), classes.end(), c) == classes.end())
         throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
@@ -55,8 +58,8 @@ struct ImageFolder : Dataset {
     classes = expected;
   }
 
-  void add_class(const std::filesystem::path& folder, std::int32_t label) {
-    const std::size_t before = samples.size();
+  [[gnu::cold]] void add_class(const std::filesystem::path& folder, std::int32_t label) {
+    std::map<std::string, Sample> found;
     std::error_code failed;
     for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
       const std::filesystem::path& path = it->path();
@@ -66,14 +69,14 @@ struct ImageFolder : Dataset {
         if (inner) it.disable_recursion_pending();
       } else if (!inner && is_picture(path)) {
         const auto bytes = it->file_size(unknown);
-        samples.push_back({path, label, nullptr, classes[std::size_t(label)] + "/" + path.lexically_relative(folder).generic_string(),
-                           unknown ? 0 : std::uint64_t(bytes)});
+        const std::string name = classes[std::size_t(label)] + "/" + path.lexically_relative(folder).generic_string();
+        found[name] = {path, label, nullptr, name, unknown ? 0 : std::uint64_t(bytes)};
       }
     }
     if (failed) refuse(folder, failed);
-    if (samples.size() == before)
+    if (found.empty())
       throw Error("the class folder ", folder.string(), " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
-    std::sort(samples.begin() + Index(before), samples.end(), [](const Sample& a, const Sample& b) { return a.name < b.name; });
+    for (auto& [name, sample] : found) samples.push_back(std::move(sample));
   }
 };
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -26,7 +27,7 @@ struct BadPicture {
 namespace detail {
 
 /// f(task, thread) for every task in [0, tasks), inside the arena.
-template <class F> void run_in(tbb::task_arena& arena, Index tasks, const F& f) {
+inline void run_in(tbb::task_arena& arena, Index tasks, const std::function<void(Index, std::size_t)>& f) {
   arena.execute([&] {
     tbb::parallel_for(
         Index(0), tasks, [&](Index task) { f(task, std::size_t(tbb::this_task_arena::current_thread_index())); }, tbb::simple_partitioner{});
@@ -34,8 +35,8 @@ template <class F> void run_in(tbb::task_arena& arena, Index tasks, const F& f) 
 }
 inline int arena_threads(int workers) { return workers == 0 ? tbb::task_arena::automatic : workers; }
 
-/// The names of what `look(sample)` throws at, in the order of the dataset.
-template <class Look> std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, const Look& look) {
+/// The names of what `look(sample, thread)` throws at, in the order of the dataset.
+[[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, const std::function<void(Index, std::size_t)>& look) {
   std::vector<std::string> problem(dataset.samples.size());
   run_in(arena, dataset.size(), [&](Index i, std::size_t thread) {
     try {
@@ -53,7 +54,7 @@ template <class Look> std::vector<BadPicture> find_bad(const Dataset& dataset, t
 /// A thread of its own fills a ring of batches; next() hands them out in turn. Batch b of epoch e is a function of (dataset, options, e, b) alone.
 class BatchMaker {
  public:
-  BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
+  [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
       : options_((validate(options), options)), shuffled_(shuffled),
         store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), arena_(arena_threads(options.workers)),
         tools_(std::size_t(arena_.max_concurrency())), order_(std::size_t(samples())) {
@@ -88,7 +89,7 @@ class BatchMaker {
   double waited() const { return waited_; }
 
   /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
-  void start(Index epoch, Index first_batch) {
+  [[gnu::cold]] void start(Index epoch, Index first_batch) {
     if (epoch < 0 || first_batch < 0 || first_batch > batches())
       throw Error("an epoch was to start at batch ", first_batch, " of epoch ", epoch, ": there are ", batches(), " batches in an epoch, counted from 0");
     std::unique_lock lock(mutex_);
@@ -259,7 +260,7 @@ class EvaluationIterator : public detail::BatchMaker {
 static_assert(BatchSource<AugmentationIterator> && BatchSource<EvaluationIterator>);
 
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
-inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
+[[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
   tbb::task_arena arena(detail::arena_threads(workers));
   return detail::find_bad(dataset, arena, [&](Index i, std::size_t) {
     if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);

@@ -39,7 +39,7 @@ class Descriptor {
 };
 
 /// What the system calls an error, and what to do about it.
-inline std::string error_text(int error) {
+[[gnu::cold]] inline std::string error_text(int error) {
   std::string s = std::generic_category().message(error);
   switch (error) {
     case ENOSPC: case EDQUOT: return s + ": free some space there, or give another folder";
@@ -63,7 +63,7 @@ inline bool write_all(int descriptor, std::string_view bytes) {
 }
 
 /// Opens `path` to write to it alone: it is locked, and it is still the file of that name. -1 with errno if it cannot be had.
-inline int open_locked(const char* path) {
+[[gnu::cold]] inline int open_locked(const char* path) {
   for (;;) {
     const int descriptor = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (descriptor < 0) return -1;
@@ -85,7 +85,7 @@ inline bool sync_folder(const std::filesystem::path& folder) {
 }  // namespace detail
 
 /// The bytes of a file. Throws Error if it cannot be read.
-inline std::string read_file_whole(const std::filesystem::path& path) {
+[[gnu::cold]] inline std::string read_file_whole(const std::filesystem::path& path) {
   const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct ::stat about = {};
   if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path.string(), ": ", detail::error_text(errno));
@@ -110,7 +110,7 @@ struct WriteOptions {
 
 /// Writes a file so that at any moment, a loss of power included, `path` is the old version or the new one, whole: the bytes go to <name>.partial in the same
 /// folder, reach the disk, and take the name over. Throws Error if that fails (disk full, no permission, no such folder); then the old version is untouched.
-inline void write_file_whole(const std::filesystem::path& path, std::string_view bytes, WriteOptions options = {}) {
+[[gnu::cold]] inline void write_file_whole(const std::filesystem::path& path, std::string_view bytes, WriteOptions options = {}) {
   const std::filesystem::path partial = path.string() + ".partial", previous = path.string() + ".previous";
   std::error_code ignored;
   const auto kind = std::filesystem::symlink_status(path, ignored).type();
@@ -141,7 +141,7 @@ inline void write_file_whole(const std::filesystem::path& path, std::string_view
 /// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it.
 class FolderLock {
  public:
-  explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  [[gnu::cold]] explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (!file_.open()) throw Error("cannot lock the folder ", folder.string(), ": ", detail::error_text(errno));
     if (::flock(file_.number(), LOCK_EX | LOCK_NB) != 0) {
       const int error = errno;

@@ -22,7 +22,7 @@ inline std::string number_text(double v) {
   return {s, std::to_chars(s, s + sizeof s, v).ptr};
 }
 
-inline std::vector<std::string_view> csv_parts(std::string_view line, char at) {
+[[gnu::cold]] inline std::vector<std::string_view> csv_parts(std::string_view line, char at) {
   std::vector<std::string_view> parts;
   for (;;) {
     const std::size_t end = line.find(at);
@@ -34,7 +34,7 @@ inline std::vector<std::string_view> csv_parts(std::string_view line, char at) {
 }  // namespace detail
 
 /// RFC 4180 without quotes: a line of names, then lines of numbers. Throws Error if a name has a comma, a quote or a line break, or a row another length.
-inline std::string csv_text(const CsvTable& table) {
+[[gnu::cold]] inline std::string csv_text(const CsvTable& table) {
   std::string s;
   for (std::size_t k = 0; k < table.columns.size(); ++k) {
     if (table.columns[k].find_first_of(",\"\r\n") != std::string::npos)
@@ -51,7 +51,7 @@ inline std::string csv_text(const CsvTable& table) {
 }
 
 /// The inverse. Throws Error with `path` and the line that is not as it should be.
-inline CsvTable parse_csv(std::string_view text, const std::string& path) {
+[[gnu::cold]] inline CsvTable parse_csv(std::string_view text, const std::string& path) {
   CsvTable table;
   Index number = 0;
   while (!text.empty()) {
@@ -89,7 +89,7 @@ inline constexpr HistoryColumn history_columns[] = {
 }  // namespace detail
 
 /// The history as a table: epoch, loss, accuracy, val_loss, val_accuracy, lr, seconds, wait, forward, backward, update, validation, images_per_second.
-inline CsvTable history_table(const std::vector<EpochRow>& history) {
+[[gnu::cold]] inline CsvTable history_table(const std::vector<EpochRow>& history) {
   CsvTable table{{"epoch"}, {}};
   for (const auto& column : detail::history_columns) table.columns.push_back(column.name);
   for (const EpochRow& e : history) {
@@ -104,7 +104,7 @@ inline void write_history(const std::filesystem::path& path, const std::vector<E
 
 /// The epochs 1 ... `epochs` of a history, to the bit; what a resumed training will run again is left out. Columns it does not know are passed over, and those that
 /// are not there stay 0. No file is no epochs. Throws Error if it is no such table.
-inline std::vector<EpochRow> read_history(const std::filesystem::path& path, Index epochs) {
+[[gnu::cold]] inline std::vector<EpochRow> read_history(const std::filesystem::path& path, Index epochs) {
   std::vector<EpochRow> history;
   if (!std::filesystem::exists(path)) return history;
   const CsvTable table = parse_csv(read_file_whole(path), path.string());

@@ -10,9 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "file.hpp"
+#include "json.hpp"
 
 namespace lamina {
 
@@ -131,110 +130,98 @@ inline std::string checksum(std::string_view bytes) {
   return digits;
 }
 
-/// Parses JSON in which no object has a key twice. Throws nlohmann::json::exception, or the key as std::string.
-inline nlohmann::json parse_json(std::string_view text) {
-  using Event = nlohmann::json::parse_event_t;
-  std::vector<std::set<std::string>> keys;
-  return nlohmann::json::parse(text, [&](int, Event event, nlohmann::json& value) {
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(value.get<std::string>()).second) throw value.get<std::string>();
-    return true;
-  });
-}
-
 /// Reads one header.
 class SafeTensorsReader {
  public:
   SafeTensorsReader(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
 
-  SafeTensors read() {
-    const nlohmann::json entries = header();
+  [[gnu::cold]] SafeTensors read() {
     SafeTensors file{.path = path_};
-    for (const auto& [name, entry] : entries.items())
-      if (name == "__metadata__") file.metadata = metadata(entry);
-      else file.tensors.emplace(name, tensor(name, entry));
+    const Json entries = header();
+    for (std::size_t i = 0; i < entries.keys.size(); ++i) {
+      const std::string& name = entries.keys[i];
+      if (file.tensors.contains(name) || (name == "__metadata__" && has_metadata_)) fail("its header says \"", name, "\" twice");
+      if (name == "__metadata__") file.metadata = metadata(entries.items[i]);
+      else file.tensors.emplace(name, tensor(name, entries.items[i]));
+    }
     layout();
     verify(file.metadata);
     return file;
   }
 
  private:
-  struct Extent { std::uint64_t begin, end; };
-
   template <class... Parts> [[noreturn]] void fail(const Parts&... parts) const {
     throw Error(path_, " is damaged or no safetensors file: ", parts..., "; use another copy");
   }
 
-  nlohmann::json header() {
+  [[gnu::cold]] Json header() {
     std::uint64_t length = 0;
     if (bytes_.size() < length_bytes) fail("it has ", bytes_.size(), " bytes, fewer than the length of a header");
     std::memcpy(&length, bytes_.data(), length_bytes);
     if (length > largest_header || length > bytes_.size() - length_bytes) fail("its header would have ", length, " bytes and the file has ", bytes_.size());
     data_ = bytes_.substr(length_bytes + std::size_t(length));
-    nlohmann::json header;
+    Json header;
     try {
       header = parse_json(bytes_.substr(length_bytes, std::size_t(length)));
-    } catch (const nlohmann::json::parse_error& e) {
-      fail("its header is not JSON from byte ", length_bytes + e.byte, " on");
-    } catch (const std::string& key) {
-      fail("its header says \"", key, "\" twice");
+    } catch (const Error& e) {
+      fail("its header ", e.what());
     }
-    if (!header.is_object()) fail("its header is not a JSON object");
+    if (!header.is(Json::Kind::object)) fail("its header is not a JSON object");
     return header;
   }
 
-  std::map<std::string, std::string> metadata(const nlohmann::json& entry) const {
+  [[gnu::cold]] std::map<std::string, std::string> metadata(const Json& entry) {
     std::map<std::string, std::string> all;
-    if (!entry.is_object()) fail("its metadata is not a JSON object");
-    for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) fail("its metadata \"", key, "\" is not text");
-      all.emplace(key, value.get<std::string>());
+    has_metadata_ = true;
+    if (!entry.is(Json::Kind::object)) fail("its metadata is not a JSON object");
+    for (std::size_t i = 0; i < entry.keys.size(); ++i) {
+      if (!entry.items[i].is(Json::Kind::text)) fail("its metadata \"", entry.keys[i], "\" is not text");
+      if (!all.emplace(entry.keys[i], entry.items[i].text).second) fail("its header says \"", entry.keys[i], "\" twice");
     }
     return all;
   }
 
-  SafeTensor tensor(const std::string& name, const nlohmann::json& entry) {
-    const auto field = [&](const char* key) {
-      if (!entry.is_object() || !entry.contains(key)) fail("the tensor \"", name, "\" has no ", key);
-      return entry[key];
+  [[gnu::cold]] SafeTensor tensor(const std::string& name, const Json& entry) {
+    const auto field = [&](const char* key) -> const Json& {
+      const Json* const found = entry.find(key);
+      if (!found) fail("the tensor \"", name, "\" has no ", key);
+      return *found;
     };
-    const nlohmann::json dtype = field("dtype"), shape = field("shape"), offsets = field("data_offsets");
-    if (entry.size() != 3) fail("the tensor \"", name, "\" has fields beside dtype, shape and data_offsets");
-    const std::size_t bytes = dtype.is_string() ? bytes_of(dtype.get<std::string>()) : 0;
-    if (!bytes) fail("the tensor \"", name, "\" has the type ", dtype.dump(), "; F32, F64, U8, I32 and I64 are read");
-    SafeTensor t{.dtype = dtype.get<std::string>()};
-    if (!shape.is_array()) fail("the shape of the tensor \"", name, "\" is not a list");
-    for (const auto& side : shape) {
-      if (!side.is_number_unsigned() || side.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<Index>::max()))
-        fail("the tensor \"", name, "\" has a side of ", side.dump());
-      t.shape.push_back(side.get<Index>());
+    const Json &dtype = field("dtype"), &shape = field("shape"), &offsets = field("data_offsets");
+    if (entry.keys.size() != 3) fail("the tensor \"", name, "\" has more fields than dtype, shape and data_offsets");
+    const std::size_t bytes = dtype.is(Json::Kind::text) ? bytes_of(dtype.text) : 0;
+    if (!bytes) fail("the tensor \"", name, "\" has the type ", dtype.written(), "; F32, F64, U8, I32 and I64 are read");
+    SafeTensor t{.dtype = dtype.text};
+    if (!shape.is(Json::Kind::array)) fail("the shape of the tensor \"", name, "\" is not a list");
+    for (const Json& side : shape.items) {
+      if (!side.is(Json::Kind::natural) || side.natural > std::uint64_t(std::numeric_limits<Index>::max()))
+        fail("the tensor \"", name, "\" has a side of ", side.written());
+      t.shape.push_back(Index(side.natural));
     }
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+    if (!offsets.is(Json::Kind::array) || offsets.items.size() != 2 || !offsets.items[0].is(Json::Kind::natural) || !offsets.items[1].is(Json::Kind::natural))
       fail("the place of the tensor \"", name, "\" is not two numbers");
-    const Extent e{offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>()};
-    if (e.begin > e.end || e.end > data_.size()) fail("the tensor \"", name, "\" lies at ", e.begin, " to ", e.end, " of ", data_.size(), " bytes");
-    if (t.count() < 0 || e.end - e.begin != std::uint64_t(t.count()) * bytes)
-      fail("the tensor \"", name, "\" has ", e.end - e.begin, " bytes, which is not what its shape and type make");
-    t.data.resize(std::size_t(e.end - e.begin));
-    if (!t.data.empty()) std::memcpy(t.data.data(), data_.data() + e.begin, t.data.size());
-    extents_.push_back(e);
+    const std::uint64_t begin = offsets.items[0].natural, end = offsets.items[1].natural;
+    if (begin > end || end > data_.size()) fail("the tensor \"", name, "\" lies at ", begin, " to ", end, " of ", data_.size(), " bytes");
+    if (t.count() < 0 || end - begin != std::uint64_t(t.count()) * bytes)
+      fail("the tensor \"", name, "\" has ", end - begin, " bytes, which is not what its shape and type make");
+    t.data.resize(std::size_t(end - begin));
+    if (!t.data.empty()) std::memcpy(t.data.data(), data_.data() + begin, t.data.size());
+    extents_.insert({begin, end});
     return t;
   }
 
   /// The tensors fill the data, without gaps and overlaps.
-  void layout() {
-    std::sort(extents_.begin(), extents_.end(), [](Extent a, Extent b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+  [[gnu::cold]] void layout() {
     std::uint64_t end = 0;
-    for (const Extent e : extents_) {
-      if (e.begin != end) fail("its tensors ", e.begin < end ? "overlap" : "leave a gap", " at byte ", std::min(e.begin, end), " of the data");
-      end = e.end;
+    for (const auto& [begin, until] : extents_) {
+      if (begin != end) fail("its tensors ", begin < end ? "overlap" : "leave a gap", " at byte ", std::min(begin, end), " of the data");
+      end = until;
     }
     if (end != data_.size()) fail("its tensors have ", end, " bytes and the file has ", data_.size(), " for them");
   }
 
   /// A file of ours has the right checksum, which is taken out of the metadata; somebody else's is left as it is.
-  void verify(std::map<std::string, std::string>& metadata) const {
+  [[gnu::cold]] void verify(std::map<std::string, std::string>& metadata) const {
     const bool signed_by_us = metadata.contains("written_by") && metadata["written_by"] == "lamina";
     const bool begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
     if (!signed_by_us && !begins_as_ours) return;
@@ -245,13 +232,14 @@ class SafeTensorsReader {
 
   std::string_view bytes_, data_;
   const std::string& path_;
-  std::vector<Extent> extents_;
+  std::multiset<std::pair<std::uint64_t, std::uint64_t>> extents_;    // begin and end in the data, in order
+  bool has_metadata_ = false;
 };
 }  // namespace detail
 
 /// The bytes of a file that holds `file`, a function of its contents alone. The data begin at a multiple of 64 bytes and go by the size of a number, the largest
 /// first, then by name. The metadata get a "checksum" (of all bytes, its own digits read as 0) and "written_by". Throws Error on text that is not UTF-8.
-inline std::string safetensors_bytes(const SafeTensors& file) {
+[[gnu::cold]] inline std::string safetensors_bytes(const SafeTensors& file) {
   std::vector<const std::pair<const std::string, SafeTensor>*> order;
   for (const auto& t : file.tensors) {
     if (t.second.count() < 0 || t.second.data.size() != std::size_t(t.second.count()) * detail::bytes_of(t.second.dtype))
@@ -259,21 +247,26 @@ inline std::string safetensors_bytes(const SafeTensors& file) {
     order.push_back(&t);
   }
   std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return detail::bytes_of(a->second.dtype) > detail::bytes_of(b->second.dtype); });
-  nlohmann::json tensors = nlohmann::json::object(), metadata = file.metadata;
+  std::map<std::string_view, std::pair<const SafeTensor*, std::size_t>> begins;
   std::size_t end = 0;
   for (const auto* t : order) {
-    const std::size_t begin = end;
+    begins[t->first] = {&t->second, end};
     end += t->second.data.size();
-    tensors[t->first] = {{"dtype", t->second.dtype}, {"shape", t->second.shape}, {"data_offsets", {begin, end}}};
   }
-  metadata.erase("checksum");
-  metadata["written_by"] = "lamina";
-
-  std::string header(detail::our_header);
+  std::string header = std::string(detail::our_header) + std::string(detail::no_checksum) + '"';
   try {
-    header += std::string(detail::no_checksum) + "\"," + metadata.dump().substr(1);
-    header += tensors.empty() ? "}" : "," + tensors.dump().substr(1);
-  } catch (const nlohmann::json::type_error&) {
+    auto metadata = file.metadata;
+    metadata.erase("checksum");
+    metadata["written_by"] = "lamina";
+    for (const auto& [key, value] : metadata) header += "," + detail::json_text(key) + ":" + detail::json_text(value);
+    header += '}';
+    for (const auto& [name, t] : begins) {
+      header += "," + detail::json_text(name) + R"(:{"data_offsets":[)" + std::to_string(t.second) + "," + std::to_string(t.second + t.first->data.size()) + R"(],"dtype":")" + t.first->dtype + R"(","shape":[)";
+      for (std::size_t i = 0; i < t.first->shape.size(); ++i) header += (i ? "," : "") + std::to_string(t.first->shape[i]);
+      header += "]}";
+    }
+    header += '}';
+  } catch (const Error&) {
     throw Error("a name or a text of the metadata is not UTF-8, and a safetensors file takes no other: rename it");
   }
   header.resize((detail::length_bytes + header.size() + 63) / 64 * 64 - detail::length_bytes, ' ');

@@ -19,7 +19,7 @@ struct SummaryRow {
 
 namespace detail {
 /// A layer as it would be written: the compiler also prints the template arguments nobody wrote. Conv<32, 3, 1, 1, true, 1> is Conv<32, 3>.
-inline std::string written(const std::string& name) {
+[[gnu::cold]] inline std::string written(const std::string& name) {
   const std::size_t open = name.find('<');
   if (open == std::string::npos || !name.ends_with('>')) return name;
   const std::string layer = name.substr(0, open);
@@ -42,7 +42,7 @@ inline std::string written(const std::string& name) {
 }
 
 /// 1234567 -> 1,234,567
-inline std::string grouped(Index v) {
+[[gnu::cold]] inline std::string grouped(Index v) {
   const std::string digits = std::to_string(v);
   std::string s;
   for (std::size_t i = 0; i < digits.size(); ++i) {
@@ -54,7 +54,7 @@ inline std::string grouped(Index v) {
 }  // namespace detail
 
 /// The layers of a network, blocks opened, in the order in which the data flows.
-template <class Net> std::vector<SummaryRow> summary_rows() {
+template <class Net> [[gnu::cold]] std::vector<SummaryRow> summary_rows() {
   static constexpr auto table = Net::table;
   std::vector<SummaryRow> rows;
   for (int i = 0; i < table.count; ++i) {
@@ -67,7 +67,7 @@ template <class Net> std::vector<SummaryRow> summary_rows() {
 }
 
 /// summary<LeafNet>() is the table as text; the last lines are the sums and the workspace of a training step of `batch` samples.
-template <class Net> std::string summary(Index batch = 32) {
+template <class Net> [[gnu::cold]] std::string summary(Index batch = 32) {
   static constexpr Index parameters = Net::parameters, flops = Net::flops, one = Net::workspace(1);
   static constexpr Shape input = Net::input;
   using detail::grouped;

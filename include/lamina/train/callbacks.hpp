@@ -19,7 +19,7 @@ class EpochTimer {
   Index images = 0;                                                                       // trained on
   bool print = true;
 
-  template <class R> void epoch(R& run) {
+  template <class R> [[gnu::cold]] void epoch(R& run) {
     const EpochRow& e = run.now;
     seconds += e.seconds, wait += e.wait, forward += e.forward, backward += e.backward, update += e.update, validation += e.validation;
     images += run.samples;
@@ -33,7 +33,7 @@ class EpochTimer {
 /// One line per epoch; on a terminal also a bar that moves, with the time left.
 class ProgressBar {
  public:
-  template <class R> void start(R& run) {
+  template <class R> [[gnu::cold]] void start(R& run) {
     terminal_ = isatty(STDOUT_FILENO);
     if (run.epoch >= run.options.epochs) std::printf("all %td epochs are done\n", run.options.epochs);
     else if (run.step) std::printf("going on after epoch %td, batch %td of %td\n", run.epoch, run.batch, run.batches);
@@ -61,7 +61,7 @@ class ProgressBar {
   }
 
  private:
-  static std::string clock(double seconds) {
+  [[gnu::cold]] static std::string clock(double seconds) {
     char s[32];
     const long t = std::lround(seconds);
     if (t >= 3600) std::snprintf(s, sizeof s, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);

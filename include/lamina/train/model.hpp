@@ -65,7 +65,7 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   };
 
   /// Throws Error if the options make no sense.
-  explicit Model(Options options, D device = D())
+  [[gnu::cold]] explicit Model(Options options, D device = D())
       : device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)), w_(device_, parameter_count),
         dw_(device_, parameter_count), state_(device_, state_count), statistics_(device_, P::table.statistics), loss_(device_, batch_ + 1),
         constants_(device_, Index(loss_of_.constants(size(output)).size())), clock_(device_, 1), totals_(device_, 1), inputs_(device_, batch_, size(input), size(output)),
@@ -139,7 +139,7 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   void reset_totals(const Totals& t = {}) { device_.upload(totals_.data(), &t, sizeof t); }
 
   /// The named tensors, parameters and state, in the order of the layers: "0.weight", "0.bias", ...
-  static std::vector<NamedTensor> tensors() {
+  [[gnu::cold]] static std::vector<NamedTensor> tensors() {
     static constexpr auto layers = Net::table;
     std::vector<NamedTensor> all;
     for (int i = 0; i < layers.count; ++i) {
@@ -197,7 +197,7 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
             .statistics = statistics_.data() + r.statistics, .scratch = of(u.scratch)};
   }
 
-  void initialise(Init kind) {
+  [[gnu::cold]] void initialise(Init kind) {
     static constexpr auto layers = Net::table;  // unfused: what a network is initialised to does not depend on the device
     std::vector<float> w(parameter_count), state(state_count);
     for (int i = 0; i < layers.count; ++i)

@@ -1,0 +1,124 @@
+/// JSON in the files of Lamina: read by the events of nlohmann-json into a tree of our own, since its class would cost every user's compiler three seconds more.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "../core/error.hpp"
+
+namespace lamina::detail {
+
+/// A value: an object has keys and items, an array has items; everything else has its text, and a whole number from 0 on its value.
+struct Json {
+  enum class Kind : char { natural, text, object, array, other } kind = Kind::other;
+  std::string text = {};
+  std::uint64_t natural = 0;
+  std::vector<std::string> keys = {};
+  std::vector<Json> items = {};
+
+  bool is(Kind k) const { return kind == k; }
+  /// The item of that key, or null.
+  const Json* find(std::string_view key) const {
+    for (std::size_t i = 0; i < keys.size(); ++i) if (keys[i] == key) return &items[i];
+    return nullptr;
+  }
+  /// For a message.
+  std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : text; }
+};
+
+/// What nlohmann::json::sax_parse calls. A file that nests deeper than any of ours is refused, so that nobody's stack ends in `Json`.
+class JsonBuilder {
+ public:
+  static constexpr std::size_t deepest = 16;
+  Json root;
+  std::size_t failed_at = 0;                // byte, counted from 1
+
+  bool null() { return add({.text = "null"}); }
+  bool boolean(bool v) { return add({.text = v ? "true" : "false"}); }
+  bool number_integer(std::int64_t v) { return add({.text = std::to_string(v)}); }
+  bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, std::to_string(v), v}); }
+  bool number_float(double, const std::string& digits) { return add({.text = digits}); }
+  bool string(std::string& s) { return add({Json::Kind::text, std::move(s)}); }
+  template <class Bytes> bool binary(Bytes&) { return false; }     // only in formats that are not JSON
+  bool start_object(std::size_t) { return open(Json::Kind::object); }
+  bool start_array(std::size_t) { return open(Json::Kind::array); }
+  bool end_object() { return open_.pop_back(), true; }
+  bool end_array() { return end_object(); }
+  bool key(std::string& k) { return open_.back()->keys.push_back(std::move(k)), true; }
+  template <class Why> bool parse_error(std::size_t position, const std::string&, const Why&) { return failed_at = position, false; }
+
+ private:
+  bool add(Json v) {
+    if (open_.empty()) root = std::move(v);
+    else open_.back()->items.push_back(std::move(v));
+    return true;
+  }
+  bool open(Json::Kind kind) {
+    if (open_.size() == deepest) return false;
+    add({.kind = kind});
+    open_.push_back(open_.empty() ? &root : &open_.back()->items.back());
+    return true;
+  }
+
+  std::vector<Json*> open_;                 // the objects and arrays around the next value; the items of one grow only while it is the last
+};
+
+/// Throws Error, whose sentence goes on after "it" or the name of the text.
+[[gnu::cold]] inline Json parse_json(std::string_view text) {
+  JsonBuilder builder;
+  if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
+  if (builder.failed_at) throw Error("is not JSON from byte ", builder.failed_at, " on");
+  throw Error("nests deeper than ", JsonBuilder::deepest, " levels");
+}
+
+/// Whether text is UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF.
+[[gnu::cold]] inline bool is_utf8(std::string_view s) {
+  for (std::size_t i = 0; i < s.size();) {
+    const auto lead = static_cast<unsigned char>(s[i++]);
+    const int more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : (lead & 0xF0) == 0xE0 ? 2 : lead >= 0xF0 && lead < 0xF5 ? 3 : -1;
+    if (more < 0) return false;
+    for (int k = 0; k < more; ++k, ++i) {
+      if (i == s.size()) return false;
+      const auto byte = static_cast<unsigned char>(s[i]);
+      const unsigned least = k || (lead != 0xE0 && lead != 0xF0) ? 0x80 : lead == 0xE0 ? 0xA0 : 0x90, most = k || (lead != 0xED && lead != 0xF4) ? 0xBF : lead == 0xED ? 0x9F : 0x8F;
+      if (byte < least || byte > most) return false;
+    }
+  }
+  return true;
+}
+
+/// A JSON string. Throws Error if it is not UTF-8.
+[[gnu::cold]] inline std::string json_text(std::string_view s) {
+  if (!is_utf8(s)) throw Error("a text is not UTF-8, and JSON takes no other");
+  std::string quoted = "\"";
+  for (const char c : s) {
+    constexpr std::string_view special = "\"\\\b\f\n\r\t", letter = "\"\\bfnrt";
+    if (const std::size_t at = special.find(c); at != special.npos) (quoted += '\\') += letter[at];
+    else if (static_cast<unsigned char>(c) < 0x20) ((quoted += "\\u00") += c < 0x10 ? '0' : '1') += "0123456789abcdef"[c & 15];
+    else quoted += c;
+  }
+  return quoted += '"';
+}
+
+/// A JSON list of strings, and what such a list holds.
+[[gnu::cold]] inline std::string json_list(const std::vector<std::string>& texts) {
+  std::string list = "[";
+  for (const std::string& t : texts) (list += list.size() > 1 ? "," : "") += json_text(t);
+  return list += ']';
+}
+[[gnu::cold]] inline std::vector<std::string> parse_json_list(std::string_view text) {
+  Json list = parse_json(text);
+  std::vector<std::string> texts;
+  if (!list.is(Json::Kind::array)) throw Error("is not a list");
+  for (Json& item : list.items) {
+    if (!item.is(Json::Kind::text)) throw Error("holds ", item.written(), " where a text is due");
+    texts.push_back(std::move(item.text));
+  }
+  return texts;
+}
+
+}  // namespace lamina::detail
