@@ -81,6 +81,22 @@ TEST_CASE("other settings, another network and a damaged file are refused, and n
   CHECK(bytes(last) == damaged);
 }
 
+TEST_CASE("the checkpoint before the last is kept, and a training goes on from it where the last is damaged") {
+  lamina_test::TemporaryFolder folder, whole;
+  const auto last = folder.path / "last.safetensors", previous = folder.path / "last.safetensors.previous";
+  train(folder.path, {.epochs = 1});
+  const std::string first = bytes(last);
+  CHECK_FALSE(std::filesystem::exists(previous));
+  train(folder.path, {.epochs = 2});
+  CHECK(bytes(previous) == first);
+  std::filesystem::resize_file(last, 1000);
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 3}), doctest::Contains(("or give " + previous.string() + " its name").c_str()), Error);
+  std::filesystem::rename(previous, last);
+  train(folder.path, {.epochs = 3});
+  train(whole.path, {.epochs = 3});
+  CHECK(bytes(last) == bytes(whole.path / "last.safetensors"));
+}
+
 TEST_CASE("a saved model predicts what it predicted, and knows its classes") {
   lamina_test::TemporaryFolder folder;
   Model<Net, Cpu> a({.batch = 8, .seed = 3}), b({.batch = 8, .seed = 4});

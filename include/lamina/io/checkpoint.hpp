@@ -4,8 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <nlohmann/json.hpp>
-
 #include "../nn/summary.hpp"
 #include "../train/fit.hpp"
 #include "file.hpp"
@@ -30,7 +28,7 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
 inline std::vector<Index> sides(const Dims& d) { return {d.side, d.side + d.rank}; }
 
 /// The network in words, as a checkpoint remembers it.
-template <class Net> std::string network_text() {
+template <class Net> [[gnu::cold]] std::string network_text() {
   static constexpr Shape input = Net::input;
   std::string s = std::string("Input<") + text(input.h, ", ", input.w, ", ", input.c).s + ">";
   for (const SummaryRow& r : summary_rows<Net>()) s += ", " + r.layer;
@@ -38,11 +36,11 @@ template <class Net> std::string network_text() {
 }
 
 /// Block by block: each named tensor of a block of `parameter_count` numbers, under prefix + its name.
-template <class M> void put_block(SafeTensors& file, const std::string& prefix, const std::vector<typename M::Number>& block, bool learned) {
+template <class M> [[gnu::cold]] void put_block(SafeTensors& file, const std::string& prefix, const std::vector<typename M::Number>& block, bool learned) {
   for (const NamedTensor& t : M::tensors())
     if (t.learned == learned) file.put(prefix + t.name, sides(t.dims), block.data() + t.at);
 }
-template <class M> void take_block(const SafeTensors& file, const std::string& prefix, std::vector<typename M::Number>& block, bool learned, const std::filesystem::path& path) {
+template <class M> [[gnu::cold]] void take_block(const SafeTensors& file, const std::string& prefix, std::vector<typename M::Number>& block, bool learned, const std::filesystem::path& path) {
   for (const NamedTensor& t : M::tensors()) {
     if (t.learned != learned) continue;
     const SafeTensor& from = file.at(prefix + t.name);
@@ -56,30 +54,37 @@ inline const std::string& meta(const SafeTensors& file, const std::string& key, 
   if (at == file.metadata.end()) throw Error(path.string(), " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
   return at->second;
 }
+[[gnu::cold]] inline std::vector<std::string> parse_metadata_list(const SafeTensors& file, const char* key, const std::string& text) {
+  try {
+    return parse_json_list(text);
+  } catch (const Error& e) {
+    throw Error(file.path, ": the metadata \"", key, "\" ", e.what(), ": it is no checkpoint of Lamina");
+  }
+}
 }  // namespace detail
 
 /// The weights and running values of a model with the names of its classes.
-template <class M> SafeTensors model_tensors(M& model, const std::vector<std::string>& classes) {
+template <class M> [[gnu::cold]] SafeTensors model_tensors(M& model, const std::vector<std::string>& classes) {
   SafeTensors file;
   detail::put_block<M>(file, "", detail::on_host(model.device(), model.parameters(), M::parameter_count), true);
   detail::put_block<M>(file, "", detail::on_host(model.device(), model.state(), M::state_count), false);
   file.metadata["network"] = detail::network_text<typename M::Network>();
   file.metadata["input"] = text(M::input).s;
-  file.metadata["classes"] = nlohmann::json(classes).dump();
+  file.metadata["classes"] = detail::json_list(classes);
   return file;
 }
 
 /// What a file says of the classes it tells apart, in the order of the scores.
 inline std::vector<std::string> classes_of(const SafeTensors& file) {
   const auto at = file.metadata.find("classes");
-  return at == file.metadata.end() ? std::vector<std::string>{} : nlohmann::json::parse(at->second).template get<std::vector<std::string>>();
+  return at == file.metadata.end() ? std::vector<std::string>{} : detail::parse_metadata_list(file, "classes", at->second);
 }
 
 /// Writes a model whole, or leaves what was there. Throws Error.
 template <class M> void save_model(const std::filesystem::path& path, M& model, const std::vector<std::string>& classes) { write_safetensors(path, model_tensors(model, classes)); }
 
 /// Throws Error if the file is damaged or holds another network; then the model is as it was.
-template <class M> void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
+template <class M> [[gnu::cold]] void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
   const auto says = file.metadata.find("network");
   const std::string ours = detail::network_text<typename M::Network>();
   if (says != file.metadata.end() && says->second != ours)
@@ -97,8 +102,9 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
   return file;
 }
 
-/// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, best.safetensors by validation accuracy, history.csv.
-/// Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change between the two: another text is refused.
+/// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
+/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change
+/// between the two: another text is refused.
 class Checkpoint {
  public:
   explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {})
@@ -109,10 +115,10 @@ class Checkpoint {
   std::filesystem::path last() const { return folder_ / "last.safetensors"; }
   std::filesystem::path best() const { return folder_ / "best.safetensors"; }
 
-  template <class R> void start(R& run) {
+  template <class R> [[gnu::cold]] void start(R& run) {
     using M = typename R::Model;
     if (!std::filesystem::exists(last())) return;
-    const SafeTensors file = read_safetensors(last());
+    const SafeTensors file = read_last();
     const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key, last()).c_str(), nullptr, 10)); };
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
     if (detail::meta(file, "settings", last()) != settings_)
@@ -131,13 +137,13 @@ class Checkpoint {
     best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
     if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
       std::vector<double> state;
-      for (const auto& v : nlohmann::json::parse(detail::meta(file, "schedule", last()))) state.push_back(std::strtod(v.template get<std::string>().c_str(), nullptr));
+      for (const std::string& v : detail::parse_metadata_list(file, "schedule", detail::meta(file, "schedule", last()))) state.push_back(std::strtod(v.c_str(), nullptr));
       run.schedule.restore(state);
     }
     run.history = read_history(folder_ / "history.csv", run.epoch);
   }
 
-  template <class R> void epoch(R& run) {
+  template <class R> [[gnu::cold]] void epoch(R& run) {
     write_history(folder_ / "history.csv", run.history);
     if (run.now.val_accuracy > best_accuracy_ || !best_epoch_) {
       best_accuracy_ = run.now.val_accuracy, best_epoch_ = run.now.epoch;
@@ -152,7 +158,15 @@ class Checkpoint {
   template <class R> void finish(R& run) { if (run.batch) save(run); }
 
  private:
-  template <class R> void save(R& run) {
+  [[gnu::cold]] SafeTensors read_last() const try {
+    return read_safetensors(last());
+  } catch (const Error& e) {
+    const std::string previous = last().string() + ".previous";
+    if (!std::filesystem::exists(previous)) throw;
+    throw Error(e.what(), ", or give ", previous, " its name, which is the checkpoint before it");
+  }
+
+  template <class R> [[gnu::cold]] void save(R& run) {
     using M = typename R::Model;
     SafeTensors file = model_tensors(run.model, classes_);
     const auto slots = detail::on_host(run.model.device(), run.optimizer.state(), run.optimizer.state_count());
@@ -165,11 +179,11 @@ class Checkpoint {
     m["total_loss"] = detail::exact(t.loss), m["total_samples"] = std::to_string(t.samples), m["total_correct"] = std::to_string(t.correct);
     m["best_accuracy"] = detail::exact(best_accuracy_), m["best_epoch"] = std::to_string(best_epoch_);
     if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
-      nlohmann::json state = nlohmann::json::array();
+      std::vector<std::string> state;
       for (double v : run.schedule.state()) state.push_back(detail::exact(v));
-      m["schedule"] = state.dump();
+      m["schedule"] = detail::json_list(state);
     }
-    write_safetensors(last(), file);
+    write_safetensors(last(), file, {.keep_previous = true});
   }
 
   std::filesystem::path folder_;
