@@ -42,6 +42,7 @@ template <class Net> int train(const TrainSettings& s, const std::string& comman
 
   AugmentationIterator train(leaves.train, augmentation(s));
   EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
+  if (!train.hint().empty()) std::printf("note: %s\n", train.hint().c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
   Model<Net, Cpu> model({.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));

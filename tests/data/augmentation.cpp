@@ -143,6 +143,9 @@ TEST_CASE("augmentation: draws keep to their ranges, are a function of seed, epo
   fewer.rotation = 0, fewer.zoom = {};
   CHECK(draw(fewer, drawing(3, 5), 17).shear == draw(o, drawing(3, 5), 17).shear);
   CHECK(draw(fewer, drawing(3, 5), 17).zx == 1);
+  fewer.zoom = 0.2, fewer.keep_aspect = true;
+  CHECK(draw(fewer, drawing(3, 5), 17).zx == draw(o, drawing(3, 5), 17).zx);
+  CHECK(draw(fewer, drawing(3, 5), 17).zy == draw(fewer, drawing(3, 5), 17).zx);
 }
 
 TEST_CASE("augmentation: Keras draws tx from the height, the corrected version from the width") {

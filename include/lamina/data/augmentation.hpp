@@ -29,6 +29,7 @@ struct AugmentationOptions {
   double height_shift = 0;             // likewise of the height
   double shear = 0;                    // degrees, to either side
   Factors zoom{};                      // for height and width separately; below 1 magnifies, above 1 shrinks and shows the border
+  bool keep_aspect = false;            // zoom draws one factor for height and width, as torchvision's RandomAffine does
   double channel_shift = 0;            // grey levels added to all channels, to either side; kept within the picture's own range
   bool horizontal_flip = false;        // left and right change places, of every second picture
   bool vertical_flip = false;
@@ -65,7 +66,7 @@ struct Transform {
 };
 
 /// What Keras's users may want to know about the options, or nothing.
-inline std::string hint(const AugmentationOptions& o) {
+[[gnu::cold]] inline std::string hint(const AugmentationOptions& o) {
   if (!(o.shear > 0 && o.shear < 1)) return "";
   constexpr double degree = 3.14159265358979323846 / 180;
   char text[192];
@@ -75,7 +76,7 @@ inline std::string hint(const AugmentationOptions& o) {
 }
 
 /// Throws Error if an option makes no sense.
-inline void validate(const AugmentationOptions& o) {
+[[gnu::cold]] inline void validate(const AugmentationOptions& o) {
   const auto demand = [](bool holds, const char* option, double value, const char* sentence) {
     if (!holds) throw Error("the augmentation option ", option, " = ", value, " cannot be used: ", sentence);
   };
@@ -118,7 +119,7 @@ inline Transform draw(const AugmentationOptions& o, const Random& random, Index 
   t.ty = either_side(ty, corrected ? along_h : along_w);
   t.shear = either_side(shear, o.shear);
   t.zx = factor(zx, o.zoom);
-  t.zy = factor(zy, o.zoom);
+  t.zy = o.keep_aspect ? t.zx : factor(zy, o.zoom);
   t.flip_horizontal = o.horizontal_flip && uniform(flip_h, 0, 1) < 0.5;
   t.flip_vertical = o.vertical_flip && uniform(flip_v, 0, 1) < 0.5;
   t.channel_shift = either_side(channel_shift, o.channel_shift);
