@@ -150,7 +150,7 @@ class SafeTensorsReader {
   }
 
  private:
-  template <class... Parts> [[noreturn]] void fail(const Parts&... parts) const {
+  template <class... Parts> [[noreturn, gnu::always_inline]] void fail(const Parts&... parts) const {
     throw Error(path_, " is damaged or no safetensors file: ", parts..., "; use another copy");
   }
 
@@ -240,19 +240,17 @@ class SafeTensorsReader {
 /// The bytes of a file that holds `file`, a function of its contents alone. The data begin at a multiple of 64 bytes and go by the size of a number, the largest
 /// first, then by name. The metadata get a "checksum" (of all bytes, its own digits read as 0) and "written_by". Throws Error on text that is not UTF-8.
 [[gnu::cold]] inline std::string safetensors_bytes(const SafeTensors& file) {
-  std::vector<const std::pair<const std::string, SafeTensor>*> order;
-  for (const auto& t : file.tensors) {
-    if (t.second.count() < 0 || t.second.data.size() != std::size_t(t.second.count()) * detail::bytes_of(t.second.dtype))
-      throw Error("the tensor \"", t.first, "\" of type ", t.second.dtype, " does not hold the numbers that its shape says: fill it with put()");
-    order.push_back(&t);
-  }
-  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return detail::bytes_of(a->second.dtype) > detail::bytes_of(b->second.dtype); });
-  std::map<std::string_view, std::pair<const SafeTensor*, std::size_t>> begins;
+  for (const auto& [name, t] : file.tensors)
+    if (t.count() < 0 || t.data.size() != std::size_t(t.count()) * detail::bytes_of(t.dtype))
+      throw Error("the tensor \"", name, "\" of type ", t.dtype, " does not hold the numbers that its shape says: fill it with put()");
+  const auto in_order = [&](const auto& f) {
+    for (const std::size_t bytes : {8, 4, 1})
+      for (const auto& [name, t] : file.tensors) if (detail::bytes_of(t.dtype) == bytes) f(name, t);
+  };
+  std::map<std::string_view, std::size_t> begins;
   std::size_t end = 0;
-  for (const auto* t : order) {
-    begins[t->first] = {&t->second, end};
-    end += t->second.data.size();
-  }
+  in_order([&](const std::string& name, const SafeTensor& t) { begins[name] = end, end += t.data.size(); });
+
   std::string header = std::string(detail::our_header) + std::string(detail::no_checksum) + '"';
   try {
     auto metadata = file.metadata;
@@ -260,9 +258,10 @@ class SafeTensorsReader {
     metadata["written_by"] = "lamina";
     for (const auto& [key, value] : metadata) header += "," + detail::json_text(key) + ":" + detail::json_text(value);
     header += '}';
-    for (const auto& [name, t] : begins) {
-      header += "," + detail::json_text(name) + R"(:{"data_offsets":[)" + std::to_string(t.second) + "," + std::to_string(t.second + t.first->data.size()) + R"(],"dtype":")" + t.first->dtype + R"(","shape":[)";
-      for (std::size_t i = 0; i < t.first->shape.size(); ++i) header += (i ? "," : "") + std::to_string(t.first->shape[i]);
+    for (const auto& [name, t] : file.tensors) {
+      const std::size_t begin = begins[name];
+      header += "," + detail::json_text(name) + R"(:{"data_offsets":[)" + std::to_string(begin) + "," + std::to_string(begin + t.data.size()) + R"(],"dtype":")" + t.dtype + R"(","shape":[)";
+      for (std::size_t i = 0; i < t.shape.size(); ++i) header += (i ? "," : "") + std::to_string(t.shape[i]);
       header += "]}";
     }
     header += '}';
@@ -275,7 +274,7 @@ class SafeTensorsReader {
   std::memcpy(bytes.data(), &length, detail::length_bytes);
   bytes.reserve(bytes.size() + header.size() + end);
   bytes += header;
-  for (const auto* t : order) if (!t->second.data.empty()) bytes.append(reinterpret_cast<const char*>(t->second.data.data()), t->second.data.size());
+  in_order([&](const std::string&, const SafeTensor& t) { bytes.append(reinterpret_cast<const char*>(t.data.data()), t.data.size()); });
   return bytes.replace(detail::checksum_at, detail::no_checksum.size(), detail::checksum(bytes));
 }
 
