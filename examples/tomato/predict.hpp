@@ -1,5 +1,7 @@
 /// `tomato evaluate` and `tomato predict`: what a trained network says of other pictures.
 #pragma once
+#include <functional>
+
 #include <lamina/io/checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
@@ -23,43 +25,50 @@ inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path&
   return std::atoi(input->second.c_str());
 }
 
-/// f(model, class names) with the network of a checkpoint.
-template <class F> int with_trained(const std::filesystem::path& where, int threads, F f) {
+/// What a checkpoint's network says of pictures: scores, and the names of its classes.
+struct Answer {
+  std::vector<std::string> names;
+  lamina::Evaluation evaluation;
+};
+
+/// `pictures_of(class names)` is asked for once the checkpoint is known to be good. No pictures, no scores.
+inline Answer ask(const std::filesystem::path& where, int threads, const std::function<lamina::Dataset(const std::vector<std::string>&)>& pictures_of) {
   const std::filesystem::path path = checkpoint_path(where);
   const lamina::SafeTensors file = lamina::read_safetensors(path);
   return for_size(side_of(file, path), [&]<class Net>(Net) {
     lamina::Model<Net, lamina::Cpu> model({.batch = evaluation_batch}, lamina::Cpu(threads));
     restore_model(model, file, path);
-    const std::vector<std::string> names = lamina::classes_of(file);
-    if (names.size() != std::size_t(classes)) throw lamina::Error(path.string(), " names ", names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
-    return f(model, names);
+    Answer answer{lamina::classes_of(file), {}};
+    if (answer.names.size() != std::size_t(classes))
+      throw lamina::Error(path.string(), " names ", answer.names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
+    lamina::Dataset set = pictures_of(answer.names);
+    if (!set.size()) return answer;
+    lamina::EvaluationIterator pictures(std::move(set), evaluation(model.input.h, threads));
+    answer.evaluation = lamina::evaluate(model, pictures);
+    return answer;
   });
 }
 
 inline int evaluate(const EvaluateSettings& s) {
-  return with_trained(s.model, s.threads, [&](auto& model, const std::vector<std::string>& names) {
-    const lamina::ImageFolder folder(s.data, names);
-    lamina::EvaluationIterator pictures(folder, evaluation(model.input.h, s.threads));
-    const lamina::Evaluation e = lamina::evaluate(model, pictures);
-    const auto& c = e.confusion;
-    const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
-    if (s.json) {
-      nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
-      for (lamina::Index k = 0; k < e.classes; ++k) {
-        j["classes"].push_back({{"name", names[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
-        nlohmann::json row;
-        for (lamina::Index p = 0; p < e.classes; ++p) row.push_back(c.count(k, p));
-        j["confusion"].push_back(row);
-      }
-      std::printf("%s\n", j.dump(2).c_str());
-      return 0;
+  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& names) { return lamina::ImageFolder(s.data, names); });
+  const auto& c = e.confusion;
+  const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
+  if (s.json) {
+    nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
+    for (lamina::Index k = 0; k < e.classes; ++k) {
+      j["classes"].push_back({{"name", names[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
+      nlohmann::json row;
+      for (lamina::Index p = 0; p < c.classes(); ++p) row.push_back(c.count(k, p));
+      j["confusion"].push_back(row);
     }
-    std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
-    std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
-    for (lamina::Index k = 0; k < e.classes; ++k)
-      std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", names[std::size_t(k)].c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));
+    std::printf("%s\n", j.dump(2).c_str());
     return 0;
-  });
+  }
+  std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
+  std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
+  for (lamina::Index k = 0; k < e.classes; ++k)
+    std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", names[std::size_t(k)].c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));
+  return 0;
 }
 
 namespace detail {
@@ -94,34 +103,33 @@ inline std::string quoted(const std::string& s) {
 
 /// Unreadable pictures are told on standard error, the others are answered; then the exit code is 1.
 inline int predict(const PredictSettings& s) {
-  return with_trained(s.model, s.threads, [&](auto& model, const std::vector<std::string>& names) {
-    lamina::Dataset set = detail::named_pictures(s.pictures, names);
-    const auto bad = lamina::check(set, s.threads);
-    for (const auto& b : bad) {
+  lamina::Dataset set;
+  bool all_readable = true;
+  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& classes) {
+    set = detail::named_pictures(s.pictures, classes);
+    for (const auto& b : lamina::check(set, s.threads)) {
+      all_readable = false;
       std::fprintf(stderr, "tomato: %s\n", b.problem.c_str());
       std::erase_if(set.samples, [&](const lamina::Sample& sample) { return sample.path == b.path; });
     }
-    nlohmann::json all = nlohmann::json::array();
-    if (s.format == "csv") std::printf("picture,class,probability\n");
-    if (set.size() > 0) {
-      lamina::EvaluationIterator pictures(set, evaluation(model.input.h, s.threads));
-      const lamina::Evaluation e = lamina::evaluate(model, pictures);
-      for (lamina::Index i = 0; i < e.samples(); ++i) {
-        const std::string& picture = set.samples[std::size_t(i)].name;
-        const auto p = lamina::softmax(e.of(i), e.classes);
-        const std::size_t best = std::size_t(e.predicted(i));
-        if (s.format == "text") std::printf("%s: %s (%.1f %%)\n", picture.c_str(), names[best].c_str(), 100 * p[best]);
-        else if (s.format == "csv") std::printf("%s,%s,%.6f\n", detail::quoted(picture).c_str(), detail::quoted(names[best]).c_str(), p[best]);
-        else {
-          nlohmann::json probabilities;
-          for (std::size_t k = 0; k < names.size(); ++k) probabilities[names[k]] = p[k];
-          all.push_back({{"picture", picture}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", probabilities}});
-        }
-      }
-    }
-    if (s.format == "json") std::printf("%s\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-    return bad.empty() ? 0 : 1;
+    return set;
   });
+  nlohmann::json all = nlohmann::json::array();
+  if (s.format == "csv") std::printf("picture,class,probability\n");
+  for (lamina::Index i = 0; i < e.samples(); ++i) {
+    const std::string& picture = set.samples[std::size_t(i)].name;
+    const auto p = lamina::softmax(e.of(i), e.classes);
+    const std::size_t best = std::size_t(e.predicted(i));
+    if (s.format == "text") std::printf("%s: %s (%.1f %%)\n", picture.c_str(), names[best].c_str(), 100 * p[best]);
+    else if (s.format == "csv") std::printf("%s,%s,%.6f\n", detail::quoted(picture).c_str(), detail::quoted(names[best]).c_str(), p[best]);
+    else {
+      nlohmann::json probabilities;
+      for (std::size_t k = 0; k < names.size(); ++k) probabilities[names[k]] = p[k];
+      all.push_back({{"picture", picture}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", probabilities}});
+    }
+  }
+  if (s.format == "json") std::printf("%s\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  return all_readable ? 0 : 1;
 }
 
 }  // namespace tomato

@@ -33,7 +33,6 @@ inline lamina::AugmentationOptions augmentation(const TrainSettings& s) {
     a.fill_mode = lamina::FillMode::reflect;
   } else {
     a.shear = 0.2, a.zoom = 0.2;
-    if (s.recipe == "pytorch") a.keep_aspect = true, a.linear = false, a.fill_mode = lamina::FillMode::constant;    // torchvision's RandomAffine: one scale, the nearest pixel, black outside
   }
   return a;
 }

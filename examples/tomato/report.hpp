@@ -10,7 +10,7 @@
 namespace tomato {
 
 /// A callback of fit(). The figures are those of the last whole epoch; the best epoch's accuracy stands beside them.
-template <class Net> class ReportWriter {
+class ReportWriter {
  public:
   ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, lamina::EvaluationIterator& validation, const lamina::Checkpoint& checkpoint)
       : settings_(settings), command_(std::move(command)), leaves_(leaves), validation_(validation), checkpoint_(checkpoint) {}
@@ -23,20 +23,35 @@ template <class Net> class ReportWriter {
     epoch(run);
   }
   template <class R> void epoch(R& run) {
-    write_metrics(run);
-    write_page(run, run.epoch < run.options.epochs);
+    const Progress p = progress(run);
+    write_metrics(p);
+    write_page(p, run.epoch < run.options.epochs);
   }
-  template <class R> void finish(R& run) { if (run.validation.samples()) write_page(run, false); }
+  template <class R> void finish(R& run) { if (run.validation.samples()) write_page(progress(run), false); }
 
  private:
   static constexpr std::size_t most_mistakes = 12;
   static constexpr int shown_side = 128;   // pixels
 
-  template <class R> void write_page(R& run, bool running) const {
-    lamina::Report r{.title = "Tomato leaves", .command = command_, .running = running, .stopped = run.stopped, .planned_epochs = run.options.epochs, .epochs = run.history,
-                     .best_epoch = checkpoint_.best_epoch(), .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = lamina::summary_rows<Net>()};
+  /// Where a run of any network stands.
+  struct Progress {
+    lamina::Index epoch, step, planned_epochs;
+    const std::vector<lamina::EpochRow>& history;
+    const lamina::EpochRow& now;
+    const lamina::Evaluation& validation;
+    std::string stopped;
+    std::vector<lamina::SummaryRow> network;
+    int threads;
+  };
+  template <class R> static Progress progress(R& run) {
+    return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows<typename R::Model::Network>(), run.model.device().threads()};
+  }
+
+  void write_page(const Progress& run, bool running) const {
+    lamina::Report r{.title = "Tomato leaves", .command = command_, .running = running, .stopped = run.stopped, .planned_epochs = run.planned_epochs, .epochs = run.history,
+                     .best_epoch = checkpoint_.best_epoch(), .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
     r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
-    r.machine = "CPU, " + std::to_string(run.model.device().threads()) + " threads";
+    r.machine = "CPU, " + std::to_string(run.threads) + " threads";
     for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;
     r.images_per_second = run.history.empty() ? 0 : run.history.back().images_per_second;
     r.mistakes = mistakes(run.validation);
@@ -62,7 +77,7 @@ template <class Net> class ReportWriter {
     return shown;
   }
 
-  template <class R> void write_metrics(R& run) const {
+  void write_metrics(const Progress& run) const {
     const auto& c = run.validation.confusion;
     nlohmann::json j{{"command", command_}, {"epochs", run.epoch}, {"steps", run.step}, {"best_epoch", checkpoint_.best_epoch()}, {"best_val_accuracy", checkpoint_.best_accuracy()},
                      {"loss", run.now.loss}, {"accuracy", run.now.accuracy}, {"val_loss", run.now.val_loss}, {"val_accuracy", run.now.val_accuracy}, {"macro_f1", c.macro_f1()},

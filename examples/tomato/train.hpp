@@ -48,7 +48,7 @@ template <class Net> int train(const TrainSettings& s, const std::string& comman
   Model<Net, Cpu> model({.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
   StopOnSignal signals;
   Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
-  ReportWriter<Net> report(s, command, leaves, validation, checkpoint);
+  ReportWriter report(s, command, leaves, validation, checkpoint);
   const FitResult result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
                                ProgressBar{}, EpochTimer{}, report);
   if (checkpoint.best_epoch())
