@@ -140,7 +140,7 @@ class SafeTensorsReader {
     const Json entries = header();
     for (std::size_t i = 0; i < entries.keys.size(); ++i) {
       const std::string& name = entries.keys[i];
-      if (file.tensors.contains(name) || (name == "__metadata__" && has_metadata_)) fail("its header says \"", name, "\" twice");
+      if (file.tensors.contains(name) || (name == "__metadata__" && entries.find(name) != &entries.items[i])) fail("its header says \"", name, "\" twice");
       if (name == "__metadata__") file.metadata = metadata(entries.items[i]);
       else file.tensors.emplace(name, tensor(name, entries.items[i]));
     }
@@ -170,9 +170,8 @@ class SafeTensorsReader {
     return header;
   }
 
-  [[gnu::cold]] std::map<std::string, std::string> metadata(const Json& entry) {
+  [[gnu::cold]] std::map<std::string, std::string> metadata(const Json& entry) const {
     std::map<std::string, std::string> all;
-    has_metadata_ = true;
     if (!entry.is(Json::Kind::object)) fail("its metadata is not a JSON object");
     for (std::size_t i = 0; i < entry.keys.size(); ++i) {
       if (!entry.items[i].is(Json::Kind::text)) fail("its metadata \"", entry.keys[i], "\" is not text");
@@ -233,7 +232,6 @@ class SafeTensorsReader {
   std::string_view bytes_, data_;
   const std::string& path_;
   std::multiset<std::pair<std::uint64_t, std::uint64_t>> extents_;    // begin and end in the data, in order
-  bool has_metadata_ = false;
 };
 }  // namespace detail
 
