@@ -1,7 +1,6 @@
 /// The trainer's pictures: class folders on disk, or the generated leaves.
 #pragma once
 #include <lamina/lamina.hpp>
-#include <nlohmann/json.hpp>
 
 #include "leaves.hpp"
 #include "network.hpp"
@@ -45,11 +44,8 @@ inline Leaves load_leaves(const TrainSettings& s) {
     throw lamina::Error(name, " holds a folder train and none called val: rename that of the validation pictures, or give ", (s.data / "train").string(), " alone");
   if (have != std::size_t(classes))
     throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", have);
-  for (const std::string& c : leaves.train.classes) try {
-    nlohmann::json(c).dump();
-  } catch (const nlohmann::json::exception&) {
-    throw lamina::Error("the name of the class folder ", c, " in ", name, " is not UTF-8, which checkpoints need: rename it");
-  }
+  for (const std::string& c : leaves.train.classes)
+    if (!lamina::detail::is_utf8(c)) throw lamina::Error("the name of the class folder ", c, " in ", name, " is not UTF-8, which checkpoints need: rename it");
   return leaves;
 }
 

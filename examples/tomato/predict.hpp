@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "network.hpp"
+#include "report.hpp"
 #include "settings.hpp"
 
 namespace tomato {
@@ -55,12 +56,7 @@ inline int evaluate(const EvaluateSettings& s) {
   const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
   if (s.json) {
     nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
-    for (lamina::Index k = 0; k < e.classes; ++k) {
-      j["classes"].push_back({{"name", names[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
-      nlohmann::json row;
-      for (lamina::Index p = 0; p < c.classes(); ++p) row.push_back(c.count(k, p));
-      j["confusion"].push_back(row);
-    }
+    put_classes(j, names, c);
     std::printf("%s\n", j.dump(2).c_str());
     return 0;
   }

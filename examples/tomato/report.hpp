@@ -9,6 +9,16 @@
 
 namespace tomato {
 
+/// Adds what a confusion matrix says of each class, and its counts: truth by row, answer by column.
+inline void put_classes(nlohmann::json& j, const std::vector<std::string>& names, const lamina::Confusion& c) {
+  for (lamina::Index k = 0; k < c.classes(); ++k) {
+    j["classes"].push_back({{"name", names[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
+    nlohmann::json row;
+    for (lamina::Index p = 0; p < c.classes(); ++p) row.push_back(c.count(k, p));
+    j["confusion"].push_back(row);
+  }
+}
+
 /// A callback of fit(). The figures are those of the last whole epoch; the best epoch's accuracy stands beside them.
 class ReportWriter {
  public:
@@ -85,12 +95,7 @@ class ReportWriter {
     double seconds = 0;
     for (const lamina::EpochRow& e : run.history) seconds += e.seconds;
     j["seconds"] = seconds;
-    for (lamina::Index k = 0; k < c.classes(); ++k) {
-      j["classes"].push_back({{"name", leaves_.train.classes[std::size_t(k)]}, {"precision", c.precision(k)}, {"recall", c.recall(k)}, {"f1", c.f1(k)}, {"support", c.support(k)}});
-      nlohmann::json row;
-      for (lamina::Index p = 0; p < c.classes(); ++p) row.push_back(c.count(k, p));
-      j["confusion"].push_back(row);
-    }
+    put_classes(j, leaves_.train.classes, c);
     lamina::write_file_whole(settings_.out / "metrics.json", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
 
