@@ -29,7 +29,7 @@ struct AugmentationOptions {
   double height_shift = 0;             // likewise of the height
   double shear = 0;                    // degrees, to either side
   Factors zoom{};                      // for height and width separately; below 1 magnifies, above 1 shrinks and shows the border
-  bool keep_aspect = false;            // zoom draws one factor for height and width, as torchvision's RandomAffine does
+  Factors scale{};                     // for height and width alike; above 1 magnifies, below 1 shrinks and shows the border (torchvision's RandomAffine)
   double channel_shift = 0;            // grey levels added to all channels, to either side; kept within the picture's own range
   bool horizontal_flip = false;        // left and right change places, of every second picture
   bool vertical_flip = false;
@@ -89,6 +89,8 @@ struct Transform {
   demand(o.shear >= 0 && o.shear < 90, "shear", o.shear, "give degrees from 0 to below 90");
   demand(o.zoom.low > 0 && o.zoom.low <= o.zoom.high && std::isfinite(o.zoom.high), "zoom", o.zoom.low,
          "give one number from 0 to below 1, or {low, high} above 0");
+  demand(o.scale.low > 0 && o.scale.low <= o.scale.high && std::isfinite(o.scale.high), "scale", o.scale.low,
+         "give one number from 0 to below 1, or {low, high} above 0");
   demand(o.channel_shift >= 0 && o.channel_shift <= 255, "channel_shift", o.channel_shift, "give grey levels from 0 to 255");
   for (const auto& [name, f] : {std::pair{"brightness", o.brightness}, {"contrast", o.contrast}, {"saturation", o.saturation}})
     demand(f.low >= 0 && f.low <= f.high && std::isfinite(f.high), name, f.low, "give one number from 0 to 1, or {low, high} from 0 on");
@@ -107,7 +109,7 @@ struct Transform {
 /// draws of its own, so that turning one on leaves what the others draw as it was.
 inline Transform draw(const AugmentationOptions& o, const Random& random, Index sample) {
   enum { theta, tx, ty, shear, zx, zy, flip_h, flip_v, channel_shift, brightness, contrast, saturation, crop_y, crop_x, erase, area, aspect, top, left,
-         draws = 32 };
+         scale, draws = 32 };
   const auto uniform = [&](int which, double from, double to) { return random.uniform(sample * draws + which, from, to); };
   const auto either_side = [&](int which, double most) { return most == 0 ? 0 : uniform(which, -most, most); };
   const auto factor = [&](int which, const Factors& f) { return f.off() ? 1 : uniform(which, f.low, f.high); };
@@ -118,8 +120,9 @@ inline Transform draw(const AugmentationOptions& o, const Random& random, Index 
   t.tx = either_side(tx, corrected ? along_w : along_h);
   t.ty = either_side(ty, corrected ? along_h : along_w);
   t.shear = either_side(shear, o.shear);
-  t.zx = factor(zx, o.zoom);
-  t.zy = o.keep_aspect ? t.zx : factor(zy, o.zoom);
+  const double size = factor(scale, o.scale);
+  t.zx = factor(zx, o.zoom) / size;
+  t.zy = factor(zy, o.zoom) / size;
   t.flip_horizontal = o.horizontal_flip && uniform(flip_h, 0, 1) < 0.5;
   t.flip_vertical = o.vertical_flip && uniform(flip_v, 0, 1) < 0.5;
   t.channel_shift = either_side(channel_shift, o.channel_shift);
