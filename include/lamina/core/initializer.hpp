@@ -21,7 +21,7 @@ struct Initializer {
   Random random;                          // the stream of this layer
 
   /// w (count) with fan_in and fan_out, and its bias b (biases) or null; biases begin with 0 but for Init::torch.
-  void fill(float* w, Index count, Index fan_in, Index fan_out, float* b, Index biases) const {
+  [[gnu::cold]] void fill(float* w, Index count, Index fan_in, Index fan_out, float* b, Index biases) const {
     const double in = double(fan_in), out = double(fan_out);
     switch (kind) {
       case Init::glorot_uniform: uniform(w, count, std::sqrt(6 / (in + out))); break;

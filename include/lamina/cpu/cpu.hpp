@@ -66,7 +66,7 @@ class Cpu {
     tbb::task_arena crew;
     std::unique_ptr<std::byte, Free> arena;
     std::size_t bytes = 0;
-    explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
+    [[gnu::cold]] explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
       if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
       if (threads > tbb::info::default_concurrency()) more.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(threads));
     }

@@ -81,7 +81,7 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
 }
 
 namespace detail {
-inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
+[[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
   constexpr std::uintmax_t most = 512u << 20;
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);

@@ -1,7 +1,6 @@
 /// A folder of class folders of pictures: the layout that Keras and torchvision read.
 #pragma once
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "dataset.hpp"
@@ -9,7 +8,7 @@
 namespace lamina {
 
 /// Whether a file is taken for a picture by its name: it ends in png, jpg or jpeg, in any case.
-inline bool is_picture(const std::filesystem::path& path) {
+[[gnu::cold]] inline bool is_picture(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
   for (char& c : ending) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
@@ -43,7 +42,7 @@ struct ImageFolder : Dataset {
   }
 
  private:
-  static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
+  [[gnu::cold]] static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
   [[noreturn]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
     throw Error("the folder ", path.string(), " cannot be read (", why.message(), "): check that it may be read by this user");
   }
@@ -59,24 +58,24 @@ struct ImageFolder : Dataset {
   }
 
   [[gnu::cold]] void add_class(const std::filesystem::path& folder, std::int32_t label) {
-    std::map<std::string, Sample> found;
-    std::error_code failed;
+    std::set<std::string> found;                       // below the folder
+    std::error_code failed, unknown;
     for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
       const std::filesystem::path& path = it->path();
-      std::error_code unknown;
       const bool inner = it->is_directory(unknown);
       if (hidden(path)) {
         if (inner) it.disable_recursion_pending();
       } else if (!inner && is_picture(path)) {
-        const auto bytes = it->file_size(unknown);
-        const std::string name = classes[std::size_t(label)] + "/" + path.lexically_relative(folder).generic_string();
-        found[name] = {path, label, nullptr, name, unknown ? 0 : std::uint64_t(bytes)};
+        found.insert(path.lexically_relative(folder).generic_string());
       }
     }
     if (failed) refuse(folder, failed);
     if (found.empty())
       throw Error("the class folder ", folder.string(), " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
-    for (auto& [name, sample] : found) samples.push_back(std::move(sample));
+    for (const std::string& file : found) {
+      const auto bytes = std::filesystem::file_size(folder / file, unknown);
+      samples.push_back({folder / file, label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
+    }
   }
 };
 

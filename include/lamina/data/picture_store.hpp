@@ -12,7 +12,7 @@ namespace lamina::detail {
 /// at once, one sample by one thread.
 class PictureStore {
  public:
-  PictureStore(Dataset dataset, Size size, Interpolation interpolation, std::size_t cache_bytes)
+  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation, std::size_t cache_bytes)
       : dataset_(std::move(dataset)), size_(size), interpolation_(interpolation) {
     if (dataset_.samples.empty()) throw Error(dataset_.name, " holds no pictures: add some, or ask for no iterator over it");
     for (const Sample& s : dataset_.samples) {

@@ -47,7 +47,7 @@ struct LineFilter {
   std::vector<std::int32_t> weight;    // (to, taps)
   int taps = 0;
 
-  LineFilter(int from, int to, Interpolation kind) : span(std::size_t(to)) {
+  [[gnu::cold]] LineFilter(int from, int to, Interpolation kind) : span(std::size_t(to)) {
     const double step = double(from) / to, wide = step < 1 ? 1 : step, reach = filter_reach(kind) * wide;
     taps = int(std::ceil(reach)) * 2 + 1;
     weight.resize(std::size_t(to) * std::size_t(taps));

@@ -14,7 +14,7 @@ namespace lamina {
 
 namespace detail {
 /// A double as text that reads back to the same bits.
-inline std::string exact(double v) {
+[[gnu::cold]] inline std::string exact(double v) {
   char s[40];
   std::snprintf(s, sizeof s, "%a", v);
   return s;
@@ -25,7 +25,7 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
   device.download(host.data(), p, host.size() * sizeof(T));
   return host;
 }
-inline std::vector<Index> sides(const Dims& d) { return {d.side, d.side + d.rank}; }
+[[gnu::cold]] inline std::vector<Index> sides(const Dims& d) { return {d.side, d.side + d.rank}; }
 
 /// The network in words, as a checkpoint remembers it.
 template <class Net> [[gnu::cold]] std::string network_text() {
@@ -49,7 +49,7 @@ template <class M> [[gnu::cold]] void take_block(const SafeTensors& file, const 
     std::copy(numbers.begin(), numbers.end(), block.begin() + t.at);
   }
 }
-inline const std::string& meta(const SafeTensors& file, const std::string& key, const std::filesystem::path& path) {
+[[gnu::cold]] inline const std::string& meta(const SafeTensors& file, const std::string& key, const std::filesystem::path& path) {
   const auto at = file.metadata.find(key);
   if (at == file.metadata.end()) throw Error(path.string(), " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
   return at->second;

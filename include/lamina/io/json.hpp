@@ -27,7 +27,7 @@ struct Json {
     return nullptr;
   }
   /// For a message.
-  std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : text; }
+  [[gnu::cold]] std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : text; }
 };
 
 /// What nlohmann::json::sax_parse calls. A file that nests deeper than any of ours is refused, so that nobody's stack ends in `Json`.
@@ -37,12 +37,12 @@ class JsonBuilder {
   Json root;
   std::size_t failed_at = 0;                // byte, counted from 1
 
-  bool null() { return add({.text = "null"}); }
-  bool boolean(bool v) { return add({.text = v ? "true" : "false"}); }
-  bool number_integer(std::int64_t v) { return add({.text = std::to_string(v)}); }
-  bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, std::to_string(v), v}); }
-  bool number_float(double, const std::string& digits) { return add({.text = digits}); }
-  bool string(std::string& s) { return add({Json::Kind::text, std::move(s)}); }
+  [[gnu::cold]] bool null() { return add({.text = "null"}); }
+  [[gnu::cold]] bool boolean(bool v) { return add({.text = v ? "true" : "false"}); }
+  [[gnu::cold]] bool number_integer(std::int64_t v) { return add({.text = std::to_string(v)}); }
+  [[gnu::cold]] bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, std::to_string(v), v}); }
+  [[gnu::cold]] bool number_float(double, const std::string& digits) { return add({.text = digits}); }
+  [[gnu::cold]] bool string(std::string& s) { return add({Json::Kind::text, std::move(s)}); }
   template <class Bytes> bool binary(Bytes&) { return false; }     // only in formats that are not JSON
   bool start_object(std::size_t) { return open(Json::Kind::object); }
   bool start_array(std::size_t) { return open(Json::Kind::array); }
@@ -52,12 +52,12 @@ class JsonBuilder {
   template <class Why> bool parse_error(std::size_t position, const std::string&, const Why&) { return failed_at = position, false; }
 
  private:
-  bool add(Json v) {
+  [[gnu::cold]] bool add(Json v) {
     if (open_.empty()) root = std::move(v);
     else open_.back()->items.push_back(std::move(v));
     return true;
   }
-  bool open(Json::Kind kind) {
+  [[gnu::cold]] bool open(Json::Kind kind) {
     if (open_.size() == deepest) return false;
     add({.kind = kind});
     open_.push_back(open_.empty() ? &root : &open_.back()->items.back());

@@ -21,7 +21,7 @@ namespace detail {
 inline constexpr std::pair<std::string_view, std::size_t> number_types[] = {{"F32", 4}, {"F64", 8}, {"U8", 1}, {"I32", 4}, {"I64", 8}};
 
 /// Bytes of one number, or 0 for a type that is not read.
-inline std::size_t bytes_of(std::string_view dtype) {
+[[gnu::cold]] inline std::size_t bytes_of(std::string_view dtype) {
   for (const auto& [name, bytes] : number_types) if (name == dtype) return bytes;
   return 0;
 }
@@ -65,7 +65,7 @@ struct SafeTensor {
   Index count() const { return detail::count_of(shape); }
 
   /// The numbers, each converted as static_cast does. Throws Error on a type it does not know.
-  template <class T> std::vector<T> as() const {
+  template <class T> [[gnu::cold]] std::vector<T> as() const {
     if (dtype == "F32") return detail::converted<float, T>(data);
     if (dtype == "F64") return detail::converted<double, T>(data);
     if (dtype == "U8") return detail::converted<std::uint8_t, T>(data);
@@ -83,7 +83,7 @@ struct SafeTensors {
   std::string path = {};             // of the file it was read from, for messages
 
   /// Throws Error if there is no tensor of that name.
-  const SafeTensor& at(const std::string& name) const {
+  [[gnu::cold]] const SafeTensor& at(const std::string& name) const {
     const auto found = tensors.find(name);
     if (found == tensors.end())
       throw Error(path.empty() ? "" : path + ": ", "there is no tensor \"", name, "\" among the ", tensors.size(), " here: it is a file of something else");
@@ -91,7 +91,7 @@ struct SafeTensors {
   }
 
   /// Adds the product of `shape` many numbers from `numbers`. Throws Error if the name is taken or a side is negative.
-  template <class T> void put(const std::string& name, std::vector<Index> shape, const T* numbers) {
+  template <class T> [[gnu::cold]] void put(const std::string& name, std::vector<Index> shape, const T* numbers) {
     const Index count = detail::count_of(shape);
     if (count < 0) throw Error("the tensor \"", name, "\" has a side that is negative, or more numbers than memory can have");
     if (name == "__metadata__" || tensors.contains(name)) throw Error("the name \"", name, "\" is taken: give every tensor its own");
@@ -241,25 +241,23 @@ class SafeTensorsReader {
   for (const auto& [name, t] : file.tensors)
     if (t.count() < 0 || t.data.size() != std::size_t(t.count()) * detail::bytes_of(t.dtype))
       throw Error("the tensor \"", name, "\" of type ", t.dtype, " does not hold the numbers that its shape says: fill it with put()");
-  const auto in_order = [&](const auto& f) {
-    for (const std::size_t bytes : {8, 4, 1})
-      for (const auto& [name, t] : file.tensors) if (detail::bytes_of(t.dtype) == bytes) f(name, t);
-  };
-  std::map<std::string_view, std::size_t> begins;
-  std::size_t end = 0;
-  in_order([&](const std::string& name, const SafeTensor& t) { begins[name] = end, end += t.data.size(); });
+  std::vector<const std::pair<const std::string, SafeTensor>*> in_order;
+  for (const std::size_t bytes : {8, 4, 1})
+    for (const auto& entry : file.tensors) if (detail::bytes_of(entry.second.dtype) == bytes) in_order.push_back(&entry);
 
   std::string header = std::string(detail::our_header) + std::string(detail::no_checksum) + '"';
+  std::size_t end = 0;
   try {
-    auto metadata = file.metadata;
-    metadata.erase("checksum");
-    metadata["written_by"] = "lamina";
-    for (const auto& [key, value] : metadata) header += "," + detail::json_text(key) + ":" + detail::json_text(value);
-    header += '}';
-    for (const auto& [name, t] : file.tensors) {
-      const std::size_t begin = begins[name];
-      header += "," + detail::json_text(name) + R"(:{"data_offsets":[)" + std::to_string(begin) + "," + std::to_string(begin + t.data.size()) + R"(],"dtype":")" + t.dtype + R"(","shape":[)";
-      for (std::size_t i = 0; i < t.shape.size(); ++i) header += (i ? "," : "") + std::to_string(t.shape[i]);
+    for (const auto& [key, value] : file.metadata)
+      if (key != "checksum" && key != "written_by") ((((header += ',') += detail::json_text(key)) += ':') += detail::json_text(value));
+    header += R"(,"written_by":"lamina"})";
+    for (const auto* entry : in_order) {
+      const auto& [name, t] = *entry;
+      (header += ',') += detail::json_text(name);
+      (header += R"(:{"data_offsets":[)") += std::to_string(end);
+      (header += ',') += std::to_string(end += t.data.size());
+      ((header += R"(],"dtype":")") += t.dtype) += R"(","shape":[)";
+      for (std::size_t i = 0; i < t.shape.size(); ++i) (header += i ? "," : "") += std::to_string(t.shape[i]);
       header += "]}";
     }
     header += '}';
@@ -272,7 +270,7 @@ class SafeTensorsReader {
   std::memcpy(bytes.data(), &length, detail::length_bytes);
   bytes.reserve(bytes.size() + header.size() + end);
   bytes += header;
-  in_order([&](const std::string&, const SafeTensor& t) { bytes.append(reinterpret_cast<const char*>(t.data.data()), t.data.size()); });
+  for (const auto* entry : in_order) bytes.append(reinterpret_cast<const char*>(entry->second.data.data()), entry->second.data.size());
   return bytes.replace(detail::checksum_at, detail::no_checksum.size(), detail::checksum(bytes));
 }
 

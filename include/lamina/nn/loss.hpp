@@ -80,7 +80,7 @@ template <int Classes = 0> struct CrossEntropy {
 
   static constexpr bool takes_logits = true;
   static constexpr Shape accepts(Shape y) { return {Classes ? Classes : int(size(y))}; }
-  std::vector<double> constants(Index c) const {
+  [[gnu::cold]] std::vector<double> constants(Index c) const {
     if (!(smoothing >= 0 && smoothing <= 1)) throw Error("CrossEntropy: smoothing is ", smoothing, "; it is a share of the target, 0 to 1");
     if (!class_weights.empty() && Index(class_weights.size()) != c)
       throw Error("CrossEntropy: ", class_weights.size(), " class weights for ", c, " classes; give one for each class, in the order of the labels");

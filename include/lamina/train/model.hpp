@@ -157,7 +157,7 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
  private:
   struct Now { const T* x = nullptr; const std::int32_t* label = nullptr; const T* target = nullptr; Index n = 0, total = 0, first = 0; };
 
-  static Index positive(Index batch) {
+  [[gnu::cold]] static Index positive(Index batch) {
     if (batch < 1) throw Error("a model for batches of ", batch, " samples: say Model({.batch = ...}) with at least 1");
     return batch;
   }

@@ -61,7 +61,7 @@ template <class T> struct Fill { T* to; T value; LAMINA_HD void operator()(Index
 inline double given(double option, Form form, double torch, double keras) { return option >= 0 ? option : form == Form::keras ? keras : torch; }
 
 /// Throws unless low <= value < high.
-inline void require_option(const char* optimizer, const char* option, double value, double low, double high) {
+[[gnu::cold]] inline void require_option(const char* optimizer, const char* option, double value, double low, double high) {
   if (!(value >= low && value < high)) throw Error(optimizer, "{.", option, " = ", value, "}: it is at least ", low, " and less than ", high);
 }
 }  // namespace detail
