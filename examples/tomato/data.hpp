@@ -36,7 +36,7 @@ inline Leaves load_leaves(const TrainSettings& s) {
   } else {
     auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
     leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance"};
-    if (!leaves.validation.size()) throw lamina::Error(s.data.string(), " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
+    if (!leaves.validation.size()) throw lamina::Error(s.data, " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
   }
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();
   const std::size_t have = leaves.train.classes.size();

@@ -34,4 +34,9 @@ template <class F> auto for_size(int size, F f) {
   throw lamina::Error("there is no network for pictures of ", size, " pixels: --size is 64, 128 or 256");
 }
 
+/// The network for pictures of that side, as a model runs it.
+inline const lamina::ProgramView<lamina::Cpu, float>& program(int size) {
+  return *for_size(size, []<class Net>(Net) { return &lamina::Program<Net, lamina::Cpu, float>::view; });
+}
+
 }  // namespace tomato

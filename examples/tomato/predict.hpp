@@ -22,7 +22,7 @@ inline std::filesystem::path checkpoint_path(const std::filesystem::path& model)
 /// The side of the pictures that a checkpoint's network takes.
 inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path& path) {
   const auto input = file.metadata.find("input");
-  if (input == file.metadata.end()) throw lamina::Error(path.string(), " does not say what pictures its network takes: it is no checkpoint of tomato train");
+  if (input == file.metadata.end()) throw lamina::Error(path, " does not say what pictures its network takes: it is no checkpoint of tomato train");
   return std::atoi(input->second.c_str());
 }
 
@@ -36,18 +36,17 @@ struct Answer {
 inline Answer ask(const std::filesystem::path& where, int threads, const std::function<lamina::Dataset(const std::vector<std::string>&)>& pictures_of) {
   const std::filesystem::path path = checkpoint_path(where);
   const lamina::SafeTensors file = lamina::read_safetensors(path);
-  return for_size(side_of(file, path), [&]<class Net>(Net) {
-    lamina::Model<Net, lamina::Cpu> model({.batch = evaluation_batch}, lamina::Cpu(threads));
-    restore_model(model, file, path);
-    Answer answer{lamina::classes_of(file), {}};
-    if (answer.names.size() != std::size_t(classes))
-      throw lamina::Error(path.string(), " names ", answer.names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
-    lamina::Dataset set = pictures_of(answer.names);
-    if (!set.size()) return answer;
-    lamina::EvaluationIterator pictures(std::move(set), evaluation(model.input.h, threads));
-    answer.evaluation = lamina::evaluate(model, pictures);
-    return answer;
-  });
+  const int side = side_of(file, path);
+  lamina::ModelBase<lamina::Cpu> model(program(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
+  restore_model(model, file, path);
+  Answer answer{lamina::classes_of(file), {}};
+  if (answer.names.size() != std::size_t(classes))
+    throw lamina::Error(path, " names ", answer.names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
+  lamina::Dataset set = pictures_of(answer.names);
+  if (!set.size()) return answer;
+  lamina::EvaluationIterator pictures(std::move(set), evaluation(side, threads));
+  answer.evaluation = lamina::evaluate(model, pictures);
+  return answer;
 }
 
 inline int evaluate(const EvaluateSettings& s) {

@@ -54,7 +54,7 @@ class ReportWriter {
     int threads;
   };
   template <class R> static Progress progress(R& run) {
-    return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows<typename R::Model::Network>(), run.model.device().threads()};
+    return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows(run.model.program().layers), run.model.device().threads()};
   }
 
   void write_page(const Progress& run, bool running) const {

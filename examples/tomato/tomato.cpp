@@ -12,7 +12,7 @@ namespace {
 
 int run(tomato::CommandLine& line, const std::string& command) {
   using namespace tomato;
-  if (*line.train_command) return for_size(line.train.size, [&]<class Net>(Net) { return train<Net>(line.train, command); });
+  if (*line.train_command) return train(line.train, command);
   if (*line.evaluate_command) return evaluate(line.evaluate);
   if (*line.predict_command) return predict(line.predict);
   return for_size(line.summary.size, [&]<class Net>(Net) { return std::fputs(lamina::summary<Net>(line.summary.batch).c_str(), stdout) < 0; });

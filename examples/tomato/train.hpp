@@ -33,7 +33,7 @@ inline void make_folder(const std::filesystem::path& folder) {
 }
 
 /// Returns the program's exit code. Throws lamina::Error.
-template <class Net> int train(const TrainSettings& s, const std::string& command) {
+inline int train(const TrainSettings& s, const std::string& command) {
   using namespace lamina;
   make_folder(s.out);
   const FolderLock lock(s.out);
@@ -45,7 +45,7 @@ template <class Net> int train(const TrainSettings& s, const std::string& comman
   if (!train.hint().empty()) std::printf("note: %s\n", train.hint().c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
-  Model<Net, Cpu> model({.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
+  ModelBase<Cpu> model(program(s.size), {.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
   StopOnSignal signals;
   Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <lamina/core/random.hpp>
 #include <lamina/io/json.hpp>
+#include <nlohmann/json.hpp>
 
 using namespace lamina;
 using detail::Json;

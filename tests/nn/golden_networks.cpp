@@ -49,7 +49,7 @@ template <class Net, class T> struct Trial {
   M model{{.batch = 6}};
 
   void load() {
-    const auto tensors = M::tensors();
+    const auto tensors = model.tensors();
     REQUIRE(tensors.size() == names.size());
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto w = in_our_order<T>(file.at(net + "/start/" + names[i]), torch);
@@ -70,7 +70,7 @@ template <class Net, class T> struct Trial {
       for (Index i = 0; i < M::parameter_count; ++i) update(i, model.gradients()[i], model.parameters()[i], t);
     }
     CHECK(distance(losses, file.at(net + "/losses").as<double>()) <= tolerance_of_losses);
-    const auto tensors = M::tensors();
+    const auto tensors = model.tensors();
     for (std::size_t i = 0; i < names.size(); ++i) {
       INFO(net << "/end/" << names[i]);
       const T* w = (tensors[i].learned ? model.parameters() : model.state()) + tensors[i].at;

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 #include <lamina/io/safetensors.hpp>
+#include <nlohmann/json.hpp>
 
 namespace lamina_test {
 

@@ -18,6 +18,8 @@ class Part {
   Part(const char* s) : Part(std::string_view(s)) {}
   Part(const std::string& s) : Part(std::string_view(s)) {}
   Part(const Text& t) : Part(std::string_view(t.s)) {}
+  template <class Path> requires requires(const Path& p) { { p.native() } -> std::same_as<const std::string&>; }
+  Part(const Path& p) : Part(std::string_view(p.native())) {}
   Part(Shape s) : kind_(Kind::shape), shape_(s) {}
   Part(std::floating_point auto v) : kind_(Kind::real), real_(double(v)) {}
   Part(std::signed_integral auto v) : kind_(Kind::integer), integer_(v) {}

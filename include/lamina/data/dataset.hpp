@@ -98,7 +98,7 @@ template <class T> void shuffle(std::vector<T>& v, const Random& random) {
     throw Error("split of ", name, " was asked for a validation share of ", options.validation, ": give a number from 0 to below 1, such as 0.1");
   std::vector<std::vector<std::size_t>> of_class(classes.size());
   for (std::size_t i = 0; i < samples.size(); ++i) of_class[std::size_t(samples[i].label)].push_back(i);
-  std::vector<bool> held(samples.size());
+  std::vector<char> held(samples.size());
   for (std::size_t c = 0; c < of_class.size(); ++c) {
     std::vector<std::size_t>& all = of_class[c];
     if (options.validation == 0 || all.size() < 2) continue;
@@ -107,7 +107,7 @@ template <class T> void shuffle(std::vector<T>& v, const Random& random) {
     for (Index i = 0; i < kept; ++i) held[all[std::size_t(i)]] = true;
   }
   SplitDataset parts{{classes, {}, name + " (training part)"}, {classes, {}, name + " (validation part)"}};
-  for (std::size_t i = 0; i < samples.size(); ++i) (held[i] ? parts.validation : parts.train).samples.push_back(samples[i]);
+  for (std::size_t i = 0; i < samples.size(); ++i) (held[i] ? parts.validation : parts.train).samples.push_back(Sample(samples[i]));
   return parts;
 }
 

@@ -85,16 +85,16 @@ namespace detail {
   constexpr std::uintmax_t most = 512u << 20;
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
-  if (!std::filesystem::exists(status)) throw Error("there is no file ", path.string(), ": it was taken away, or it is a link that leads nowhere");
-  if (!std::filesystem::is_regular_file(status)) throw Error(path.string(), " is not a regular file: take it out of the folder");
+  if (!std::filesystem::exists(status)) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
+  if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
   const std::uintmax_t size = std::filesystem::file_size(path, failed);
-  if (failed) throw Error("the file ", path.string(), " cannot be read (", failed.message(), "): check that it may be read by this user");
-  if (size > most) throw Error("the picture ", path.string(), " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
+  if (failed) throw Error("the file ", path, " cannot be read (", failed.message(), "): check that it may be read by this user");
+  if (size > most) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) throw Error("the file ", path.string(), " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
+  if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
   const std::size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
-  if (got != bytes.size()) throw Error("the file ", path.string(), " could not be read to its end, ", got, " of ", size, " bytes: check the disk");
+  if (got != bytes.size()) throw Error("the file ", path, " could not be read to its end, ", got, " of ", size, " bytes: check the disk");
   return bytes;
 }
 }  // namespace detail

@@ -44,7 +44,7 @@ struct ImageFolder : Dataset {
  private:
   [[gnu::cold]] static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
   [[noreturn]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
-    throw Error("the folder ", path.string(), " cannot be read (", why.message(), "): check that it may be read by this user");
+    throw Error("the folder ", path, " cannot be read (", why.message(), "): check that it may be read by this user");
   }
 
   [[gnu::cold]] void compare(const std::vector<std::string>& expected) {
@@ -71,7 +71,7 @@ struct ImageFolder : Dataset {
     }
     if (failed) refuse(folder, failed);
     if (found.empty())
-      throw Error("the class folder ", folder.string(), " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
+      throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {
       const auto bytes = std::filesystem::file_size(folder / file, unknown);
       samples.push_back({folder / file, label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});

@@ -28,30 +28,30 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
 [[gnu::cold]] inline std::vector<Index> sides(const Dims& d) { return {d.side, d.side + d.rank}; }
 
 /// The network in words, as a checkpoint remembers it.
-template <class Net> [[gnu::cold]] std::string network_text() {
-  static constexpr Shape input = Net::input;
-  std::string s = std::string("Input<") + text(input.h, ", ", input.w, ", ", input.c).s + ">";
-  for (const SummaryRow& r : summary_rows<Net>()) s += ", " + r.layer;
+[[gnu::cold]] inline std::string network_text(Shape input, std::span<const Row<Op>> layers) {
+  std::string s = sentence({"Input<", input.h, ", ", input.w, ", ", input.c, ">"});
+  for (const SummaryRow& r : summary_rows(layers)) s += ", " + r.layer;
   return s;
 }
 
-/// Block by block: each named tensor of a block of `parameter_count` numbers, under prefix + its name.
-template <class M> [[gnu::cold]] void put_block(SafeTensors& file, const std::string& prefix, const std::vector<typename M::Number>& block, bool learned) {
-  for (const NamedTensor& t : M::tensors())
-    if (t.learned == learned) file.put(prefix + t.name, sides(t.dims), block.data() + t.at);
+/// Each named tensor of a block of parameters (or of state, if not learned), under prefix + its name.
+template <class T> [[gnu::cold]] void put_block(SafeTensors& file, const std::string& prefix, const std::vector<NamedTensor>& tensors, const T* block, bool learned) {
+  for (const NamedTensor& t : tensors)
+    if (t.learned == learned) file.put(prefix + t.name, sides(t.dims), block + t.at);
 }
-template <class M> [[gnu::cold]] void take_block(const SafeTensors& file, const std::string& prefix, std::vector<typename M::Number>& block, bool learned, const std::filesystem::path& path) {
-  for (const NamedTensor& t : M::tensors()) {
+template <class T>
+[[gnu::cold]] void take_block(const SafeTensors& file, const std::string& prefix, const std::vector<NamedTensor>& tensors, T* block, bool learned, const std::filesystem::path& path) {
+  for (const NamedTensor& t : tensors) {
     if (t.learned != learned) continue;
     const SafeTensor& from = file.at(prefix + t.name);
-    if (from.shape != sides(t.dims)) throw Error(path.string(), ": the tensor ", prefix + t.name, " has another shape than the network's; it is a checkpoint of another network");
-    const auto numbers = from.template as<typename M::Number>();
-    std::copy(numbers.begin(), numbers.end(), block.begin() + t.at);
+    if (from.shape != sides(t.dims)) throw Error(path, ": the tensor ", prefix, t.name, " has another shape than the network's; it is a checkpoint of another network");
+    const auto numbers = from.template as<T>();
+    std::copy(numbers.begin(), numbers.end(), block + t.at);
   }
 }
 [[gnu::cold]] inline const std::string& meta(const SafeTensors& file, const std::string& key, const std::filesystem::path& path) {
   const auto at = file.metadata.find(key);
-  if (at == file.metadata.end()) throw Error(path.string(), " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
+  if (at == file.metadata.end()) throw Error(path, " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
   return at->second;
 }
 [[gnu::cold]] inline std::vector<std::string> parse_metadata_list(const SafeTensors& file, const char* key, const std::string& text) {
@@ -63,16 +63,36 @@ template <class M> [[gnu::cold]] void take_block(const SafeTensors& file, const 
 }
 }  // namespace detail
 
-/// The weights and running values of a model with the names of its classes.
+namespace detail {
 template <class M> [[gnu::cold]] SafeTensors model_tensors(M& model, const std::vector<std::string>& classes) {
   SafeTensors file;
-  detail::put_block<M>(file, "", detail::on_host(model.device(), model.parameters(), M::parameter_count), true);
-  detail::put_block<M>(file, "", detail::on_host(model.device(), model.state(), M::state_count), false);
-  file.metadata["network"] = detail::network_text<typename M::Network>();
-  file.metadata["input"] = text(M::input).s;
-  file.metadata["classes"] = detail::json_list(classes);
+  const auto& program = model.program();
+  const std::vector<NamedTensor> tensors = model.tensors();
+  put_block(file, "", tensors, on_host(model.device(), model.parameters(), program.parameters).data(), true);
+  put_block(file, "", tensors, on_host(model.device(), model.state(), program.state).data(), false);
+  file.metadata["network"] = network_text(program.input, program.layers);
+  file.metadata["input"] = text(program.input).s;
+  file.metadata["classes"] = json_list(classes);
   return file;
 }
+template <class M> [[gnu::cold]] void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
+  const auto& program = model.program();
+  const auto says = file.metadata.find("network");
+  const std::string ours = network_text(program.input, program.layers);
+  if (says != file.metadata.end() && says->second != ours)
+    throw Error(path, " is a checkpoint of another network: it holds ", says->second, " and this program has ", ours);
+  const std::vector<NamedTensor> tensors = model.tensors();
+  auto w = on_host(model.device(), model.parameters(), program.parameters);
+  auto state = on_host(model.device(), model.state(), program.state);
+  take_block(file, "", tensors, w.data(), true, path);
+  take_block(file, "", tensors, state.data(), false, path);
+  model.device().upload(model.parameters(), w.data(), w.size() * sizeof w[0]);
+  model.device().upload(model.state(), state.data(), state.size() * sizeof state[0]);
+}
+}  // namespace detail
+
+/// The weights and running values of a model with the names of its classes.
+template <class M> SafeTensors model_tensors(M& model, const std::vector<std::string>& classes) { return detail::model_tensors(model.base(), classes); }
 
 /// What a file says of the classes it tells apart, in the order of the scores.
 inline std::vector<std::string> classes_of(const SafeTensors& file) {
@@ -84,18 +104,7 @@ inline std::vector<std::string> classes_of(const SafeTensors& file) {
 template <class M> void save_model(const std::filesystem::path& path, M& model, const std::vector<std::string>& classes) { write_safetensors(path, model_tensors(model, classes)); }
 
 /// Throws Error if the file is damaged or holds another network; then the model is as it was.
-template <class M> [[gnu::cold]] void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
-  const auto says = file.metadata.find("network");
-  const std::string ours = detail::network_text<typename M::Network>();
-  if (says != file.metadata.end() && says->second != ours)
-    throw Error(path.string(), " is a checkpoint of another network: it holds ", says->second, " and this program has ", ours);
-  auto w = detail::on_host(model.device(), model.parameters(), M::parameter_count);
-  auto state = detail::on_host(model.device(), model.state(), M::state_count);
-  detail::take_block<M>(file, "", w, true, path);
-  detail::take_block<M>(file, "", state, false, path);
-  model.device().upload(model.parameters(), w.data(), w.size() * sizeof w[0]);
-  model.device().upload(model.state(), state.data(), state.size() * sizeof state[0]);
-}
+template <class M> void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) { detail::restore_model(model.base(), file, path); }
 template <class M> SafeTensors load_model(const std::filesystem::path& path, M& model) {
   SafeTensors file = read_safetensors(path);
   restore_model(model, file, path);
@@ -116,20 +125,17 @@ class Checkpoint {
   std::filesystem::path best() const { return folder_ / "best.safetensors"; }
 
   template <class R> [[gnu::cold]] void start(R& run) {
-    using M = typename R::Model;
     if (!std::filesystem::exists(last())) return;
     const SafeTensors file = read_last();
     const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key, last()).c_str(), nullptr, 10)); };
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
     if (detail::meta(file, "settings", last()) != settings_)
-      throw Error(folder_.string(), " holds a training begun with other settings (", file.metadata.at("settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+      throw Error(folder_, " holds a training begun with other settings (", file.metadata.at("settings"), ") than these (", settings_, "): repeat its command, or give another folder");
     restore_model(run.model, file, last());
-    std::vector<typename M::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
-    for (Index k = 0; k * M::parameter_count < run.optimizer.state_count(); ++k) {
-      std::vector<typename M::Number> slot(static_cast<std::size_t>(M::parameter_count));
-      detail::take_block<M>(file, "optimizer." + std::to_string(k) + ".", slot, true, last());
-      std::copy(slot.begin(), slot.end(), slots.begin() + k * M::parameter_count);
-    }
+    std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
+    const std::vector<NamedTensor> tensors = run.model.tensors();
+    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
+      detail::take_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true, last());
     run.model.device().upload(run.optimizer.state(), slots.data(), slots.size() * sizeof slots[0]);
     run.optimizer.restore(number("step"));
     run.epoch = number("epoch"), run.batch = number("batch"), run.step = number("step");
@@ -167,11 +173,11 @@ class Checkpoint {
   }
 
   template <class R> [[gnu::cold]] void save(R& run) {
-    using M = typename R::Model;
     SafeTensors file = model_tensors(run.model, classes_);
     const auto slots = detail::on_host(run.model.device(), run.optimizer.state(), run.optimizer.state_count());
-    for (Index k = 0; k * M::parameter_count < run.optimizer.state_count(); ++k)
-      detail::put_block<M>(file, "optimizer." + std::to_string(k) + ".", {slots.begin() + k * M::parameter_count, slots.begin() + (k + 1) * M::parameter_count}, true);
+    const std::vector<NamedTensor> tensors = run.model.tensors();
+    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
+      detail::put_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true);
     const Totals t = run.model.totals();
     auto& m = file.metadata;
     m["settings"] = settings_;

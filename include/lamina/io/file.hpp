@@ -88,7 +88,7 @@ inline bool sync_folder(const std::filesystem::path& folder) {
 [[gnu::cold]] inline std::string read_file_whole(const std::filesystem::path& path) {
   const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct ::stat about = {};
-  if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path.string(), ": ", detail::error_text(errno));
+  if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path, ": ", detail::error_text(errno));
   if (S_ISDIR(about.st_mode)) throw Error("cannot read ", path.string(), ": it is a folder; give a file");
   std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
   std::size_t have = 0;
@@ -96,7 +96,7 @@ inline bool sync_folder(const std::filesystem::path& folder) {
     if (have == bytes.size()) bytes.resize(have + (1 << 16));                       // one more read says that this was all
     const ::ssize_t n = ::read(file.number(), bytes.data() + have, bytes.size() - have);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Error("cannot read ", path.string(), ": ", detail::error_text(errno));
+    if (n < 0) throw Error("cannot read ", path, ": ", detail::error_text(errno));
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
   }
@@ -118,7 +118,7 @@ struct WriteOptions {
   if (exists && kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::symlink)
     throw Error("cannot write ", path.string(), ": something that is not a file has that name; give another");
 
-  const auto fail = [&](int error) { return Error("cannot write ", path.string(), ": ", detail::error_text(error), exists ? " (the version before is untouched)" : ""); };
+  const auto fail = [&](int error) { return Error("cannot write ", path, ": ", detail::error_text(error), exists ? " (the version before is untouched)" : ""); };
   detail::Descriptor file(detail::open_locked(partial.c_str()));
   if (!file.open()) throw fail(errno);
   const auto named = [&] {
@@ -135,20 +135,20 @@ struct WriteOptions {
     throw fail(error);
   }
   if (file.close() != 0 || !detail::sync_folder(path.parent_path()))
-    throw Error("cannot be sure that ", path.string(), " reached the disk: ", detail::error_text(errno));
+    throw Error("cannot be sure that ", path, " reached the disk: ", detail::error_text(errno));
 }
 
 /// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it.
 class FolderLock {
  public:
   [[gnu::cold]] explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    if (!file_.open()) throw Error("cannot lock the folder ", folder.string(), ": ", detail::error_text(errno));
+    if (!file_.open()) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(errno));
     if (::flock(file_.number(), LOCK_EX | LOCK_NB) != 0) {
       const int error = errno;
-      if (error != EWOULDBLOCK) throw Error("cannot lock the folder ", folder.string(), ": ", detail::error_text(error));
+      if (error != EWOULDBLOCK) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(error));
       char pid[24] = {};
       const bool known = ::pread(file_.number(), pid, sizeof pid - 1, 0) > 0 && std::atol(pid) > 0;
-      throw Error(folder.string(), " is in use by another run (pid ", known ? std::to_string(std::atol(pid)) : "unknown", "): wait until it ends, or give another folder");
+      throw Error(folder, " is in use by another run (pid ", known ? std::to_string(std::atol(pid)) : "unknown", "): wait until it ends, or give another folder");
     }
     const std::string pid = std::to_string(::getpid()) + "\n";
     if (::ftruncate(file_.number(), 0) == 0) detail::write_all(file_.number(), pid);        // only for the message above: a full disk does no harm

@@ -1,4 +1,5 @@
-/// JSON in the files of Lamina: read by the events of nlohmann-json into a tree of our own, since its class would cost every user's compiler three seconds more.
+/// JSON in the files of Lamina, read by the parser of nlohmann-json into a tree of our own. Its class costs every user's compiler a second more, so the parser
+/// is taken by itself where the headers are installed one by one, and with everything else where they are one file.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,13 +7,36 @@
 #include <utility>
 #include <vector>
 
+#if __has_include(<nlohmann/detail/input/parser.hpp>) && !defined(LAMINA_WHOLE_NLOHMANN_JSON)
+#include <nlohmann/detail/input/parser.hpp>
+namespace lamina::detail {
+/// What the parser asks of nlohmann::json.
+struct JsonTypes {
+  using number_integer_t = std::int64_t;
+  using number_unsigned_t = std::uint64_t;
+  using number_float_t = double;
+  using string_t = std::string;
+  using binary_t = std::vector<std::uint8_t>;
+  using exception = nlohmann::detail::exception;
+};
+template <class Handler> [[gnu::cold]] bool parse_events(std::string_view text, Handler& handler) {
+  auto bytes = nlohmann::detail::input_adapter(text.begin(), text.end());
+  return nlohmann::detail::parser<JsonTypes, decltype(bytes)>(std::move(bytes)).sax_parse(&handler);
+}
+}  // namespace lamina::detail
+template <> struct nlohmann::detail::is_basic_json<lamina::detail::JsonTypes> : std::true_type {};
+#else
 #include <nlohmann/json.hpp>
+namespace lamina::detail {
+template <class Handler> bool parse_events(std::string_view text, Handler& handler) { return nlohmann::json::sax_parse(text.begin(), text.end(), &handler); }
+}  // namespace lamina::detail
+#endif
 
 #include "../core/error.hpp"
 
 namespace lamina::detail {
 
-/// A value: an object has keys and items, an array has items; everything else has its text, and a whole number from 0 on its value.
+/// A value: an object has keys and items, an array has items, a whole number from 0 on its value; everything else has its text.
 struct Json {
   enum class Kind : char { natural, text, object, array, other } kind = Kind::other;
   std::string text = {};
@@ -27,10 +51,10 @@ struct Json {
     return nullptr;
   }
   /// For a message.
-  [[gnu::cold]] std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : text; }
+  [[gnu::cold]] std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : is(Kind::natural) ? sentence({natural}) : text; }
 };
 
-/// What nlohmann::json::sax_parse calls. A file that nests deeper than any of ours is refused, so that nobody's stack ends in `Json`.
+/// What the parser calls. A file that nests deeper than any of ours is refused, so that nobody's stack ends in `Json`.
 class JsonBuilder {
  public:
   static constexpr std::size_t deepest = 16;
@@ -39,8 +63,8 @@ class JsonBuilder {
 
   [[gnu::cold]] bool null() { return add({.text = "null"}); }
   [[gnu::cold]] bool boolean(bool v) { return add({.text = v ? "true" : "false"}); }
-  [[gnu::cold]] bool number_integer(std::int64_t v) { return add({.text = std::to_string(v)}); }
-  [[gnu::cold]] bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, std::to_string(v), v}); }
+  [[gnu::cold]] bool number_integer(std::int64_t v) { return add({.text = sentence({v})}); }
+  [[gnu::cold]] bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, {}, v}); }
   [[gnu::cold]] bool number_float(double, const std::string& digits) { return add({.text = digits}); }
   [[gnu::cold]] bool string(std::string& s) { return add({Json::Kind::text, std::move(s)}); }
   template <class Bytes> bool binary(Bytes&) { return false; }     // only in formats that are not JSON
@@ -70,7 +94,7 @@ class JsonBuilder {
 /// Throws Error, whose sentence goes on after "it" or the name of the text.
 [[gnu::cold]] inline Json parse_json(std::string_view text) {
   JsonBuilder builder;
-  if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
+  if (parse_events(text, builder)) return std::move(builder.root);
   if (builder.failed_at) throw Error("is not JSON from byte ", builder.failed_at, " on");
   throw Error("nests deeper than ", JsonBuilder::deepest, " levels");
 }

@@ -249,16 +249,14 @@ class SafeTensorsReader {
   std::size_t end = 0;
   try {
     for (const auto& [key, value] : file.metadata)
-      if (key != "checksum" && key != "written_by") ((((header += ',') += detail::json_text(key)) += ':') += detail::json_text(value));
+      if (key != "checksum" && key != "written_by") header += detail::sentence({",", detail::json_text(key), ":", detail::json_text(value)});
     header += R"(,"written_by":"lamina"})";
     for (const auto* entry : in_order) {
       const auto& [name, t] = *entry;
-      (header += ',') += detail::json_text(name);
-      (header += R"(:{"data_offsets":[)") += std::to_string(end);
-      (header += ',') += std::to_string(end += t.data.size());
-      ((header += R"(],"dtype":")") += t.dtype) += R"(","shape":[)";
-      for (std::size_t i = 0; i < t.shape.size(); ++i) (header += i ? "," : "") += std::to_string(t.shape[i]);
+      header += detail::sentence({",", detail::json_text(name), R"(:{"data_offsets":[)", end, ",", end + t.data.size(), R"(],"dtype":")", t.dtype, R"(","shape":[)"});
+      for (std::size_t i = 0; i < t.shape.size(); ++i) header += detail::sentence({i ? "," : "", t.shape[i]});
       header += "]}";
+      end += t.data.size();
     }
     header += '}';
   } catch (const Error&) {

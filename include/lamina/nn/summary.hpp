@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,11 +55,9 @@ namespace detail {
 }  // namespace detail
 
 /// The layers of a network, blocks opened, in the order in which the data flows.
-template <class Net> [[gnu::cold]] std::vector<SummaryRow> summary_rows() {
-  static constexpr auto table = Net::table;
+[[gnu::cold]] inline std::vector<SummaryRow> summary_rows(std::span<const Row<Op>> layers) {
   std::vector<SummaryRow> rows;
-  for (int i = 0; i < table.count; ++i) {
-    const auto& r = table.rows[i];
+  for (const auto& r : layers) {
     if (r.role == Role::split) continue;
     rows.push_back({detail::written(r.name().s), text(r.out).s, r.place.parameters ? r.parameters(r.in).count() : 0, r.role == Role::view ? 0 : size(r.out) * Index(sizeof(float)),
                     r.need.flops / 2});
@@ -66,25 +65,39 @@ template <class Net> [[gnu::cold]] std::vector<SummaryRow> summary_rows() {
   return rows;
 }
 
-/// summary<LeafNet>() is the table as text; the last lines are the sums and the workspace of a training step of `batch` samples.
-template <class Net> [[gnu::cold]] std::string summary(Index batch = 32) {
-  static constexpr Index parameters = Net::parameters, flops = Net::flops, one = Net::workspace(1);
-  static constexpr Shape input = Net::input;
-  using detail::grouped;
+template <class Net> std::vector<SummaryRow> summary_rows() {
+  static constexpr auto table = Net::table;
+  return summary_rows({table.rows, std::size_t(table.count)});
+}
+
+namespace detail {
+[[gnu::cold]] inline std::string summary_text(Shape input, const std::vector<SummaryRow>& rows, Index batch, Index workspace) {
   std::string s;
   const auto right = [](const std::string& v, std::size_t width) { return v.size() < width ? std::string(width - v.size(), ' ') + v : " " + v; };
   const auto put = [&](std::string layer, const std::string& output, const std::string& p, const std::string& b, const std::string& m) {
     layer.resize(std::max<std::size_t>(layer.size(), 34), ' ');
     s += layer + right(output, 15) + right(p, 13) + right(b, 13) + right(m, 15) + "\n";
   };
+  const std::string rule = std::string(90, '-') + "\n";
+  Index parameters = 0, multiply_adds = 0;
   put("layer", "output", "parameters", "bytes", "multiply-adds");
-  s += std::string(90, '-') + "\n";
+  s += rule;
   put("Input", text(input).s, "0", grouped(size(input) * Index(sizeof(float))), "0");
-  for (const SummaryRow& r : summary_rows<Net>()) put(r.layer, r.output, grouped(r.parameters), grouped(r.bytes), grouped(r.multiply_adds));
-  s += std::string(90, '-') + "\n";
-  s += "parameters " + grouped(parameters) + " (" + grouped(parameters * Index(sizeof(float))) + " bytes), multiply-adds per sample " + grouped(flops / 2) + "\n";
-  s += "workspace of a training step of " + std::to_string(batch) + " samples, nothing fused: " + grouped(one * batch) + " bytes\n";
-  return s;
+  for (const SummaryRow& r : rows) {
+    put(r.layer, r.output, grouped(r.parameters), grouped(r.bytes), grouped(r.multiply_adds));
+    parameters += r.parameters, multiply_adds += r.multiply_adds;
+  }
+  s += rule;
+  s += "parameters " + grouped(parameters) + " (" + grouped(parameters * Index(sizeof(float))) + " bytes), multiply-adds per sample " + grouped(multiply_adds) + "\n";
+  return s + "workspace of a training step of " + std::to_string(batch) + " samples, nothing fused: " + grouped(workspace) + " bytes\n";
+}
+}  // namespace detail
+
+/// summary<LeafNet>() is the table as text; the last lines are the sums and the workspace of a training step of `batch` samples.
+template <class Net> std::string summary(Index batch = 32) {
+  static constexpr Shape input = Net::input;
+  static constexpr Index one = Net::workspace(1);
+  return detail::summary_text(input, summary_rows<Net>(), batch, one * batch);
 }
 
 }  // namespace lamina

@@ -32,10 +32,11 @@ inline std::vector<double> softmax(const float* scores, Index c) {
   return p;
 }
 
-/// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
-template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) {
-  constexpr Index c = size(M::output);
-  if (source.shape() != M::input) throw Error("the pictures are ", source.shape(), " and the network takes ", M::input, ": give the iterator that size");
+namespace detail {
+template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate(M& model, S& source) {
+  const Shape input = model.program().input;
+  const Index c = size(model.program().output);
+  if (source.shape() != input) throw Error("the pictures are ", source.shape(), " and the network takes ", input, ": give the iterator that size");
   Evaluation e{.classes = c, .confusion = Confusion(c)};
   std::vector<typename M::Number> scores;
   const Totals before = model.totals();
@@ -55,5 +56,9 @@ template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) {
   e.accuracy = t.samples ? double(t.correct) / double(t.samples) : 0;
   return e;
 }
+}  // namespace detail
+
+/// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
+template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) { return detail::evaluate(model.base(), source); }
 
 }  // namespace lamina

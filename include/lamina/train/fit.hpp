@@ -76,26 +76,27 @@ struct FitResult {
   Index steps = 0;
 };
 
-/// Trains `model` on `train` and validates it on `val` after each epoch. The callbacks are called in their order at the start (where a checkpoint may take the
-/// run back to where it was), after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
+namespace detail {
 template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
-FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&&... callbacks) {
-  if (train.shape() != M::input) throw Error("the pictures are ", train.shape(), " and the network takes ", M::input, ": give the iterator that size");
+[[gnu::cold]] FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&... callbacks) {
+  const Shape input = model.program().input;
+  const Index parameters = model.program().parameters;
+  if (train.shape() != input) throw Error("the pictures are ", train.shape(), " and the network takes ", input, ": give the iterator that size");
   if (train.batch_size() > model.batch() || val.batch_size() > model.batch())
     throw Error("batches of ", std::max(train.batch_size(), val.batch_size()), " samples do not go into a model made for ", model.batch(), ": say Model({.batch = ...})");
   if (options.epochs < 0 || options.accumulate < 1) throw Error("fit: epochs is ", options.epochs, " and accumulate ", options.accumulate, "; at least 0 and 1");
-  OptimizerState<Opt, typename M::DeviceType, typename M::Number> state(model.device(), optimizer, M::parameter_count);
+  OptimizerState<Opt, typename M::DeviceType, typename M::Number> state(model.device(), optimizer, parameters);
   Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches()};
   std::vector<Extent> tensors;
-  for (const NamedTensor& t : M::tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
+  for (const NamedTensor& t : model.tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
   model.zero_gradients();
   model.reset_totals();
-  (detail::call_start(run, callbacks), ...);
+  (call_start(run, callbacks), ...);
   model.set_clock(std::uint32_t(run.step));
 
   Index steps = 0;                    // of this call
   while (run.epoch < options.epochs && run.stopped.empty()) {
-    detail::Stopwatch epoch_watch, watch;
+    Stopwatch epoch_watch, watch;
     run.now = {.epoch = run.epoch + 1};
     Index images = 0;
     train.start(run.epoch, run.batch);
@@ -112,12 +113,12 @@ FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, F
       images += b.n;
       ++run.batch;
       if (run.batch % options.accumulate && run.batch < run.batches) continue;
-      clip(model.device(), options.clip, model.gradients(), M::parameter_count, tensors);
+      clip(model.device(), options.clip, model.gradients(), parameters, tensors);
       state.step(model.parameters(), model.gradients(), run.now.rate);
       model.zero_gradients();
       model.set_clock(std::uint32_t(++run.step));
       run.now.update += watch.lap();
-      (detail::call_step(run, callbacks), ...);
+      (call_step(run, callbacks), ...);
       if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps");
       watch.lap();
     }
@@ -126,7 +127,7 @@ FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, F
     run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
     run.now.images_per_second = double(images) / (run.now.wait + run.now.forward + run.now.backward + run.now.update);
     watch.lap();
-    run.validation = evaluate(model, val);
+    run.validation = detail::evaluate(model, val);
     run.now.validation = watch.lap();
     run.now.val_loss = run.validation.loss, run.now.val_accuracy = run.validation.accuracy;
     if constexpr (requires { schedule.observe(0.0); }) schedule.observe(run.now.val_loss);
@@ -135,10 +136,18 @@ FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, F
     run.batch = 0;
     ++run.epoch;
     run.history.push_back(run.now);
-    (detail::call_epoch(run, callbacks), ...);
+    (call_epoch(run, callbacks), ...);
   }
-  (detail::call_finish(run, callbacks), ...);
+  (call_finish(run, callbacks), ...);
   return {run.history, run.validation, run.stopped, run.step};
+}
+}  // namespace detail
+
+/// Trains `model` on `train` and validates it on `val` after each epoch. The callbacks are called in their order at the start (where a checkpoint may take the
+/// run back to where it was), after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
+template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
+FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&&... callbacks) {
+  return detail::fit(model.base(), train, val, std::move(optimizer), std::move(schedule), options, callbacks...);
 }
 
 }  // namespace lamina

@@ -45,17 +45,11 @@ using detail::Totals;
 /// One named tensor of a model: where it lies in the block of parameters or of state.
 struct NamedTensor { std::string name; Dims dims; Index at; bool learned; };
 
-template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model {
-  static constexpr Checked<decltype(detail::loss_error<Net, Loss>())> checked{};
-  using P = Program<Net, D, T>;
-  using Plan = std::remove_cvref_t<decltype(P::training)>;
-
+/// A model without the type of its network: what fit, evaluate, checkpoints and callbacks work on.
+template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBase {
  public:
   using Number = T;
-  using Network = Net;
   using DeviceType = D;
-  static constexpr Shape input = Net::input, output = Net::output;
-  static constexpr Index parameter_count = P::table.block.parameters, state_count = P::table.block.state;   // with the room between tensors
 
   struct Options {
     Index batch = 32;                      // the largest number of samples it is ever given
@@ -64,18 +58,18 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
     Loss loss = {};
   };
 
-  /// Throws Error if the options make no sense.
-  [[gnu::cold]] explicit Model(Options options, D device = D())
-      : device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)), w_(device_, parameter_count),
-        dw_(device_, parameter_count), state_(device_, state_count), statistics_(device_, P::table.statistics), loss_(device_, batch_ + 1),
-        constants_(device_, Index(loss_of_.constants(size(output)).size())), clock_(device_, 1), totals_(device_, 1), inputs_(device_, batch_, size(input), size(output)),
-        workspace_(device_, P::workspace(batch_)) {
-    const std::vector<double> given = loss_of_.constants(size(output));
+  /// Throws Error if the options make no sense. `program` is kept.
+  [[gnu::cold]] ModelBase(const ProgramView<D, T>& program, Options options, D device)
+      : program_(program), device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)),
+        w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
+        loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), clock_(device_, 1), totals_(device_, 1),
+        inputs_(device_, batch_, size(program.input), size(program.output)), workspace_(device_, program.workspace(batch_)) {
+    const std::vector<double> given = loss_of_.constants(size(program.output));
     const std::vector<T> constants(given.begin(), given.end());
     device_.upload(constants_.data(), constants.data(), constants_.bytes());
     Index arena = 0;
-    for (int i = 0; i < P::table.count; ++i)
-      if (const auto& r = P::table.rows[i]; r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
+    for (const auto& r : program.steps)
+      if (r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
     device_.reserve(std::size_t(arena));
     initialise(options.init);
     zero_gradients();
@@ -83,32 +77,34 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
     reset_totals();
   }
 
+  ModelBase& base() { return *this; }
+  const ProgramView<D, T>& program() const { return program_; }
   D& device() { return device_; }
   Index batch() const { return batch_; }
-  T* parameters() { return w_.data(); }     // (parameter_count), in device memory, as all of these
-  T* gradients() { return dw_.data(); }     // (parameter_count)
-  T* state() { return state_.data(); }      // (state_count)
+  T* parameters() { return w_.data(); }     // (program().parameters), in device memory, as all of these
+  T* gradients() { return dw_.data(); }     // (program().parameters)
+  T* state() { return state_.data(); }      // (program().state)
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
   const T* forward(const float* x, Index n) {
     const T* on_device = inputs_.pictures(device_, x, fits(n));
-    run(P::inference, on_device, n, 0, false);
-    return at(P::inference, P::inference.y, on_device, n);
+    run(program_.inference, on_device, n, 0, false);
+    return at(program_.inference, program_.inference.y, on_device, n);
   }
 
   /// The first half of a training step: scores and losses of a batch in host memory, and their totals. `total` samples share the mean (0: this batch alone);
   /// `first` is the place of its first sample among them.
   void forward_training(const Batch& b, Index total = 0, Index first = 0) {
-    constexpr auto& plan = P::training;
+    const PlanView& plan = program_.training;
     now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total ? total : b.n, first};
     run(plan, now_.x, now_.n, now_.first, true);
     evaluate(plan);
   }
   /// The second half: adds the gradient of the mean loss to gradients().
   void backward() {
-    constexpr auto& plan = P::training;
-    for (int i = P::table.count; i-- > 0;) {
-      const auto& r = P::table.rows[i];
+    const PlanView& plan = program_.training;
+    for (std::size_t i = program_.steps.size(); i-- > 0;) {
+      const auto& r = program_.steps[i];
       if (!r.backward || !(r.wants_dx || r.place.parameters)) continue;
       Step<T> s = step(plan, i, now_.x, now_.n, now_.first, true);
       if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;   // by now another tensor may lie there
@@ -120,18 +116,18 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   /// Losses (N) of the last batch, in device memory.
   const T* losses() const { return loss_.data(); }
   /// Scores (N, classes) of the last training batch, in device memory, until backward().
-  const T* scores() const { return at(P::training, P::training.y, now_.x, now_.n); }
+  const T* scores() const { return at(program_.training, program_.training.y, now_.x, now_.n); }
 
   /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
   const T* evaluate(const Batch& b) {
-    constexpr auto& plan = P::inference;
+    const PlanView& plan = program_.inference;
     now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, b.n, 0};
     run(plan, now_.x, now_.n, 0, false);
     evaluate(plan);
     return at(plan, plan.y, now_.x, now_.n);
   }
 
-  void zero_gradients() { parallel_for(device_, parameter_count, detail::Zero<T>{dw_.data()}); }
+  void zero_gradients() { parallel_for(device_, program_.parameters, detail::Zero<T>{dw_.data()}); }
 
   /// Training steps so far: what dropout's masks follow.
   void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
@@ -139,11 +135,9 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   void reset_totals(const Totals& t = {}) { device_.upload(totals_.data(), &t, sizeof t); }
 
   /// The named tensors, parameters and state, in the order of the layers: "0.weight", "0.bias", ...
-  [[gnu::cold]] static std::vector<NamedTensor> tensors() {
-    static constexpr auto layers = Net::table;
+  [[gnu::cold]] std::vector<NamedTensor> tensors() const {
     std::vector<NamedTensor> all;
-    for (int i = 0; i < layers.count; ++i) {
-      const auto& r = layers.rows[i];
+    for (const auto& r : program_.layers) {
       const auto add = [&](const Tensors& t, Index begin, bool learned) {
         if (t.first_name) all.push_back({std::to_string(r.layer) + "." + t.first_name, t.first, begin, learned});
         if (t.second_name) all.push_back({std::to_string(r.layer) + "." + t.second_name, t.second, begin + room(t.first.count()), learned});
@@ -166,29 +160,29 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
     return n;
   }
 
-  void run(const Plan& plan, const T* x, Index n, Index first, bool training) {
-    for (int i = 0; i < P::table.count; ++i)
-      if (const auto& r = P::table.rows[i]; r.forward) r.forward(device_, step(plan, i, x, n, first, training));
+  void run(const PlanView& plan, const T* x, Index n, Index first, bool training) {
+    for (std::size_t i = 0; i < program_.steps.size(); ++i)
+      if (const auto& r = program_.steps[i]; r.forward) r.forward(device_, step(plan, i, x, n, first, training));
   }
 
   /// The loss; in inference its gradient goes where nothing else is needed any more.
-  void evaluate(const Plan& plan) {
+  void evaluate(const PlanView& plan) {
     const T* y = at(plan, plan.y, now_.x, now_.n);
     T* dy = plan.dy < 0 ? inputs_.spare() : at(plan, plan.dy, now_.x, now_.n);
-    loss_of_.evaluate(device_, LossStep<T>{now_.n, size(output), now_.total, y, now_.label, now_.target, constants_.data(), loss_.data(), dy, loss_.data() + batch_});
-    parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(output), totals_.data()});
+    loss_of_.evaluate(device_, LossStep<T>{now_.n, size(program_.output), now_.total, y, now_.label, now_.target, constants_.data(), loss_.data(), dy, loss_.data() + batch_});
+    parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(program_.output), totals_.data()});
   }
 
   /// The address of a tensor.
-  T* at(const Plan& plan, int id, const T* x, Index n) const {
+  T* at(const PlanView& plan, int id, const T* x, Index n) const {
     if (id < 0) return nullptr;
     if (id == 0) return const_cast<T*>(x);                   // the input of the network: the plan overwrites it nowhere
     return reinterpret_cast<T*>(workspace_.data() + n * plan.tensors[id].at);
   }
 
   /// Step i as addresses.
-  Step<T> step(const Plan& plan, int i, const T* x, Index n, Index first, bool training) const {
-    const auto& r = P::table.rows[i];
+  Step<T> step(const PlanView& plan, std::size_t i, const T* x, Index n, Index first, bool training) const {
+    const auto& r = program_.steps[i];
     const Uses& u = plan.uses[i];
     const auto of = [&](int id) { return at(plan, id, x, n); };
     return {.in = r.in, .out = r.out, .n = n, .first = first, .training = training, .random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, .clock = clock_.data(),
@@ -198,15 +192,15 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   }
 
   [[gnu::cold]] void initialise(Init kind) {
-    static constexpr auto layers = Net::table;  // unfused: what a network is initialised to does not depend on the device
-    std::vector<float> w(parameter_count), state(state_count);
-    for (int i = 0; i < layers.count; ++i)
-      if (const auto& r = layers.rows[i]; r.init) r.init(r.in, {kind, {seed_, Stream::initialize, std::uint32_t(r.layer)}}, w.data() + r.w, state.data() + r.state_at);
+    std::vector<float> w(w_.bytes() / sizeof(T)), state(state_.bytes() / sizeof(T));
+    for (const auto& r : program_.layers)   // unfused: what a network is initialised to does not depend on the device
+      if (r.init) r.init(r.in, {kind, {seed_, Stream::initialize, std::uint32_t(r.layer)}}, w.data() + r.w, state.data() + r.state_at);
     const std::vector<T> w_as_t(w.begin(), w.end()), state_as_t(state.begin(), state.end());
     device_.upload(w_.data(), w_as_t.data(), w_.bytes());
     device_.upload(state_.data(), state_as_t.data(), state_.bytes());
   }
 
+  const ProgramView<D, T>& program_;
   D device_;
   Index batch_;
   std::uint64_t seed_;
@@ -217,6 +211,21 @@ template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> cla
   detail::Inputs<D, T> inputs_;
   Buffer<D, std::byte> workspace_;
   Now now_;
+};
+
+/// struct LeafNet : Network<...> {};   Model<LeafNet, Cpu> model({.batch = 32, .seed = 1});
+template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model : public ModelBase<D, T, Loss> {
+  static constexpr Checked<decltype(detail::loss_error<Net, Loss>())> checked{};
+  using P = Program<Net, D, T>;
+
+ public:
+  using Network = Net;
+  using Options = typename ModelBase<D, T, Loss>::Options;
+  static constexpr Shape input = Net::input, output = Net::output;
+  static constexpr Index parameter_count = P::table.block.parameters, state_count = P::table.block.state;   // with the room between tensors
+
+  /// Throws Error if the options make no sense.
+  explicit Model(Options options, D device = D()) : ModelBase<D, T, Loss>(P::view, std::move(options), std::move(device)) {}
 };
 
 }  // namespace lamina
