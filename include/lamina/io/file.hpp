@@ -88,6 +88,7 @@ inline bool sync_folder(const std::filesystem::path& folder) {
 [[gnu::cold]] inline std::string read_file_whole(const std::filesystem::path& path) {
   const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct ::stat about = {};
+  if (!file.open() && errno == ENOENT) throw Error("cannot read ", path, ": there is no such file; check the path");
   if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path, ": ", detail::error_text(errno));
   if (S_ISDIR(about.st_mode)) throw Error("cannot read ", path.string(), ": it is a folder; give a file");
   std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
