@@ -57,8 +57,9 @@ template <class Net, class T> struct Trial {
       std::copy(w.begin(), w.end(), (tensors[i].learned ? model.parameters() : model.state()) + tensors[i].at);
     }
   }
-  /// Ten steps; update(gradient, w, step) is the optimizer. Then the end weights and the scores in evaluation.
-  template <class Update> void run(Update update, double tolerance_of_losses, double tolerance_of_weights, double tolerance_of_scores) {
+  /// Ten steps; update(place, gradient, w, step) is the optimizer. Then the end weights and the scores in evaluation. A weight may be off by
+  /// tolerance(place).
+  template <class Update, class Tolerance> void run(Update update, double tolerance_of_all, Tolerance tolerance) {
     load();
     const auto x = halves(file.at(net + "/x").as<double>(), Net::input.c / 2);
     const auto labels = file.at(net + "/labels").as<std::int32_t>();
@@ -69,18 +70,22 @@ template <class Net, class T> struct Trial {
       losses.push_back(model.totals().loss / 6);
       for (Index i = 0; i < M::parameter_count; ++i) update(i, model.gradients()[i], model.parameters()[i], t);
     }
-    CHECK(distance(losses, file.at(net + "/losses").as<double>()) <= tolerance_of_losses);
+    CHECK(distance(losses, file.at(net + "/losses").as<double>()) <= tolerance_of_all);
     const auto tensors = model.tensors();
     for (std::size_t i = 0; i < names.size(); ++i) {
       INFO(net << "/end/" << names[i]);
       const T* w = (tensors[i].learned ? model.parameters() : model.state()) + tensors[i].at;
-      CHECK(distance(std::vector<T>(w, w + tensors[i].dims.count()), in_our_order<double>(file.at(net + "/end/" + names[i]), torch)) <= tolerance_of_weights);
+      const auto end = in_our_order<double>(file.at(net + "/end/" + names[i]), torch);
+      double worst = 0;                            // in units of what is allowed
+      for (Index k = 0; k < Index(end.size()); ++k)
+        worst = std::max(worst, distance(std::vector<T>{w[k]}, std::vector<double>{end[std::size_t(k)]}) / (tensors[i].learned ? tolerance(tensors[i].at + k) : tolerance_of_all));
+      CHECK(worst <= 1);
     }
     const T* y = model.forward(x.data(), 6);
     std::vector<T> scores(y, y + 6 * size(Net::output));
     if (!torch)
       for (Index i = 0; i < 6; ++i) detail::SoftmaxOf<T>{scores.data(), scores.data(), size(Net::output)}(i);
-    CHECK(distance(scores, file.at(net + (torch ? "/eval_logits" : "/probabilities")).template as<double>()) <= tolerance_of_scores);
+    CHECK(distance(scores, file.at(net + (torch ? "/eval_logits" : "/probabilities")).template as<double>()) <= tolerance_of_all);
   }
 };
 
@@ -103,7 +108,7 @@ template <class Net, class T> void check_torch(const char* net, std::vector<std:
     w -= T(0.05) * v;
   };
   constexpr bool exact = std::is_same_v<T, double>;
-  Trial<Net, T>{*file, net, names_of(*file, net, modules), true}.run(momentum, exact ? 1e-9 : 1e-4, exact ? 1e-9 : 1e-4, exact ? 1e-9 : 1e-4);
+  Trial<Net, T>{*file, net, names_of(*file, net, modules), true}.run(momentum, exact ? 1e-9 : 1e-4, [](Index) { return exact ? 1e-9 : 1e-4; });
 }
 }  // namespace
 
@@ -126,6 +131,8 @@ TEST_CASE_TEMPLATE("simple_cnn trains as in Keras", T, double, float) {
     square[i] += 0.001 * (double(gradient) * double(gradient) - square[i]);
     w -= T(0.01 * std::sqrt(1 - std::pow(0.999, step + 1)) / (1 - std::pow(0.9, step + 1)) * mean[i] / (std::sqrt(square[i]) + 1e-7));
   };
-  // TensorFlow rounds gradients in places, and Adam makes a whole step of a gradient that is nearly nothing.
-  Trial<SimpleCnn, T>{*file, "simple_cnn", {"0", "1", "2", "3", "4", "5", "6", "7"}, false}.run(adam, 1e-5, 1e-4, 1e-5);
+  // TensorFlow rounds gradients in places, and Adam makes a whole step of a gradient that is nearly nothing: of 7,810 weights one, whose gradients were about 1e-6, is off
+  // by 3e-5. All whose gradients are ten times that agree within 1e-5.
+  const auto tolerance = [&](Index i) { return std::sqrt(square[std::size_t(i)] / (1 - std::pow(0.999, 10))) > 1e-5 ? 1e-5 : 1e-4; };
+  Trial<SimpleCnn, T>{*file, "simple_cnn", {"0", "1", "2", "3", "4", "5", "6", "7"}, false}.run(adam, 1e-5, tolerance);
 }
