@@ -32,13 +32,14 @@ def on_unit_scale(x):
 
 
 def augmented(x):
-    """Keras's meaning of shear_range 0.2 (degrees), zoom_range 0.2 (each axis by itself), horizontal_flip; between pixels linear, outside the nearest."""
-    n, either_side = len(x), lambda n, most: (torch.rand(n) * 2 - 1) * most
+    """torchvision's meaning of shear 0.2 (degrees) and scale 0.8 to 1.2 (of both sides), the nearest pixel, the border mirrored; every second picture flipped."""
+    n = len(x)
+    scale, shear = 0.8 + 0.4 * torch.rand(n), torch.tan((torch.rand(n) * 2 - 1) * math.radians(0.2))
     m = torch.zeros(n, 2, 3)
-    m[:, 0, 0] = (1 + either_side(n, 0.2)) * torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
-    m[:, 0, 1] = torch.tan(either_side(n, 0.2 * math.pi / 180))
-    m[:, 1, 1] = 1 + either_side(n, 0.2)
-    return F.grid_sample(x, F.affine_grid(m, list(x.shape), align_corners=False), padding_mode="border", align_corners=False)
+    m[:, 0, 0] = torch.where(torch.rand(n) < 0.5, -1.0, 1.0) / scale
+    m[:, 0, 1] = shear / scale
+    m[:, 1, 1] = 1 / scale
+    return F.grid_sample(x, F.affine_grid(m, list(x.shape), align_corners=False), mode="nearest", padding_mode="reflection", align_corners=False)
 
 
 (x, y), (vx, vy) = load("train"), load("val")

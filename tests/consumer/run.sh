@@ -2,6 +2,7 @@
 # Builds and runs somebody else's program against Lamina: run.sh WAY SOURCE BUILD COMPILER, where BUILD is a configured build of SOURCE and the way is
 #   find_package      a CMake project and an installed Lamina
 #   add_subdirectory  a CMake project that holds Lamina's source
+#   fetch_content     a CMake project that takes it through FetchContent
 #   pkg_config        a Meson project and an installed Lamina
 #   missing_header    a machine without one of the libraries: one sentence names the Debian package
 set -euo pipefail
@@ -24,8 +25,8 @@ case $way in
     quietly cmake --build "$folder/build"
     "$folder/build/consumer"
     ;;
-  add_subdirectory)
-    quietly cmake -S "$here/add_subdirectory" -B "$folder/build" -DLAMINA_SOURCE="$source"
+  add_subdirectory | fetch_content)
+    quietly cmake -S "$here/add_subdirectory" -B "$folder/build" -DLAMINA_SOURCE="$source" -DLAMINA_FETCH="$([[ $way == fetch_content ]] && echo ON || echo OFF)"
     quietly cmake --build "$folder/build"
     "$folder/build/consumer"
     ;;
