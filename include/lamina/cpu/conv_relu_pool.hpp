@@ -12,6 +12,8 @@ inline int pool_rows(ConvReluPool k, Shape out, int top, int rows) {
   const int first = top / k.pool.stride, last = (top + rows) < k.pool.k ? 0 : (top + rows - k.pool.k) / k.pool.stride + 1;
   return (last < out.h ? last : out.h) - first;
 }
+/// Whether a value takes the place of the largest so far. A NaN always does, and keeps it.
+template <class T> bool wins(T value, T best) { return (value > best) | (value != value); }
 }  // namespace detail
 
 template <class T>
@@ -36,9 +38,9 @@ void conv_relu_pool_forward(Cpu& dev, ConvReluPool k, Shape in, Shape mid, Shape
         for (int tap = 0; tap < k.pool.k * k.pool.k; ++tap) {
           const T* value = m.tile + ((Index(r) * k.pool.stride + tap / k.pool.k) * mid.w + q * k.pool.stride + tap % k.pool.k) * mid.c;
           if (code)
-            for (int c = 0; c < out.c; ++c) code[c] = value[c] > best[c] ? std::uint8_t(tap) : code[c], best[c] = value[c] > best[c] ? value[c] : best[c];
+            for (int c = 0; c < out.c; ++c) code[c] = detail::wins(value[c], best[c]) ? std::uint8_t(tap) : code[c], best[c] = detail::wins(value[c], best[c]) ? value[c] : best[c];
           else
-            for (int c = 0; c < out.c; ++c) best[c] = value[c] > best[c] ? value[c] : best[c];
+            for (int c = 0; c < out.c; ++c) best[c] = detail::wins(value[c], best[c]) ? value[c] : best[c];
         }
       }
   });

@@ -54,6 +54,10 @@ template <class T>
   if (at == file.metadata.end()) throw Error(path, " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
   return at->second;
 }
+template <class Opt, class D, class T> std::string optimizer_name(const OptimizerState<Opt, D, T>&) {
+  static constexpr Text text = name<Opt>();
+  return text.s;
+}
 [[gnu::cold]] inline std::vector<std::string> parse_metadata_list(const SafeTensors& file, const char* key, const std::string& text) {
   try {
     return parse_json_list(text);
@@ -131,6 +135,9 @@ class Checkpoint {
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
     if (detail::meta(file, "settings", last()) != settings_)
       throw Error(folder_, " holds a training begun with other settings (", file.metadata.at("settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+    const std::string optimizer = detail::optimizer_name(run.optimizer);
+    if (const std::string& theirs = detail::meta(file, "optimizer", last()); theirs != optimizer)
+      throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
     restore_model(run.model, file, last());
     std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
     const std::vector<NamedTensor> tensors = run.model.tensors();
@@ -180,7 +187,7 @@ class Checkpoint {
       detail::put_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true);
     const Totals t = run.model.totals();
     auto& m = file.metadata;
-    m["settings"] = settings_;
+    m["settings"] = settings_, m["optimizer"] = detail::optimizer_name(run.optimizer);
     m["epoch"] = std::to_string(run.epoch), m["batch"] = std::to_string(run.batch), m["step"] = std::to_string(run.step);
     m["total_loss"] = detail::exact(t.loss), m["total_samples"] = std::to_string(t.samples), m["total_correct"] = std::to_string(t.correct);
     m["best_accuracy"] = detail::exact(best_accuracy_), m["best_epoch"] = std::to_string(best_epoch_);

@@ -21,15 +21,15 @@ template <class F, Keep K> struct Pointwise {
   }
 };
 
-/// y = max(x, 0). Its derivative can be read off the output, so it may overwrite its input.
+/// y = max(x, 0), and NaN of NaN. Its derivative can be read off the output, so it may overwrite its input.
 struct ReLU : Pointwise<ReLU, Keep::output> {
-  template <class T> LAMINA_HD static T f(T x) { return x > T(0) ? x : T(0); }
-  template <class T> LAMINA_HD static T df(T y) { return y > T(0) ? T(1) : T(0); }
+  template <class T> LAMINA_HD static T f(T x) { return x <= T(0) ? T(0) : x; }
+  template <class T> LAMINA_HD static T df(T y) { return y <= T(0) ? T(0) : T(1); }
 };
 
 /// y = min(max(x, 0), 6): Howard et al. 2017, MobileNet. The gradient at 0 and at 6 is 0, as in PyTorch.
 struct ReLU6 : Pointwise<ReLU6, Keep::output> {
-  template <class T> LAMINA_HD static T f(T x) { return x > T(0) ? (x < T(6) ? x : T(6)) : T(0); }
+  template <class T> LAMINA_HD static T f(T x) { return x <= T(0) ? T(0) : x >= T(6) ? T(6) : x; }
   template <class T> LAMINA_HD static T df(T y) { return y > T(0) && y < T(6) ? T(1) : T(0); }
 };
 

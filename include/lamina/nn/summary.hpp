@@ -30,6 +30,7 @@ namespace detail {
     given.push_back(name.substr(at, end - at));
   }
   const auto half = [&](std::size_t k) { return k < given.size() ? std::to_string(std::atoi(given[k].c_str()) / 2) : ""; };
+  if (layer == "Conv" && given.size() > 3 && given[3] == "-1") given[3] = "same";
   std::vector<std::string> usual;        // what each argument is if it is left out; "" for what is never left out
   if (layer == "Conv") usual = {"", "", "1", half(1), "true", "1"};
   if (layer == "DepthwiseConv") usual = {"", "1", half(0), "true", "1"};

@@ -17,7 +17,10 @@ struct Adagrad {
 
   struct Clock { double rate, inside, outside; WeightDecay decay; };
 
-  void check() const { detail::require_option("Adagrad", "weight_decay", weight_decay, 0, 1e30); }
+  void check() const {
+    detail::require_option("Adagrad", "weight_decay", weight_decay, 0, 1e30);
+    detail::require_epsilon("Adagrad", epsilon);
+  }
   Index slots() const { return 1; }
   double initial() const { return detail::given(initial_accumulator, form, 0, 0.1); }
   Clock clock(double now, Index) const {

@@ -25,6 +25,7 @@ struct Adam {
     detail::require_option(name, "beta1", beta1, 0, 1);
     detail::require_option(name, "beta2", beta2, 0, 1);
     detail::require_option(name, "weight_decay", weight_decay, 0, 1e30);
+    detail::require_epsilon(name, epsilon);
   }
   Index slots() const { return amsgrad ? 3 : 2; }
   Clock clock(double now, Index step) const {

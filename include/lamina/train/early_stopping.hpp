@@ -38,6 +38,7 @@ struct EarlyStopping {
     return ++state.waited >= std::max(patience, Index(1));
   }
 
+  template <class R> void resumed(R& run) { epoch(run); }
   template <class R> void epoch(R& run) {
     state = {};
     bool stop = false;

@@ -33,10 +33,20 @@ inline std::vector<double> softmax(const float* scores, Index c) {
 }
 
 namespace detail {
-template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate(M& model, S& source) {
+/// Throws unless a source has samples of the network's shape and, where it names its classes, as many.
+template <class M, BatchSource S> [[gnu::cold]] void check_source(M& model, const S& source) {
   const Shape input = model.program().input;
-  const Index c = size(model.program().output);
+  const Index classes = size(model.program().output);
   if (source.shape() != input) throw Error("the pictures are ", source.shape(), " and the network takes ", input, ": give the iterator that size");
+  if (source.samples() < 1) throw Error("a source of batches has no samples: nothing can be learned or measured");
+  if constexpr (requires { source.classes().size(); })
+    if (Index(source.classes().size()) != classes)
+      throw Error("the pictures are of ", source.classes().size(), " classes and the network tells ", classes, " apart: end it with Dense<", source.classes().size(), ">");
+}
+
+template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& model, S& source) {
+  check_source(model, source);
+  const Index c = size(model.program().output);
   Evaluation e{.classes = c, .confusion = Confusion(c)};
   std::vector<typename M::Number> scores;
   const Totals before = model.totals();
@@ -47,7 +57,7 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate(M& model, S&
     scores.resize(std::size_t(b.n * c));
     model.device().download(scores.data(), y, scores.size() * sizeof scores[0]);
     e.scores.insert(e.scores.end(), scores.begin(), scores.end());
-    e.truth.insert(e.truth.end(), b.label, b.label + b.n);
+    for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.label ? b.label[i] : std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)));
   }
   const Totals t = model.totals();
   model.reset_totals(before);
@@ -59,6 +69,6 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate(M& model, S&
 }  // namespace detail
 
 /// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
-template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) { return detail::evaluate(model.base(), source); }
+template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) { return detail::evaluate_base(model.base(), source); }
 
 }  // namespace lamina

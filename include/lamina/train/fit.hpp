@@ -61,8 +61,12 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// A callback is any object with some of: start(run), step(run), epoch(run), finish(run).
+/// A callback is any object with some of: start(run), resumed(run), step(run), epoch(run), finish(run).
+template <class R, class C>
+concept Callback = requires(R& run, C& c) { c.start(run); } || requires(R& run, C& c) { c.resumed(run); } || requires(R& run, C& c) { c.step(run); } ||
+                   requires(R& run, C& c) { c.epoch(run); } || requires(R& run, C& c) { c.finish(run); };
 template <class R, class C> void call_start(R& run, C& c) { if constexpr (requires { c.start(run); }) c.start(run); }
+template <class R, class C> void call_resumed(R& run, C& c) { if constexpr (requires { c.resumed(run); }) c.resumed(run); }
 template <class R, class C> void call_step(R& run, C& c) { if constexpr (requires { c.step(run); }) c.step(run); }
 template <class R, class C> void call_epoch(R& run, C& c) { if constexpr (requires { c.epoch(run); }) c.epoch(run); }
 template <class R, class C> void call_finish(R& run, C& c) { if constexpr (requires { c.finish(run); }) c.finish(run); }
@@ -78,20 +82,21 @@ struct FitResult {
 
 namespace detail {
 template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
-[[gnu::cold]] FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&... callbacks) {
-  const Shape input = model.program().input;
+[[gnu::cold]] FitResult fit_base(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&... callbacks) {
   const Index parameters = model.program().parameters;
-  if (train.shape() != input) throw Error("the pictures are ", train.shape(), " and the network takes ", input, ": give the iterator that size");
+  check_source(model, train), check_source(model, val);
   if (train.batch_size() > model.batch() || val.batch_size() > model.batch())
     throw Error("batches of ", std::max(train.batch_size(), val.batch_size()), " samples do not go into a model made for ", model.batch(), ": say Model({.batch = ...})");
   if (options.epochs < 0 || options.accumulate < 1) throw Error("fit: epochs is ", options.epochs, " and accumulate ", options.accumulate, "; at least 0 and 1");
   OptimizerState<Opt, typename M::DeviceType, typename M::Number> state(model.device(), optimizer, parameters);
+  static_assert((Callback<Run<M, Opt, Sched>, Callbacks> && ...), "a callback of fit() is an object with some of: start(run), resumed(run), step(run), epoch(run), finish(run)");
   Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches()};
   std::vector<Extent> tensors;
   for (const NamedTensor& t : model.tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
   model.zero_gradients();
   model.reset_totals();
   (call_start(run, callbacks), ...);
+  (call_resumed(run, callbacks), ...);
   model.set_clock(std::uint32_t(run.step));
 
   Index steps = 0;                    // of this call
@@ -127,7 +132,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
     run.now.images_per_second = double(images) / (run.now.wait + run.now.forward + run.now.backward + run.now.update);
     watch.lap();
-    run.validation = detail::evaluate(model, val);
+    run.validation = evaluate_base(model, val);
     run.now.validation = watch.lap();
     run.now.val_loss = run.validation.loss, run.now.val_accuracy = run.validation.accuracy;
     if constexpr (requires { schedule.observe(0.0); }) schedule.observe(run.now.val_loss);
@@ -144,10 +149,10 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
 }  // namespace detail
 
 /// Trains `model` on `train` and validates it on `val` after each epoch. The callbacks are called in their order at the start (where a checkpoint may take the
-/// run back to where it was), after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
+/// run back to where it was), once all have, after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
 template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
 FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&&... callbacks) {
-  return detail::fit(model.base(), train, val, std::move(optimizer), std::move(schedule), options, callbacks...);
+  return detail::fit_base(model.base(), train, val, std::move(optimizer), std::move(schedule), options, callbacks...);
 }
 
 }  // namespace lamina

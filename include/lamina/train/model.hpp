@@ -47,6 +47,8 @@ struct NamedTensor { std::string name; Dims dims; Index at; bool learned; };
 
 /// A model without the type of its network: what fit, evaluate, checkpoints and callbacks work on.
 template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBase {
+  static_assert(std::is_floating_point_v<T>, "a model computes in float or double");
+
  public:
   using Number = T;
   using DeviceType = D;
@@ -96,6 +98,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// `first` is the place of its first sample among them.
   void forward_training(const Batch& b, Index total = 0, Index first = 0) {
     const PlanView& plan = program_.training;
+    check_targets(b);
     now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total ? total : b.n, first};
     run(plan, now_.x, now_.n, now_.first, true);
     evaluate(plan);
@@ -121,6 +124,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
   const T* evaluate(const Batch& b) {
     const PlanView& plan = program_.inference;
+    check_targets(b);
     now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, b.n, 0};
     run(plan, now_.x, now_.n, 0, false);
     evaluate(plan);
@@ -154,6 +158,13 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   [[gnu::cold]] static Index positive(Index batch) {
     if (batch < 1) throw Error("a model for batches of ", batch, " samples: say Model({.batch = ...}) with at least 1");
     return batch;
+  }
+  /// Throws unless the samples have labels or targets, and the labels are classes of the network.
+  void check_targets(const Batch& b) const {
+    const Index classes = size(program_.output);
+    if (!b.label && !b.target) throw Error("a batch of ", b.n, " samples has neither labels nor targets: a loss needs one of them");
+    for (Index i = 0; b.label && i < b.n; ++i)
+      if (b.label[i] < 0 || b.label[i] >= classes) throw Error("a sample has the label ", b.label[i], " and the network tells ", classes, " classes apart, 0 to ", classes - 1);
   }
   Index fits(Index n) const {
     if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a model made for 1 to ", batch_, ": say Model({.batch = ...})");

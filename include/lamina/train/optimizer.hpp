@@ -64,6 +64,10 @@ inline double given(double option, Form form, double torch, double keras) { retu
 [[gnu::cold]] inline void require_option(const char* optimizer, const char* option, double value, double low, double high) {
   if (!(value >= low && value < high)) throw Error(optimizer, "{.", option, " = ", value, "}: it is at least ", low, " and less than ", high);
 }
+/// Throws unless epsilon is the form's own or a number from 0 up.
+[[gnu::cold]] inline void require_epsilon(const char* optimizer, double epsilon) {
+  if (epsilon != by_form) require_option(optimizer, "epsilon", epsilon, 0, 1e30);
+}
 }  // namespace detail
 
 /// An optimizer with its memory on a device, for one block of parameters.

@@ -24,6 +24,7 @@ struct RMSprop {
     detail::require_option("RMSprop", "rho", detail::given(rho, form, 0.99, 0.9), 0, 1);
     detail::require_option("RMSprop", "momentum", momentum, 0, 1);
     detail::require_option("RMSprop", "weight_decay", weight_decay, 0, 1e30);
+    detail::require_epsilon("RMSprop", epsilon);
   }
   Index slots() const { return 1 + (centered ? 1 : 0) + (momentum != 0 ? 1 : 0); }
   Clock clock(double now, Index) const {
