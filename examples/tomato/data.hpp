@@ -8,6 +8,15 @@
 
 namespace tomato {
 
+/// What there is of that name; a link is what it leads to. Throws lamina::Error if nobody can tell, say because the folder around it may not be searched.
+inline std::filesystem::file_status status_of(const std::filesystem::path& path) {
+  std::error_code failed;
+  const auto status = std::filesystem::status(path, failed);
+  if (!std::filesystem::status_known(status)) throw lamina::Error("cannot look at ", path, " (", failed.message(), "): check the path, and that this user may read the folders on it");
+  return status;
+}
+inline bool is_folder(const std::filesystem::path& path) { return std::filesystem::is_directory(status_of(path)); }
+
 /// What a run trains and validates on, and where it is from in words.
 struct Leaves {
   lamina::Dataset train, validation;
@@ -28,9 +37,10 @@ inline lamina::Dataset drawn_leaves(int size, int per_class, std::uint32_t numbe
 /// Throws lamina::Error if the folder is not as it should be, or has another number of classes than this program was built for.
 inline Leaves load_leaves(const TrainSettings& s) {
   Leaves leaves;
+  const bool has_train = !s.data.empty() && is_folder(s.data / "train"), has_val = !s.data.empty() && is_folder(s.data / "val");
   if (s.data.empty()) {
     leaves = {drawn_leaves(s.size, train_pictures_per_class, 0), drawn_leaves(s.size, validation_pictures_per_class, 1), "generated"};
-  } else if (std::filesystem::is_directory(s.data / "train") && std::filesystem::is_directory(s.data / "val")) {
+  } else if (has_train && has_val) {
     const lamina::ImageFolder train(s.data / "train");
     leaves = {train, lamina::ImageFolder(s.data / "val", train.classes), s.data.string()};
   } else {
@@ -40,7 +50,7 @@ inline Leaves load_leaves(const TrainSettings& s) {
   }
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();
   const std::size_t have = leaves.train.classes.size();
-  if (have != std::size_t(classes) && std::filesystem::is_directory(s.data / "train") && !std::filesystem::is_directory(s.data / "val"))
+  if (have != std::size_t(classes) && has_train && !has_val)
     throw lamina::Error(name, " holds a folder train and none called val: rename that of the validation pictures, or give ", (s.data / "train").string(), " alone");
   if (have != std::size_t(classes))
     throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", have);

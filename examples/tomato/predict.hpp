@@ -13,9 +13,9 @@ namespace tomato {
 
 /// The checkpoint that MODEL means: a file, or the best one of a run's folder.
 inline std::filesystem::path checkpoint_path(const std::filesystem::path& model) {
-  if (!std::filesystem::is_directory(model)) return model;
+  if (!is_folder(model)) return model;
   for (const char* name : {"best.safetensors", "last.safetensors"})
-    if (std::filesystem::exists(model / name)) return model / name;
+    if (std::filesystem::exists(status_of(model / name))) return model / name;
   throw lamina::Error(model.string(), " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
 }
 
@@ -49,8 +49,24 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   return answer;
 }
 
+/// A name as it is printed for people: control characters, by which a terminal takes orders, are question marks.
+inline std::string printable(const std::string& name) {
+  std::string s;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const auto byte = [&](std::size_t k) { return k < name.size() ? static_cast<unsigned char>(name[k]) : 0; };
+    const bool pair = byte(i) == 0xC2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xA0;    // U+0080 to U+009F in UTF-8
+    s += pair || byte(i) < 0x20 || byte(i) == 0x7F ? '?' : name[i];
+    i += pair;
+  }
+  return s;
+}
+
 inline int evaluate(const EvaluateSettings& s) {
-  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& names) { return lamina::ImageFolder(s.data, names); });
+  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& names) {
+    if (const auto val = s.data / "val"; is_folder(s.data / "train") && is_folder(val))
+      throw lamina::Error(s.data, " holds train/ and val/, and one folder of class folders can be evaluated: give ", val);
+    return lamina::ImageFolder(s.data, names);
+  });
   const auto& c = e.confusion;
   const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
   if (s.json) {
@@ -62,27 +78,40 @@ inline int evaluate(const EvaluateSettings& s) {
   std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
   std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
   for (lamina::Index k = 0; k < e.classes; ++k)
-    std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", names[std::size_t(k)].c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));
+    std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", printable(names[std::size_t(k)]).c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));
   return 0;
 }
 
 namespace detail {
+/// Adds the pictures in a folder, at any depth; names that begin with a dot are passed over, and links to folders too.
+inline void find_pictures(const std::filesystem::path& folder, std::vector<std::filesystem::path>& found) {
+  std::error_code failed, unknown;
+  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+    const std::filesystem::path& path = it->path();
+    if (path.filename().native().starts_with('.')) continue;
+    if (!it->is_directory(unknown)) {
+      if (lamina::is_picture(path)) found.push_back(path);
+    } else if (!it->is_symlink(unknown)) {
+      find_pictures(path, found);
+    }
+  }
+  if (failed) throw lamina::Error("the folder ", folder, " cannot be read (", failed.message(), "): check that it may be read by this user, or take it away");
+}
+
 /// The pictures that the arguments name: files as they are, folders at any depth in the order of their names.
 inline lamina::Dataset named_pictures(const std::vector<std::filesystem::path>& arguments, const std::vector<std::string>& names) {
   lamina::Dataset set;
   set.classes = names;
   for (const auto& argument : arguments) {
-    if (!std::filesystem::exists(argument)) throw lamina::Error("there is no picture and no folder ", argument.string());
-    if (!std::filesystem::is_directory(argument)) {
+    const auto status = status_of(argument);
+    if (!std::filesystem::exists(status)) throw lamina::Error("there is no picture and no folder ", argument, ": check the path");
+    if (!std::filesystem::is_directory(status)) {
       set.samples.push_back({argument, 0, nullptr, argument.string(), 0});
       continue;
     }
     std::vector<std::filesystem::path> found;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
-      if (entry.path().filename().string().starts_with('.')) continue;
-      if (!entry.is_directory() && lamina::is_picture(entry.path())) found.push_back(entry.path());
-    }
-    if (found.empty()) throw lamina::Error("the folder ", argument.string(), " holds no pictures (jpg, jpeg, png)");
+    find_pictures(argument, found);
+    if (found.empty()) throw lamina::Error("the folder ", argument, " holds no pictures (jpg, jpeg, png): give another, or put some into it");
     std::sort(found.begin(), found.end());
     for (const auto& path : found) set.samples.push_back({path, 0, nullptr, path.string(), 0});
   }
@@ -104,7 +133,7 @@ inline int predict(const PredictSettings& s) {
     set = detail::named_pictures(s.pictures, classes);
     for (const auto& b : lamina::check(set, s.threads)) {
       all_readable = false;
-      std::fprintf(stderr, "tomato: %s\n", b.problem.c_str());
+      std::fprintf(stderr, "tomato: %s\n", printable(b.problem).c_str());
       std::erase_if(set.samples, [&](const lamina::Sample& sample) { return sample.path == b.path; });
     }
     return set;
@@ -115,7 +144,7 @@ inline int predict(const PredictSettings& s) {
     const std::string& picture = set.samples[std::size_t(i)].name;
     const auto p = lamina::softmax(e.of(i), e.classes);
     const std::size_t best = std::size_t(e.predicted(i));
-    if (s.format == "text") std::printf("%s: %s (%.1f %%)\n", picture.c_str(), names[best].c_str(), 100 * p[best]);
+    if (s.format == "text") std::printf("%s: %s (%.1f %%)\n", printable(picture).c_str(), printable(names[best]).c_str(), 100 * p[best]);
     else if (s.format == "csv") std::printf("%s,%s,%.6f\n", detail::quoted(picture).c_str(), detail::quoted(names[best]).c_str(), p[best]);
     else {
       nlohmann::json probabilities;

@@ -78,13 +78,19 @@ class ReportWriter {
     std::vector<lamina::Mistake> shown;
     for (const auto& [probability, i] : wrong) {
       const lamina::Sample& s = leaves_.validation.samples[std::size_t(i)];
-      lamina::Picture p = s.picture ? *s.picture : lamina::decode(s.path);
-      if (const int side = std::max(p.h, p.w); side > shown_side)
-        p = lamina::resize(p, {std::max(1, p.h * shown_side / side), std::max(1, p.w * shown_side / side)}, lamina::Interpolation::bilinear);
-      shown.push_back({lamina::png_bytes(p.pixels.data(), p.shape()), leaves_.train.classes[std::size_t(e.truth[std::size_t(i)])],
-                       leaves_.train.classes[std::size_t(e.predicted(i))], -probability, s.name});
+      shown.push_back({thumbnail(s), leaves_.train.classes[std::size_t(e.truth[std::size_t(i)])], leaves_.train.classes[std::size_t(e.predicted(i))], -probability, s.name});
     }
     return shown;
+  }
+
+  /// A small PNG; empty if the file has gone since the training began, which goes on with the pictures it keeps.
+  static std::string thumbnail(const lamina::Sample& s) try {
+    lamina::Picture p = s.picture ? *s.picture : lamina::decode(s.path);
+    if (const int side = std::max(p.h, p.w); side > shown_side)
+      p = lamina::resize(p, {std::max(1, p.h * shown_side / side), std::max(1, p.w * shown_side / side)}, lamina::Interpolation::bilinear);
+    return lamina::png_bytes(p.pixels.data(), p.shape());
+  } catch (const lamina::Error&) {
+    return "";
   }
 
   void write_metrics(const Progress& run) const {

@@ -1,5 +1,7 @@
 /// The trainer people run: tomato train, evaluate, predict, summary. `tomato --help` says the rest.
-#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 
@@ -9,6 +11,13 @@
 #include "train.hpp"
 
 namespace {
+
+/// A standard stream that was closed becomes /dev/null: else the next file that is opened gets its number, and with it all that is printed.
+void open_standard_streams() {
+  int next = 0;
+  while (next >= 0 && next <= STDERR_FILENO) next = ::open("/dev/null", O_RDWR);
+  if (next > STDERR_FILENO) ::close(next);
+}
 
 int run(tomato::CommandLine& line, const std::string& command) {
   using namespace tomato;
@@ -21,6 +30,7 @@ int run(tomato::CommandLine& line, const std::string& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   tomato::CommandLine line;
   try {
     line.app.parse(argc, argv);
@@ -30,10 +40,12 @@ int main(int argc, char** argv) {
   std::string command = "tomato";
   for (int i = 1; i < argc; ++i) command += " " + tomato::shell_word(argv[i]);
   std::signal(SIGXFSZ, SIG_IGN);    // a file over the limit is then an error with a sentence
+  std::signal(SIGPIPE, SIG_IGN);    // a training goes on when nobody reads its lines any more
   try {
     const int code = run(line, command);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout)) throw lamina::Error("cannot write to standard output: ", lamina::detail::error_text(errno));
-    return code;
+    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
+    std::fputs("tomato: cannot write to standard output, its reader has gone or its disk is full: lines are lost there, but no files; let it go to another place\n", stderr);
+    return code ? code : 1;
   } catch (const std::exception& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "tomato: %s\n", e.what());

@@ -10,8 +10,8 @@ namespace tomato {
 /// What must be the same when a run is taken up again. How many threads and how many epochs may differ.
 inline std::string same_run(const TrainSettings& s, const Leaves& leaves) {
   char text[256];
-  std::snprintf(text, sizeof text, "--size %d --batch %d --seed %llu --recipe %s --lr %g, data %016llx", s.size, s.batch, static_cast<unsigned long long>(s.seed), s.recipe.c_str(), s.rate,
-                static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()));
+  std::snprintf(text, sizeof text, "--size %d --batch %d --seed %llu --recipe %s --lr %.17g, data %016llx, version %s", s.size, s.batch, static_cast<unsigned long long>(s.seed),
+                s.recipe.c_str(), s.rate, static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()), version().c_str());
   return text;
 }
 
@@ -26,10 +26,11 @@ inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training,
 
 /// Throws lamina::Error if there is no such folder and none can be made.
 inline void make_folder(const std::filesystem::path& folder) {
-  std::error_code failed;
+  std::error_code failed, unknown;
   std::filesystem::create_directories(folder, failed);
-  if (!std::filesystem::is_directory(folder, failed))
-    throw lamina::Error("cannot make the folder \"", folder.string(), "\" of --out: ", std::filesystem::exists(folder) ? "a file has that name" : failed.message(), "; give another");
+  const auto status = std::filesystem::status(folder, unknown);
+  if (!std::filesystem::is_directory(status))
+    throw lamina::Error("cannot make the folder \"", folder.string(), "\" of --out: ", std::filesystem::exists(status) ? "a file has that name" : failed.message(), "; give another");
 }
 
 /// Returns the program's exit code. Throws lamina::Error.

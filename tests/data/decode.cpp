@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../support/temporary.hpp"
 #include "pictures.hpp"
@@ -11,6 +12,12 @@ using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::pn
 
 namespace {
 std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
+
+/// Nothing is closed to root: while this lives, root is the user nobody. `is` tells whether folders can be closed now.
+struct Nobody {
+  const bool root = ::geteuid() == 0, is = !root || ::seteuid(65534) == 0;
+  ~Nobody() { if (root && is) CHECK(::seteuid(0) == 0); }
+};
 
 /// A PNG chunk with its right checksum.
 void chunk(Bytes& to, const std::string& kind, const Bytes& data) {
@@ -139,4 +146,16 @@ TEST_CASE("decode: from a file, a regular one") {
   CHECK(says(of("pipe.png"), "is not a regular file"));                            // opening it would wait for ever
   std::filesystem::create_symlink(t.path / "nowhere", t.path / "link.png");
   CHECK(says(of("link.png"), "leads nowhere"));
+  std::filesystem::create_symlink("loop.png", t.path / "loop.png");
+  CHECK(says(of("loop.png"), "the file " + (t.path / "loop.png").string() + " cannot be read (Too many levels of symbolic links)"));
+
+  lamina_test::write(t.path / "closed/a.png", png(p));
+  lamina_test::write(t.path / "closed.png", png(p));
+  using std::filesystem::perms, std::filesystem::permissions;
+  permissions(t.path, perms(0755)), permissions(t.path / "closed", perms::none), permissions(t.path / "closed.png", perms::none);
+  if (const Nobody nobody; nobody.is) {
+    CHECK(says(of("closed/a.png"), "the file " + (t.path / "closed/a.png").string() + " cannot be read (Permission denied): check that it may be read by this user"));
+    CHECK(says(of("closed.png"), "cannot be opened (Permission denied)"));
+  }
+  permissions(t.path / "closed", perms::owner_all);
 }

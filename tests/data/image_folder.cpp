@@ -20,6 +20,11 @@ void fill(const std::filesystem::path& folder, const std::vector<std::pair<std::
   for (const auto& [name, n] : classes)
     for (int i = 0; i < n; ++i) write(folder / name / (std::to_string(i) + ".jpg"), Bytes(std::size_t(i)));
 }
+/// Nothing is closed to root: while this lives, root is the user nobody. `is` tells whether folders can be closed now.
+struct Nobody {
+  const bool root = ::geteuid() == 0, is = !root || ::seteuid(65534) == 0;
+  ~Nobody() { if (root && is) CHECK(::seteuid(0) == 0); }
+};
 std::vector<std::string> names(const Dataset& d) {
   std::vector<std::string> all;
   for (const Sample& s : d.samples) all.push_back(s.name);
@@ -54,11 +59,38 @@ TEST_CASE("image folder: every mistake is one sentence with the path and what to
   CHECK(says(complaint(t.path), "the class folder " + (t.path / "b").string() + " holds no pictures"));
   fill(t.path, {{"b", 1}});
   CHECK(complaint(t.path) == "");
-  if (::geteuid() != 0) {                                                          // nothing is closed to root
-    std::filesystem::permissions(t.path / "b", std::filesystem::perms::none);
-    CHECK(says(complaint(t.path), "cannot be read (Permission denied)"));
-    std::filesystem::permissions(t.path / "b", std::filesystem::perms::owner_all);
+  std::filesystem::create_symlink("nowhere", t.path / "c");
+  CHECK(complaint(t.path) == "");
+  std::filesystem::create_symlink("loop", t.path / "loop");
+  CHECK(says(complaint(t.path / "loop"), "the folder " + (t.path / "loop").string() + " cannot be read (Too many levels of symbolic links)"));
+  CHECK(says(complaint(t.path), "the folder " + (t.path / "loop").string() + " cannot be read"));
+  CHECK(says(complaint(t.path / std::string(300, 'x')), "cannot be read (File name too long)"));
+}
+
+TEST_CASE("image folder: what this user may not read is one sentence too") {
+  const TemporaryFolder t;
+  fill(t.path, {{"closed/a", 1}, {"closed/b", 1}, {"class/a", 1}, {"class/b", 1}, {"inner/a/x", 1}, {"inner/b", 1}, {"list/a", 1}, {"list/b", 1}, {"linked/a", 1}, {"linked/b", 1}});
+  std::filesystem::create_symlink(t.path / "closed/a", t.path / "linked/c");
+  using std::filesystem::perms;
+  const auto close = [&](const char* folder, perms left) { std::filesystem::permissions(t.path / folder, left); };
+  close("", perms(0755));
+  for (const char* folder : {"closed", "class/b", "inner/a/x"}) close(folder, perms::none);
+  close("list/b", perms(0444));                                                    // it can be listed but not entered
+  {
+    const Nobody nobody;
+    if (nobody.is) {
+      const auto refused = [&](const char* folder, const char* named) {
+        CHECK(says(complaint(t.path / folder), "the folder " + (t.path / named).string() + " cannot be read (Permission denied): check that it may be read by this user"));
+      };
+      refused("closed", "closed");
+      refused("closed/a", "closed/a");
+      refused("class", "class/b");
+      refused("inner", "inner/a");
+      refused("list", "list/b");
+      refused("linked", "linked/c");
+    }
   }
+  for (const char* folder : {"closed", "class/b", "inner/a/x", "list/b"}) close(folder, perms::owner_all);
 }
 
 TEST_CASE("image folder: with a list of classes the folders have to be these, and keep its numbers") {

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <csignal>
 #include <thread>
 
@@ -29,6 +30,28 @@ struct SizeLimit {
   }
   rlimit before = {};
 };
+
+/// A process that ends at once after it took the lock of a folder, which another holds on to for so many seconds: what a killed run is that takes long to end.
+pid_t leave_lock_behind(const fs::path& folder, double seconds) {
+  int ready[2];
+  REQUIRE(::pipe(ready) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const FolderLock lock(folder);
+    if (::fork() == 0) {
+      if (::write(ready[1], "x", 1) == 1) ::usleep(useconds_t(seconds * 1e6));
+      ::_exit(0);
+    }
+    ::_exit(0);
+  }
+  ::close(ready[1]);
+  char byte = 0;
+  REQUIRE(::read(ready[0], &byte, 1) == 1);
+  ::close(ready[0]);
+  return child;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
 
 std::size_t files_in(const fs::path& folder) { return std::size_t(std::distance(fs::directory_iterator(folder), {})); }
 
@@ -133,7 +156,9 @@ TEST_CASE("a folder has one user at a time") {
   {
     const FolderLock lock(folder.path);
     const std::string words = "is in use by another run (pid " + std::to_string(::getpid()) + ")";
+    const auto begin = std::chrono::steady_clock::now();
     CHECK_THROWS_WITH_AS(FolderLock{folder.path}, doctest::Contains(words.c_str()), Error);
+    CHECK(seconds_since(begin) < 1);
   }
   const FolderLock again(folder.path);
   CHECK_THROWS_WITH_AS(FolderLock{folder.path / "no"}, doctest::Contains("cannot lock the folder"), Error);
@@ -154,7 +179,24 @@ TEST_CASE("a killed process gives its folder free") {
   const std::string words = "(pid " + std::to_string(child) + ")";
   CHECK_THROWS_WITH_AS(FolderLock{folder.path}, doctest::Contains(words.c_str()), Error);
   ::kill(child, SIGKILL);
+  CHECK_NOTHROW(FolderLock{folder.path});                                    // in that instant it may still have it
   ::waitpid(child, nullptr, 0);
   CHECK_NOTHROW(FolderLock{folder.path});
   ::close(ready[0]), ::close(ready[1]);
+}
+
+TEST_CASE("the lock of a process that is ending is waited for, not for ever") {
+  const lamina_test::TemporaryFolder folder;
+  pid_t child = leave_lock_behind(folder.path, 0.3);
+  CHECK_NOTHROW(FolderLock{folder.path});                                    // a zombie
+  ::waitpid(child, nullptr, 0);
+  child = leave_lock_behind(folder.path, 0.3);
+  ::waitpid(child, nullptr, 0);
+  CHECK_NOTHROW(FolderLock{folder.path});                                    // no process
+  child = leave_lock_behind(folder.path, 4);
+  ::waitpid(child, nullptr, 0);
+  const std::string words = "(pid " + std::to_string(child) + ")";
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK_THROWS_WITH_AS(FolderLock{folder.path}, doctest::Contains(words.c_str()), Error);
+  CHECK(seconds_since(begin) > 1.5);
 }

@@ -51,27 +51,65 @@ TEST_CASE("numbers that are none are kept, columns go by their names") {
   const std::string text = history_text({{.epoch = 1, .loss = nan, .accuracy = infinite, .val_loss = -infinite, .val_accuracy = 0.1}});
   CHECK(text.ends_with("\n1,nan,inf,-inf,0.1,0,0,0,0,0,0,0,0\n"));
   CHECK(history_text(parse_history(text, 1, "x")) == text);
-  CHECK(parse_history("epoch,loss\r\n1,3\r\n\r\n2,4", 2, "x")[1].loss == 4);
-  CHECK(parse_history("epoch\n1\n2\n", 2, "x").size() == 2);
-  CHECK(parse_history("epoch\n0\n-1\nnan\ninf\n1e300\n", 9, "x").empty());
-  CHECK(parse_history("", 1, "x").empty());
+  CHECK(parse_history("epoch,loss,accuracy,val_loss,val_accuracy,lr\r\n1,3,0,0,0,0\r\n\r\n2,4,0,0,0,0", 2, "x")[1].loss == 4);
+  CHECK(parse_history("epoch,lr,val_accuracy,val_loss,accuracy,loss\n1,1,2,3,4,5\n", 1, "x")[0].val_loss == 3);
+  CHECK(parse_history("epoch,loss,accuracy,val_loss,val_accuracy,lr\n", 0, "x").empty());
 
   const lamina_test::TemporaryFolder folder;
   const auto path = folder.path / "history.csv";
-  write_file_whole(path, "epoch,new,val_loss,loss\n1,9,0.25,nan\n");
+  write_file_whole(path, "epoch,new,val_loss,loss,accuracy,val_accuracy,lr\n1,9,0.25,nan,0.5,0.5,0.5\n");
   const auto history = read_history(path, 1);
   CHECK(history[0].val_loss == 0.25);
   CHECK(std::isnan(history[0].loss));
-  CHECK(history[0].accuracy == 0);
+  CHECK(history[0].seconds == 0);
+}
+
+TEST_CASE("a training whose history was deleted goes on, and can be taken up again") {
+  const lamina_test::TemporaryFolder folder;
+  const auto path = folder.path / "history.csv";
+  auto run = read_history(path, 2);
+  CHECK(run.empty());
+  run.push_back(epochs(3)[2]);
+  write_history(path, run);
+  CHECK(read_file_whole(path).find("\n1,nan,nan,nan,nan,nan,nan,nan,nan,nan,nan,nan,nan\n2,nan,") != std::string::npos);
+  CHECK(read_history(path, 2).empty());
+  const auto back = read_history(path, 3);
+  REQUIRE(back.size() == 1);
+  CHECK(back[0].epoch == 3);
+  CHECK(history_text(back) == read_file_whole(path));
+  CHECK_THROWS_AS(read_history(path, 4), Error);
 }
 
 TEST_CASE("what is wrong with a table is said") {
-  const auto parse = [](const char* text) { return parse_history(text, 9, "f.csv"); };
-  CHECK_THROWS_WITH_AS(parse("epoch,b\n1,2\n3\n"), doctest::Contains("f.csv, line 3: 1 numbers for 2 columns"), Error);
-  CHECK_THROWS_WITH_AS(parse("epoch\n1,2\n"), doctest::Contains("f.csv, line 2: 2 numbers for 1 columns"), Error);
-  CHECK_THROWS_WITH_AS(parse("epoch\n1x\n"), doctest::Contains("f.csv, line 2: \"1x\" is not a number"), Error);
-  CHECK_THROWS_WITH_AS(parse("epoch,b\n1,\n"), doctest::Contains("f.csv, line 2: 1 numbers for 2 columns"), Error);
-  CHECK_THROWS_WITH_AS(parse("epoch,b\n,1\n"), doctest::Contains("f.csv, line 2: \"\" is not a number"), Error);
-  CHECK_THROWS_WITH_AS(parse("epoch\n\n\n "), doctest::Contains("f.csv, line 4"), Error);
-  CHECK_THROWS_WITH_AS(parse("loss\n1\n"), doctest::Contains("f.csv is no history of a training"), Error);
+  const auto complains = [](const std::string& text, const char* words, Index done = 2) { CHECK_THROWS_WITH_AS(parse_history(text, done, "f.csv"), doctest::Contains(words), Error); };
+  const std::string names = "epoch,loss,accuracy,val_loss,val_accuracy,lr\n", one = "1,0,0,0,0,0\n", two = "2,0,0,0,0,0\n", three = "3,0,0,0,0,0\n";
+  CHECK(parse_history(names + one + two + three, 2, "f.csv").size() == 2);
+  complains(names + one + "2\n", "f.csv, line 3: 1 numbers for 6 columns");
+  complains(names + "1,2,3,4,5,6,7\n", "f.csv, line 2: 7 numbers for 6 columns");
+  complains(names + "1,2,3,4,5,\n", "f.csv, line 2: 5 numbers for 6 columns");
+  complains(names + "1x,0,0,0,0,0\n", "f.csv, line 2: \"1x\" is not a number");
+  complains(names + ",0,0,0,0,0\n", "f.csv, line 2: \"\" is not a number");
+  complains(names + "\n\n ", "f.csv, line 4");
+  complains("loss\n1\n", "f.csv is no history of a training");
+  complains("", "f.csv is no history of a training: it is empty; delete it");
+
+  complains(names + one + "7,0,0,0,0,0\n" + three, "f.csv, line 3: the epoch is 7 where 2 belongs, for each has one row, in order; repair the line or delete the file");
+  complains(names + one + one, "f.csv, line 3: the epoch is 1 where 2 belongs");
+  complains(names + two, "f.csv, line 2: the epoch is 2 where 1 belongs");
+  for (const char* wrong : {"1.5", "0", "-1", "nan", "inf", "1e300"}) complains(names + wrong + ",0,0,0,0,0\n", "f.csv, line 2: the epoch is ");
+  complains(names + one + three, "f.csv, line 3: the epoch is 3 where 2 belongs", 1);           // what is run again is a table too
+  complains(names + one, "f.csv is damaged: it ends after 1 row, and the training has done 2 epochs; repair or delete it");
+  complains(names, "it ends after 0 rows, and the training has done 1 epoch;", 1);
+  for (const std::string name : {"loss", "accuracy", "val_loss", "val_accuracy", "lr"}) {
+    std::string renamed = names;
+    renamed.insert(renamed.find("," + name) + 1, "my_");
+    complains(renamed + one + two, ("f.csv, line 1: the column " + name + " is missing, or is there twice; repair the line or delete the file").c_str());
+  }
+  complains("epoch,loss,accuracy,val_loss,val_accuracy,lr,loss\n", "f.csv, line 1: the column loss");
+}
+
+TEST_CASE("a history that cannot be read is no history that is not there") {
+  const lamina_test::TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder.path / "loop");
+  CHECK_THROWS_WITH_AS(read_history(folder.path / "loop", 1), doctest::Contains("cannot read "), Error);
 }

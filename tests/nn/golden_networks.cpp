@@ -57,10 +57,10 @@ template <class Net, class T> struct Trial {
       std::copy(w.begin(), w.end(), (tensors[i].learned ? model.parameters() : model.state()) + tensors[i].at);
     }
   }
-  /// Ten steps; update(place, gradient, w, step) is the optimizer. Then the end weights and the scores in evaluation. A weight may be off by
-  /// tolerance(place).
-  template <class Update, class Tolerance> void run(Update update, double tolerance_of_all, Tolerance tolerance) {
+  /// Ten steps. Then the end weights and the scores in evaluation. A weight may be off by tolerance(place, what the optimizer remembers: (slots, weights)).
+  template <Optimizer Opt, class Tolerance> void run(const Opt& opt, double tolerance_of_all, Tolerance tolerance) {
     load();
+    OptimizerState<Opt, Cpu, T> optimizer(model.device(), opt, M::parameter_count);
     const auto x = halves(file.at(net + "/x").as<double>(), Net::input.c / 2);
     const auto labels = file.at(net + "/labels").as<std::int32_t>();
     std::vector<double> losses;
@@ -68,7 +68,7 @@ template <class Net, class T> struct Trial {
       model.zero_gradients(), model.reset_totals();
       model.backpropagate({.n = 6, .x = x.data() + t % 4 * 6 * size(Net::input), .label = labels.data() + t % 4 * 6});
       losses.push_back(model.totals().loss / 6);
-      for (Index i = 0; i < M::parameter_count; ++i) update(i, model.gradients()[i], model.parameters()[i], t);
+      optimizer.step(model.parameters(), model.gradients(), opt.rate);
     }
     CHECK(distance(losses, file.at(net + "/losses").as<double>()) <= tolerance_of_all);
     const auto tensors = model.tensors();
@@ -78,7 +78,7 @@ template <class Net, class T> struct Trial {
       const auto end = in_our_order<double>(file.at(net + "/end/" + names[i]), torch);
       double worst = 0;                            // in units of what is allowed
       for (Index k = 0; k < Index(end.size()); ++k)
-        worst = std::max(worst, distance(std::vector<T>{w[k]}, std::vector<double>{end[std::size_t(k)]}) / (tensors[i].learned ? tolerance(tensors[i].at + k) : tolerance_of_all));
+        worst = std::max(worst, distance(std::vector<T>{w[k]}, std::vector<double>{end[std::size_t(k)]}) / (tensors[i].learned ? tolerance(tensors[i].at + k, optimizer.state()) : tolerance_of_all));
       CHECK(worst <= 1);
     }
     const T* y = model.forward(x.data(), 6);
@@ -101,14 +101,9 @@ std::vector<std::string> names_of(const SafeTensors& file, const std::string& ne
 template <class Net, class T> void check_torch(const char* net, std::vector<std::string> modules, double weight_decay) {
   const auto file = lamina_test::golden_file("networks_torch.safetensors");
   if (!file) return;
-  std::vector<T> velocity(static_cast<std::size_t>(Model<Net, Cpu, T>::parameter_count));
-  const auto momentum = [&](Index i, T gradient, T& w, int) {
-    T& v = velocity[std::size_t(i)];
-    v = T(0.9) * v + gradient + T(weight_decay) * w;
-    w -= T(0.05) * v;
-  };
-  constexpr bool exact = std::is_same_v<T, double>;
-  Trial<Net, T>{*file, net, names_of(*file, net, modules), true}.run(momentum, exact ? 1e-9 : 1e-4, [](Index) { return exact ? 1e-9 : 1e-4; });
+  constexpr double tolerance = std::is_same_v<T, double> ? 1e-9 : 1e-4;
+  const Sgd momentum{.rate = 0.05, .momentum = 0.9, .weight_decay = weight_decay};
+  Trial<Net, T>{*file, net, names_of(*file, net, modules), true}.run(momentum, tolerance, [](Index, const T*) { return tolerance; });
 }
 }  // namespace
 
@@ -124,15 +119,11 @@ TEST_CASE_TEMPLATE("mobile_tiny trains as in PyTorch", T, double, float) { check
 TEST_CASE_TEMPLATE("simple_cnn trains as in Keras", T, double, float) {
   const auto file = lamina_test::golden_file("layers_keras.safetensors");
   if (!file) return;
-  std::vector<double> mean(static_cast<std::size_t>(Model<SimpleCnn, Cpu, T>::parameter_count)), square(mean.size());
-  const auto adam = [&](Index at, T gradient, T& w, int step) {                           // Keras's form: KERAS.md, epsilon 1e-7 beside the uncorrected root
-    const std::size_t i = std::size_t(at);
-    mean[i] += 0.1 * (double(gradient) - mean[i]);
-    square[i] += 0.001 * (double(gradient) * double(gradient) - square[i]);
-    w -= T(0.01 * std::sqrt(1 - std::pow(0.999, step + 1)) / (1 - std::pow(0.9, step + 1)) * mean[i] / (std::sqrt(square[i]) + 1e-7));
-  };
   // TensorFlow rounds gradients in places, and Adam makes a whole step of a gradient that is nearly nothing: of 7,810 weights one, whose gradients were about 1e-6, is off
   // by 3e-5. All whose gradients are ten times that agree within 1e-5.
-  const auto tolerance = [&](Index i) { return std::sqrt(square[std::size_t(i)] / (1 - std::pow(0.999, 10))) > 1e-5 ? 1e-5 : 1e-4; };
-  Trial<SimpleCnn, T>{*file, "simple_cnn", {"0", "1", "2", "3", "4", "5", "6", "7"}, false}.run(adam, 1e-5, tolerance);
+  const auto tolerance = [](Index i, const T* memory) {                                  // (2, weights): the mean gradient, its mean square
+    const double square = double(memory[Model<SimpleCnn, Cpu, T>::parameter_count + i]) / (1 - std::pow(0.999, 10));
+    return std::sqrt(square) > 1e-5 ? 1e-5 : 1e-4;
+  };
+  Trial<SimpleCnn, T>{*file, "simple_cnn", {"0", "1", "2", "3", "4", "5", "6", "7"}, false}.run(Adam{.rate = 0.01, .form = Form::keras}, 1e-5, tolerance);
 }

@@ -15,12 +15,18 @@ refuses 2 "--epochs: Value 0 not in range" train leaves --out run --epochs 0
 refuses 2 "--epochs: Value ten not in range" train leaves --out run --epochs ten
 refuses 2 "--recipe: sourdough not in" train leaves --out run --recipe sourdough
 refuses 2 "--seed: -1 is not a whole number" train leaves --out run --seed -1
+refuses 2 "--seed: 18446744073709551616 is not a whole number from 0 to 18446744073709551615" train leaves --out run --seed 18446744073709551616
 refuses 2 "--lr: nan is not a number from" train leaves --out run --lr nan
 refuses 2 "--lr: 0 is not a number from" train leaves --out run --lr 0
 refuses 2 "--validation: 1 is not a number from" train leaves --out run --validation 1
 refuses 2 "--stop-after: Value 0 not in range" train leaves --out run --stop-after 0
 refuses 2 "PICTURE is required" predict run
-refuses 2 "subcommand is required" frobnicate
+refuses 2 "subcommand is required"
+refuses 2 "frobnicate is no command: give train, evaluate, predict or summary" frobnicate
+refuses 2 "DATA: the path is empty" train "" --out run
+refuses 2 "DATA: the path is empty" evaluate run ""
+refuses 2 "MODEL: the path is empty" evaluate "" leaves
+refuses 2 "PICTURE: the path is empty" predict run leaves ""
 [[ ! -e run ]] || fail "bad arguments leave a folder"
 
 # --- folders of pictures
@@ -80,6 +86,10 @@ done
 like more && cp "leaves/$healthy/leaf 0.png" more/$healthy/one_more.png
 refuses_run "run holds a training begun with other settings" train leaves --epochs 3 --out run    # --batch 32
 refuses_run "run holds a training begun with other settings" train more "${train[@]}" run
+grep -q "(--size 64 .*, version $("$tomato" --version | cut -d' ' -f2)) than these" complained || fail "the settings of a run do not hold the version"
+answers 0 train leaves --batch 8 --epochs 1 --lr 0.01 --seed 18446744073709551615 --out rates
+grep -qF -- '--seed 18446744073709551615' rates/metrics.json || fail "the largest seed is not taken"
+refuses 1 "rates holds a training begun with other settings" train leaves --batch 8 --epochs 1 --lr 0.0100000001 --seed 18446744073709551615 --out rates
 
 "$tomato" train leaves --batch 8 --epochs 1000000 --out busy > busy_said 2>&1 &
 busy=$!
@@ -140,6 +150,8 @@ refuses 1 "nine has no folder for the class $healthy" evaluate run nine
 like eleven && cp -r leaves/$healthy eleven/Tomato___ripe
 refuses 1 "eleven has a folder Tomato___ripe, which is none of the 10 known classes" evaluate run eleven
 refuses 1 "bad/$healthy/" evaluate run bad
+mkdir both && like both/train && like both/val
+refuses 1 "both holds train/ and val/, and one folder of class folders can be evaluated: give both/val" evaluate run both
 
 answers 0 train leaves "${train[@]}" run
 same_run whole run

@@ -50,7 +50,7 @@ answers 0 "${train[@]}" killed
 same_run whole killed
 
 # --- signals
-for signal in "INT 130" "TERM 143"; do
+for signal in "INT 130" "TERM 143" "HUP 129"; do
   set -- $signal
   for ((try = 1; ; ++try)); do
     rm -rf "$1"
@@ -68,6 +68,18 @@ for signal in "INT 130" "TERM 143"; do
   grep -q '^going on after epoch' said || fail "it does not say that it goes on"
   same_run whole "$1"
 done
+
+# --- nohup
+for ((try = 1; ; ++try)); do
+  rm -rf nohup
+  trap '' HUP
+  begin nohup
+  trap - HUP
+  until grep -qs '^epoch 1/4' said || ! kill -0 "$pid" 2> /dev/null; do sleep 0.01; done
+  kill -HUP "$pid" 2> /dev/null && break || [[ $try -lt 20 ]]    # it was faster
+done
+wait "$pid" || fail "SIGHUP ends a training that ignores it"
+same_run whole nohup
 
 # --- told to stop, in the middle of epochs and before the first has ended
 for steps in 2 3 4; do

@@ -78,6 +78,14 @@ if command -v jq > /dev/null; then
 fi
 answers 0 predict run/last.safetensors "$picture"
 
+# --- names that would give a terminal orders, and folders that begin with a dot
+mkdir -p odd/.hidden odd/deep
+cp "$picture" odd/.hidden/unseen.png
+cp "$picture" odd/deep/$'a\e[31mred\nline\x7f\xc2\x9b\xc3\xa9.png'
+answers 0 predict run odd
+[[ $(wc -l < said) == 1 ]] || fail "predict answers a picture of a hidden folder, or in two lines"
+says $'odd/deep/a?[31mred?line??\xc3\xa9.png: Tomato___' said
+
 # --- evaluate
 answers 0 evaluate run "some leaves"
 says "30 pictures: loss " said

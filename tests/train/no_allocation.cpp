@@ -43,14 +43,20 @@ struct Everything : Network<Input<16, 12, 3>, Block<8>, ConvNorm<16, 3>, ReLU, E
 template <class Net, class T> void check(int threads) {
   INFO(name<Net>().s << " with " << threads << " threads");
   constexpr Index batch = 6;
-  Model<Net, Cpu, T> model({.batch = batch}, Cpu(threads));
+  using M = Model<Net, Cpu, T>;
+  M model({.batch = batch}, Cpu(threads));
   const std::vector<float> x(std::size_t(batch * size(Net::input)), 0.5f);
   const std::vector<std::int32_t> label(batch, 2);
+  OptimizerState<Sgd, Cpu, T> sgd(model.device(), {.momentum = 0.9}, M::parameter_count);
+  OptimizerState<AdamW, Cpu, T> adam_w(model.device(), {}, M::parameter_count);
   const auto steps = [&](int count) {
     for (int t = 0; t < count; ++t) {
       model.zero_gradients();
       model.set_clock(std::uint32_t(t));
       model.backpropagate({.n = batch - t % 3, .x = x.data(), .label = label.data()});
+      clip(model.device(), Clip::global_norm(0.1), model.gradients(), M::parameter_count);
+      sgd.step(model.parameters(), model.gradients(), 1e-3);
+      adam_w.step(model.parameters(), model.gradients(), 1e-3);
       model.evaluate({.n = batch, .x = x.data(), .label = label.data()});
       model.forward(x.data(), 1);
     }

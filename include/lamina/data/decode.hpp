@@ -85,10 +85,10 @@ namespace detail {
   constexpr std::uintmax_t most = 512u << 20;
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
-  if (!std::filesystem::exists(status)) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
-  if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
-  const std::uintmax_t size = std::filesystem::file_size(path, failed);
+  if (status.type() == std::filesystem::file_type::not_found) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
+  const std::uintmax_t size = std::filesystem::is_regular_file(status) ? std::filesystem::file_size(path, failed) : 0;
   if (failed) throw Error("the file ", path, " cannot be read (", failed.message(), "): check that it may be read by this user");
+  if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
   if (size > most) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");

@@ -30,8 +30,8 @@ struct ImageFolder : Dataset {
     if (!std::filesystem::is_directory(status))
       throw Error(name, " is a file, not a folder: give the path of a folder that holds one folder of pictures for each class");
     std::set<std::string> found;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-      if (std::error_code unknown; !hidden(entry.path()) && entry.is_directory(unknown)) found.insert(entry.path().filename().string());
+    for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
+      if (!hidden(it->path()) && is_folder(*it)) found.insert(it->path().filename().string());
     if (failed) refuse(folder, failed);
     classes.assign(found.begin(), found.end());
     if (!expected.empty()) compare(expected);
@@ -43,8 +43,15 @@ struct ImageFolder : Dataset {
 
  private:
   [[gnu::cold]] static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
-  [[noreturn]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
+  [[noreturn, gnu::cold]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
     throw Error("the folder ", path, " cannot be read (", why.message(), "): check that it may be read by this user");
+  }
+  /// A link to a folder is one; a link that leads nowhere is none, but one whose end may not be looked at is an error: it may well be a class.
+  [[gnu::cold]] static bool is_folder(const std::filesystem::directory_entry& entry) {
+    std::error_code failed;
+    const bool is = entry.is_directory(failed);
+    if (failed && failed != std::errc::no_such_file_or_directory && failed != std::errc::not_a_directory) refuse(entry.path(), failed);
+    return is;
   }
 
   [[gnu::cold]] void compare(const std::vector<std::string>& expected) {
@@ -74,6 +81,7 @@ struct ImageFolder : Dataset {
       throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {
       const auto bytes = std::filesystem::file_size(folder / file, unknown);
+      if (unknown == std::errc::permission_denied) refuse((folder / file).parent_path(), unknown);    // it can be listed but not entered
       samples.push_back({folder / file, label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
     }
   }

@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "../core/error.hpp"
 
@@ -82,6 +86,20 @@ inline bool sync_folder(const std::filesystem::path& folder) {
   const Descriptor d(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return d.open() && (::fsync(d.number()) == 0 || errno == EINVAL || errno == ENOTSUP);
 }
+
+/// Whether a process goes on. One that was killed exists, with its locks, until its memory is given back: SIGKILL is among its pending signals (bit 8), then it is
+/// marked as ending (PF_EXITING, 4), and in the end it is a zombie. See proc(5): fields 31, 9 and 3 of /proc/<pid>/stat; the second is a name in parentheses.
+[[gnu::cold]] inline bool goes_on(long pid) {
+  if (pid <= 0 || (::kill(static_cast<::pid_t>(pid), 0) != 0 && errno == ESRCH)) return false;
+  const Descriptor file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  char bytes[2048] = {}, state = 'R';
+  unsigned long flags = 0, signals = 0;
+  if (file.open() && ::read(file.number(), bytes, sizeof bytes - 1) > 0)
+    if (const char* name_end = std::strrchr(bytes, ')'))
+      std::sscanf(name_end + 1, " %c %*s %*s %*s %*s %*s %lu"
+                  " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu", &state, &flags, &signals);
+  return state != 'Z' && state != 'X' && !(flags & 4) && !(signals >> (SIGKILL - 1) & 1);
+}
 }  // namespace detail
 
 /// The bytes of a file. Throws Error if it cannot be read.
@@ -139,17 +157,20 @@ struct WriteOptions {
     throw Error("cannot be sure that ", path, " reached the disk: ", detail::error_text(errno));
 }
 
-/// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it.
+/// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it:
+/// at once if that run goes on, after two seconds if it was killed and has not ended by then.
 class FolderLock {
  public:
   [[gnu::cold]] explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (!file_.open()) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(errno));
-    if (::flock(file_.number(), LOCK_EX | LOCK_NB) != 0) {
+    for (int tries = 200; ::flock(file_.number(), LOCK_EX | LOCK_NB) != 0; --tries) {
       const int error = errno;
       if (error != EWOULDBLOCK) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(error));
-      char pid[24] = {};
-      const bool known = ::pread(file_.number(), pid, sizeof pid - 1, 0) > 0 && std::atol(pid) > 0;
-      throw Error(folder, " is in use by another run (pid ", known ? std::to_string(std::atol(pid)) : "unknown", "): wait until it ends, or give another folder");
+      char text[24] = {};
+      const long pid = ::pread(file_.number(), text, sizeof text - 1, 0) > 0 ? std::atol(text) : 0;
+      if (!tries || detail::goes_on(pid))
+        throw Error(folder, " is in use by another run (pid ", pid > 0 ? std::to_string(pid) : "unknown", "): wait until it ends, or give another folder");
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     const std::string pid = std::to_string(::getpid()) + "\n";
     if (::ftruncate(file_.number(), 0) == 0) detail::write_all(file_.number(), pid);        // only for the message above: a full disk does no harm

@@ -79,18 +79,27 @@ inline volatile std::sig_atomic_t caught_signal = 0;
 inline void catch_signal(int signal) { caught_signal = signal; }
 }  // namespace detail
 
-/// SIGINT and SIGTERM end the training after the step under way; what comes after it in the list of callbacks still saves. `caught` says which it was.
+/// SIGINT, SIGTERM and SIGHUP end the training after the step under way; what comes after it in the list of callbacks still saves. `caught` says which it was.
+/// A SIGHUP that is ignored when this is made, as nohup has it, stays ignored.
 class StopOnSignal {
  public:
-  StopOnSignal() { std::signal(SIGINT, detail::catch_signal), std::signal(SIGTERM, detail::catch_signal); }
-  ~StopOnSignal() { std::signal(SIGINT, SIG_DFL), std::signal(SIGTERM, SIG_DFL); }
+  [[gnu::cold]] StopOnSignal() : hang_up_(std::signal(SIGHUP, detail::catch_signal)) {
+    if (hang_up_ == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+    std::signal(SIGINT, detail::catch_signal), std::signal(SIGTERM, detail::catch_signal);
+  }
+  [[gnu::cold]] ~StopOnSignal() { std::signal(SIGINT, SIG_DFL), std::signal(SIGTERM, SIG_DFL), std::signal(SIGHUP, hang_up_); }
   StopOnSignal(const StopOnSignal&) = delete;
   StopOnSignal& operator=(const StopOnSignal&) = delete;
   int caught() const { return detail::caught_signal; }
 
   template <class R> void start(R& run) { step(run); }
-  template <class R> void step(R& run) { if (caught()) run.stop(caught() == SIGINT ? "it was interrupted" : "it was asked to terminate"); }
+  template <class R> void step(R& run) {
+    if (caught()) run.stop(caught() == SIGINT ? "it was interrupted" : caught() == SIGHUP ? "its terminal was closed" : "it was asked to terminate");
+  }
   template <class R> void epoch(R& run) { step(run); }
+
+ private:
+  void (*hang_up_)(int);       // what SIGHUP did before
 };
 
 /// Ends the training at the first loss that is not a number or infinite: throws Error, so that no such weights are saved.
