@@ -1,16 +1,10 @@
 /// What the command line of the trainer can say.
 #pragma once
-#include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <lamina/version.hpp>
 
 namespace tomato {
@@ -27,99 +21,22 @@ struct EvaluateSettings { std::filesystem::path model, data; int threads = 0; bo
 struct PredictSettings { std::filesystem::path model; std::vector<std::filesystem::path> pictures; std::string format = "text"; int threads = 0; };
 struct SummarySettings { int size = 64, batch = 32; };
 
-/// A number from `least` to `most`. CLI::Range lets nan through.
-inline CLI::Validator number_within(double least, double most) {
-  char range[64];
-  std::snprintf(range, sizeof range, "from %g to %g", least, most);
-  return {[=, words = std::string(range)](const std::string& s) {
-            double v = 0;
-            return CLI::detail::lexical_cast(s, v) && v >= least && v <= most ? "" : s + " is not a number " + words;
-          }, range};
-}
-/// A whole number that fits into 64 bits, without zeros in front. CLI11 takes -1 for 2^64 - 1, anything longer too, and 010 for eight.
-inline CLI::Validator seed_number() {
-  return {[](std::string& s) {
-            std::uint64_t v = 0;
-            const auto [rest, failed] = std::from_chars(s.data(), s.data() + s.size(), v);
-            if (failed != std::errc() || rest != s.data() + s.size()) return s + " is not a whole number from 0 to 18446744073709551615";
-            s = std::to_string(v);
-            return std::string();
-          }, ""};
-}
-/// A path that says something: a shell makes "" of a variable that is not set.
-inline CLI::Validator some_path() {
-  return {[](const std::string& s) { return s.empty() ? std::string("the path is empty: give one (was a variable of the shell not set?)") : std::string(); }, ""};
-}
-
 /// The version of this program.
 inline std::string version() { return std::to_string(lamina::version.major) + "." + std::to_string(lamina::version.minor) + "." + std::to_string(lamina::version.patch); }
 
-/// What is said of arguments that cannot be parsed. CLI11 says of a command that it does not know that one is missing.
-inline std::string parse_failure(const CLI::App* app, const CLI::Error& e) {
-  const std::vector<std::string> left = app->remaining();
-  if (!app->get_subcommands().empty() || left.empty() || left[0].starts_with('-')) return CLI::FailureMessage::simple(app, e);
-  return left[0] + " is no command: give train, evaluate, predict or summary\nRun with --help for more information.\n";
-}
-
-/// A word as a shell reads it back: in quotes if it needs them.
-inline std::string shell_word(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) { return c > 127 || std::isalnum(c) || std::strchr("_-+=./:,@%", c); });
-  if (plain) return word;
-  std::string s = "'";
-  for (char c : word) s += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return s + "'";
-}
+enum class Command { none, train, evaluate, predict, summary };
 
 struct CommandLine {
-  CLI::App app{"tomato: trains a small convolutional network to tell leaf diseases apart, and uses it"};
+  Command command = Command::none;     // none: help or a mistake, which has been printed
+  int exit_code = 0;                   // of that
+  std::string words;                   // as a shell reads them back
   TrainSettings train;
   EvaluateSettings evaluate;
   PredictSettings predict;
   SummarySettings summary;
-  CLI::App *train_command, *evaluate_command, *predict_command, *summary_command;
-
-  CommandLine() {
-    app.require_subcommand(1);
-    app.failure_message(parse_failure);
-    app.set_version_flag("--version", "tomato " + version());
-    app.set_help_all_flag("--help-all", "the help of every command");
-    app.footer("Examples:\n"
-               "  tomato train --out run                    trains on generated leaves; open run/report.html\n"
-               "  tomato train leaves --out run --epochs 30 trains on the class folders in leaves/, or on leaves/train and leaves/val\n"
-               "  tomato evaluate run leaves/val            tells how well it does on other pictures\n"
-               "  tomato predict run photo.jpg              names the disease\n"
-               "Exit codes: 0 done, 1 something is wrong and one sentence says what, 2 bad arguments, 129, 130 and 143 interrupted (the same command goes on).");
-    train_command = app.add_subcommand("train", "train a network and write a report");
-    auto& t = train;
-    train_command->add_option("DATA", t.data, "folder of class folders of JPEG or PNG pictures, or one that holds train/ and val/ with class folders; without it, generated leaves")->check(some_path());
-    train_command->add_option("--out", t.out, "folder for the report, the history and the checkpoints; if it holds a run of the same command, that run goes on")->required();
-    train_command->add_option("--size", t.size, "side of the pictures in pixels; others are resized")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
-    train_command->add_option("--epochs", t.epochs, "times to go through the training pictures")->check(CLI::Range(1, 1000000))->capture_default_str();
-    train_command->add_option("--batch", t.batch, "pictures of one step")->check(CLI::Range(1, 65536))->capture_default_str();
-    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->transform(seed_number())->capture_default_str();
-    train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->check(CLI::Range(0, 1024))->capture_default_str();
-    train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
-    train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
-    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->capture_default_str();
-    train_command->add_option("--device", t.device, "where to compute")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->check(CLI::Range(1, 1000000000));
-
-    evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");
-    evaluate_command->add_option("MODEL", evaluate.model, "folder of a run (its best checkpoint) or a .safetensors file")->required()->check(some_path());
-    evaluate_command->add_option("DATA", evaluate.data, "folder of class folders")->required()->check(some_path());
-    evaluate_command->add_option("--threads", evaluate.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
-    evaluate_command->add_flag("--json", evaluate.json, "print JSON");
-
-    predict_command = app.add_subcommand("predict", "name the class of pictures");
-    predict_command->add_option("MODEL", predict.model, "folder of a run (its best checkpoint) or a .safetensors file")->required()->check(some_path());
-    predict_command->add_option("PICTURE", predict.pictures, "JPEG or PNG pictures, or folders of them")->required()->check(some_path());
-    predict_command->add_option("--format", predict.format, "how to print")->check(CLI::IsMember({"text", "csv", "json"}))->capture_default_str();
-    predict_command->add_option("--threads", predict.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
-
-    summary_command = app.add_subcommand("summary", "print the network's layers, shapes and sizes");
-    summary_command->add_option("--size", summary.size, "side of the pictures in pixels")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
-    summary_command->add_option("--batch", summary.batch, "samples of the step whose memory is told")->check(CLI::Range(1, 65536))->capture_default_str();
-  }
 };
+
+/// In a source of its own: the library that reads arguments takes the compiler as long as everything else here.
+CommandLine read_command_line(int argc, char** argv);
 
 }  // namespace tomato

@@ -19,11 +19,11 @@ void open_standard_streams() {
   if (next > STDERR_FILENO) ::close(next);
 }
 
-int run(tomato::CommandLine& line, const std::string& command) {
+int run(const tomato::CommandLine& line) {
   using namespace tomato;
-  if (*line.train_command) return train(line.train, command);
-  if (*line.evaluate_command) return evaluate(line.evaluate);
-  if (*line.predict_command) return predict(line.predict);
+  if (line.command == Command::train) return train(line.train, line.words);
+  if (line.command == Command::evaluate) return evaluate(line.evaluate);
+  if (line.command == Command::predict) return predict(line.predict);
   return for_size(line.summary.size, [&]<class Net>(Net) { return std::fputs(lamina::summary<Net>(line.summary.batch).c_str(), stdout) < 0; });
 }
 
@@ -31,18 +31,12 @@ int run(tomato::CommandLine& line, const std::string& command) {
 
 int main(int argc, char** argv) {
   open_standard_streams();
-  tomato::CommandLine line;
-  try {
-    line.app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return line.app.exit(e) ? 2 : 0;
-  }
-  std::string command = "tomato";
-  for (int i = 1; i < argc; ++i) command += " " + tomato::shell_word(argv[i]);
+  const tomato::CommandLine line = tomato::read_command_line(argc, argv);
+  if (line.command == tomato::Command::none) return line.exit_code;
   std::signal(SIGXFSZ, SIG_IGN);    // a file over the limit is then an error with a sentence
   std::signal(SIGPIPE, SIG_IGN);    // a training goes on when nobody reads its lines any more
   try {
-    const int code = run(line, command);
+    const int code = run(line);
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
     std::fputs("tomato: cannot write to standard output, its reader has gone or its disk is full: lines are lost there, but no files; let it go to another place\n", stderr);
     return code ? code : 1;
