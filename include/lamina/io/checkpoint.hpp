@@ -129,7 +129,11 @@ class Checkpoint {
   std::filesystem::path best() const { return folder_ / "best.safetensors"; }
 
   template <class R> [[gnu::cold]] void start(R& run) {
-    if (!std::filesystem::exists(last())) return;
+    std::error_code failed;
+    if (!std::filesystem::exists(last(), failed)) {
+      if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
+      return;
+    }
     const SafeTensors file = read_last();
     const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key, last()).c_str(), nullptr, 10)); };
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
@@ -175,7 +179,8 @@ class Checkpoint {
     return read_safetensors(last());
   } catch (const Error& e) {
     const std::string previous = last().string() + ".previous";
-    if (!std::filesystem::exists(previous)) throw;
+    std::error_code failed;
+    if (!std::filesystem::exists(previous, failed)) throw;
     throw Error(e.what(), ", or give ", previous, " its name, which is the checkpoint before it");
   }
 
