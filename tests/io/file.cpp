@@ -48,6 +48,8 @@ pid_t leave_lock_behind(const fs::path& folder, double seconds) {
   char byte = 0;
   REQUIRE(::read(ready[0], &byte, 1) == 1);
   ::close(ready[0]);
+  siginfo_t ended = {};
+  REQUIRE(::waitid(P_PID, id_t(child), &ended, WEXITED | WNOWAIT) == 0);    // it is a zombie from now on
   return child;
 }
 

@@ -163,12 +163,13 @@ class FolderLock {
  public:
   [[gnu::cold]] explicit FolderLock(const std::filesystem::path& folder) : file_(::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (!file_.open()) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(errno));
-    for (int tries = 200; ::flock(file_.number(), LOCK_EX | LOCK_NB) != 0; --tries) {
+    for (int tries = 200, alive = 0; ::flock(file_.number(), LOCK_EX | LOCK_NB) != 0; --tries) {
       const int error = errno;
       if (error != EWOULDBLOCK) throw Error("cannot lock the folder ", folder, ": ", detail::error_text(error));
       char text[24] = {};
       const long pid = ::pread(file_.number(), text, sizeof text - 1, 0) > 0 ? std::atol(text) : 0;
-      if (!tries || detail::goes_on(pid))
+      alive = detail::goes_on(pid) ? alive + 1 : 0;        // for an instant, a process that is being killed looks like any other
+      if (!tries || alive == 5)
         throw Error(folder, " is in use by another run (pid ", pid > 0 ? std::to_string(pid) : "unknown", "): wait until it ends, or give another folder");
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
