@@ -36,7 +36,7 @@ struct CommandLine {
   SummarySettings summary;
 };
 
-/// In a source of its own: the library that reads arguments takes the compiler as long as everything else here.
+/// In a source of its own, since the library that reads arguments takes the compiler long.
 CommandLine read_command_line(int argc, char** argv);
 
 }  // namespace tomato

@@ -1,6 +1,7 @@
 /// y = pool(relu(conv(x))) on the CPU, one tile at a time. The pools are those that do not overlap, so that a tile of whole pooling rows needs no neighbour.
 #pragma once
 #include "conv.hpp"
+#include "pool.hpp"
 
 namespace lamina {
 
@@ -12,8 +13,6 @@ inline int pool_rows(ConvReluPool k, Shape out, int top, int rows) {
   const int first = top / k.pool.stride, last = (top + rows) < k.pool.k ? 0 : (top + rows - k.pool.k) / k.pool.stride + 1;
   return (last < out.h ? last : out.h) - first;
 }
-/// Whether a value takes the place of the largest so far. A NaN always does, and keeps it.
-template <class T> bool wins(T value, T best) { return (value > best) | (value != value); }
 }  // namespace detail
 
 template <class T>

@@ -7,6 +7,9 @@
 namespace lamina {
 
 namespace detail {
+/// Whether a value takes the place of the largest so far. A NaN always does, and keeps it.
+template <class T> bool wins(T value, T best) { return (value > best) | (value != value); }
+
 /// f(tap, input pixel) for each tap of the window at output pixel (r, q) that lies inside the image, in the order of the taps.
 template <class F> void each_tap(Window v, Shape in, int r, int q, F f) {
   const int top = r * v.stride - v.before(in.h), left = q * v.stride - v.before(in.w);
@@ -38,7 +41,7 @@ void max_pool_forward(Cpu& dev, Window v, Shape in, Shape out, Index n,
       detail::each_tap(v, in, r, q, [&](int tap, Index pixel) {
         const T* value = x + image * size(in) + pixel * in.c;
         for (int c = 0; c < out.c; ++c)
-          if (first || value[c] > best[c] || value[c] != value[c]) {
+          if (first || detail::wins(value[c], best[c])) {
             best[c] = value[c];
             if (code) code[c] = std::uint8_t(tap);
           }

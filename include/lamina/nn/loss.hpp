@@ -85,8 +85,9 @@ template <int Classes = 0> struct CrossEntropy {
     if (!class_weights.empty() && Index(class_weights.size()) != c)
       throw Error("CrossEntropy: ", class_weights.size(), " class weights for ", c, " classes; give one for each class, in the order of the labels");
     double sum = 0;
-    for (const double w : class_weights) sum += w >= 0 && w < 1e30 ? w : -1e300;
-    if (!class_weights.empty() && !(sum > 0)) throw Error("CrossEntropy: class weights are numbers from 0 up, and not all of them 0");
+    bool each = true;
+    for (const double w : class_weights) each = each && w >= 0 && w < 1e30, sum += w;
+    if (!class_weights.empty() && !(each && sum > 0)) throw Error("CrossEntropy: class weights are numbers from 0 up, and not all of them 0");
     return class_weights;
   }
   template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const {

@@ -14,7 +14,7 @@
 namespace lamina {
 
 namespace detail {
-template <int H, int W, int C> struct InputOptions { 
+template <int H, int W, int C> struct InputOptions {
   static_assert(H > 0 && W > 0 && C > 0, "Input<H, W, C>: height, width and channels are at least 1");
   static_assert(double(H) * W * C < 0x7fffffff, "Input<H, W, C>: a picture has fewer than 2^31 numbers");
 };
