@@ -12,6 +12,7 @@
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
+#include "../core/task.hpp"
 
 namespace lamina {
 
@@ -50,14 +51,14 @@ class Cpu {
   /// f(task, worker) for every task in [0, tasks), worker in [0, threads()).
   template <class F> void run(Index tasks, const F& f) {
     if (tasks == 1) return f(Index(0), 0);
-    run_erased(tasks, [](const void* p, Index task, int worker) { (*static_cast<const F*>(p))(task, worker); }, std::addressof(f));
+    run_all(tasks, [&](Index task) { f(task, tbb::this_task_arena::current_thread_index()); });
   }
 
  private:
-  /// The one place that TBB's templates are compiled for.
-  [[gnu::noinline]] void run_erased(Index tasks, void (*call)(const void*, Index, int), const void* f) {
-    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, [=](Index task) { call(f, task, tbb::this_task_arena::current_thread_index()); }); });
+  [[gnu::noinline]] void run_all(Index tasks, detail::TaskRef f) {
+    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, f, tbb::simple_partitioner{}); });
   }
+
 
   struct Free { void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Shared {

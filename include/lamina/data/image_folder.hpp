@@ -1,6 +1,5 @@
 /// A folder of class folders of pictures: the layout that Keras and torchvision read.
 #pragma once
-#include <algorithm>
 #include <set>
 
 #include "dataset.hpp"
@@ -34,7 +33,7 @@ struct ImageFolder : Dataset {
       if (!hidden(it->path()) && is_folder(*it)) found.insert(it->path().filename().string());
     if (failed) refuse(folder, failed);
     classes.assign(found.begin(), found.end());
-    if (!expected.empty()) compare(expected);
+    if (!expected.empty()) compare(std::move(found), expected);
     if (classes.empty()) throw Error(name, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
     if (classes.size() == 1)
       throw Error(name, " holds one class folder, ", classes[0], ", and a classifier needs two or more: was the folder above it meant, or one below?");
@@ -54,13 +53,11 @@ struct ImageFolder : Dataset {
     return is;
   }
 
-  [[gnu::cold]] void compare(const std::vector<std::string>& expected) {
+  [[gnu::cold]] void compare(std::set<std::string> found, const std::vector<std::string>& expected) {
     for (const std::string& c : expected)
-      if (std::find(classes.begin(), classes.end(), c) == classes.end())
-        throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
-    for (const std::string& c : classes)
-      if (std::find(expected.begin(), expected.end(), c) == expected.end())
-        throw Error(name, " has a folder ", c, ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
+      if (!found.erase(c)) throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
+    if (!found.empty())
+      throw Error(name, " has a folder ", *found.begin(), ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
     classes = expected;
   }
 

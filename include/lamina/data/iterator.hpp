@@ -7,12 +7,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <new>
 #include <thread>
 
 #include "../core/batch.hpp"
+#include "../core/task.hpp"
 #include "augmentation.hpp"
 #include "picture_store.hpp"
 
@@ -26,21 +26,20 @@ struct BadPicture {
 
 namespace detail {
 
-/// f(task, thread) for every task in [0, tasks), inside the arena.
-inline void run_in(tbb::task_arena& arena, Index tasks, const std::function<void(Index, std::size_t)>& f) {
-  arena.execute([&] {
-    tbb::parallel_for(
-        Index(0), tasks, [&](Index task) { f(task, std::size_t(tbb::this_task_arena::current_thread_index())); }, tbb::simple_partitioner{});
-  });
+/// f(task) for every task in [0, tasks), inside the arena.
+inline void run_in(tbb::task_arena& arena, Index tasks, TaskRef f) {
+  arena.execute([&] { tbb::parallel_for(Index(0), tasks, f, tbb::simple_partitioner{}); });
 }
+/// Of the thread that runs a task, from 0.
+inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::current_thread_index()); }
 inline int arena_threads(int workers) { return workers == 0 ? tbb::task_arena::automatic : workers; }
 
-/// The names of what `look(sample, thread)` throws at, in the order of the dataset.
-[[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, const std::function<void(Index, std::size_t)>& look) {
+/// The names of what `look(sample)` throws at, in the order of the dataset.
+[[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, TaskRef look) {
   std::vector<std::string> problem(dataset.samples.size());
-  run_in(arena, dataset.size(), [&](Index i, std::size_t thread) {
+  run_in(arena, dataset.size(), [&](Index i) {
     try {
-      look(i, thread);
+      look(i);
     } catch (const Error& e) {
       problem[std::size_t(i)] = e.what();
     }
@@ -130,7 +129,7 @@ class BatchMaker {
     std::unique_lock lock(mutex_);
     halt(lock);
     lock.unlock();
-    return find_bad(dataset(), arena_, [&](Index i, std::size_t thread) { store_.at(i, tools_[thread].room); });
+    return find_bad(dataset(), arena_, [&](Index i) { store_.at(i, tools_[thread_number()].room); });
   }
 
  private:
@@ -183,10 +182,10 @@ class BatchMaker {
     std::mutex failing;
     Index failed = slot.n;
     std::exception_ptr failure;
-    run_in(arena_, slot.n, [&](Index i, std::size_t thread) {
+    run_in(arena_, slot.n, [&](Index i) {
       if (cancelled_.load(std::memory_order_relaxed)) return;
       try {
-        Tools& tools = tools_[thread];
+        Tools& tools = tools_[thread_number()];
         const Index sample = order_[std::size_t(first + i)];
         const std::uint8_t* const x = store_.at(sample, tools.room);
         transform(x, shape(), draw(options_, changes_, sample), options_, slot.x.get() + i * picture, tools.scratch);
@@ -262,7 +261,7 @@ static_assert(BatchSource<AugmentationIterator> && BatchSource<EvaluationIterato
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
 [[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
   tbb::task_arena arena(detail::arena_threads(workers));
-  return detail::find_bad(dataset, arena, [&](Index i, std::size_t) {
+  return detail::find_bad(dataset, arena, [&](Index i) {
     if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);
   });
 }

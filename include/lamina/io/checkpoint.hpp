@@ -55,8 +55,7 @@ template <class T>
   return at->second;
 }
 template <class Opt, class D, class T> std::string optimizer_name(const OptimizerState<Opt, D, T>&) {
-  static constexpr Text text = name<Opt>();
-  return text.s;
+  return name_of<Opt>.s;
 }
 [[gnu::cold]] inline std::vector<std::string> parse_metadata_list(const SafeTensors& file, const char* key, const std::string& text) {
   try {

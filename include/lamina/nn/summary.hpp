@@ -23,23 +23,26 @@ namespace detail {
 [[gnu::cold]] inline std::string written(const std::string& name) {
   const std::size_t open = name.find('<');
   if (open == std::string::npos || !name.ends_with('>')) return name;
-  const std::string layer = name.substr(0, open);
-  std::vector<std::string> given;
-  for (std::size_t at = open + 1, end; at < name.size(); at = end + 2) {
-    end = std::min(name.find(", ", at), name.size() - 1);
-    given.push_back(name.substr(at, end - at));
+  const std::string_view whole = name, layer = whole.substr(0, open);
+  std::string_view given[16];
+  std::size_t count = 0;
+  for (std::size_t at = open + 1, end; at < whole.size() && count < std::size(given); at = end + 2) {
+    end = std::min(whole.find(", ", at), whole.size() - 1);
+    given[count++] = whole.substr(at, end - at);
   }
-  const auto half = [&](std::size_t k) { return k < given.size() ? std::to_string(std::atoi(given[k].c_str()) / 2) : ""; };
-  if (layer == "Conv" && given.size() > 3 && given[3] == "-1") given[3] = "same";
-  std::vector<std::string> usual;        // what each argument is if it is left out; "" for what is never left out
-  if (layer == "Conv") usual = {"", "", "1", half(1), "true", "1"};
-  if (layer == "DepthwiseConv") usual = {"", "1", half(0), "true", "1"};
-  if (layer == "Dense") usual = {"", "true"};
-  if (layer == "MaxPool") usual = {"", given[0], "0"};
-  if (layer == "AvgPool") usual = {"", given[0], "0", given.size() > 2 && given[2] == "-1" ? "false" : "true"};
-  while (given.size() > 1 && given.size() <= usual.size() && given.back() == usual[given.size() - 1]) given.pop_back();
-  std::string s = layer + "<";
-  for (std::size_t i = 0; i < given.size(); ++i) s += (i ? ", " : "") + given[i];
+  std::string half_kernel;               // the padding that a convolution has if none is given
+  const auto half = [&](std::string_view kernel) { return std::string_view(half_kernel = std::to_string(std::atoi(std::string(kernel).c_str()) / 2)); };
+  if (layer == "Conv" && given[3] == "-1") given[3] = "same";
+  const auto drop = [&](std::initializer_list<std::string_view> usual) {       // what each argument is if it is left out; "" for what is never left out
+    while (count > 1 && count <= usual.size() && given[count - 1] == usual.begin()[count - 1]) --count;
+  };
+  if (layer == "Conv") drop({"", "", "1", half(given[1]), "true", "1"});
+  if (layer == "DepthwiseConv") drop({"", "1", half(given[0]), "true", "1"});
+  if (layer == "Dense") drop({"", "true"});
+  if (layer == "MaxPool") drop({"", given[0], "0"});
+  if (layer == "AvgPool") drop({"", given[0], "0", given[2] == "-1" ? "false" : "true"});
+  std::string s(layer);
+  for (std::size_t i = 0; i < count; ++i) (s += i ? ", " : "<") += given[i];
   return s + ">";
 }
 
@@ -60,7 +63,7 @@ namespace detail {
   std::vector<SummaryRow> rows;
   for (const auto& r : layers) {
     if (r.role == Role::split) continue;
-    rows.push_back({detail::written(r.name().s), text(r.out).s, r.place.parameters ? r.parameters(r.in).count() : 0, r.role == Role::view ? 0 : size(r.out) * Index(sizeof(float)),
+    rows.push_back({detail::written(r.name->s), text(r.out).s, r.place.parameters ? r.parameters(r.in).count() : 0, r.role == Role::view ? 0 : size(r.out) * Index(sizeof(float)),
                     r.need.flops / 2});
   }
   return rows;

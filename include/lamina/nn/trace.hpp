@@ -27,7 +27,7 @@ template <Layer L> constexpr Places places(Shape in) {
 struct Op {
   Role role = Role::layer;
   int layers = 1;                      // of how many layers of the list it does the work
-  Text (*name)() = nullptr;
+  const Text* name = nullptr;
   Shape (*out)(Shape) = nullptr;
   Needs (*needs)(Shape) = nullptr;
   Shape (*accepts)(Shape) = nullptr;
@@ -37,7 +37,7 @@ struct Op {
   void (*init)(Shape, const Initializer&, float*, float*) = nullptr;
 };
 template <Layer L> constexpr Op op(int layers = 1) {
-  Op o{.layers = layers, .name = &name<L>, .out = &L::out, .needs = &L::needs, .accepts = &accepts<L>, .places = &places<L>};
+  Op o{.layers = layers, .name = &detail::name_of<L>, .out = &L::out, .needs = &L::needs, .accepts = &accepts<L>, .places = &places<L>};
   if constexpr (requires { L::role; }) o.role = L::role;
   if constexpr (requires { &L::parameters; }) o.parameters = &L::parameters;
   if constexpr (requires { &L::state; }) o.state = &L::state;
