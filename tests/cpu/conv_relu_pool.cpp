@@ -28,13 +28,14 @@ template <class T> struct Data {
     x = draw(c.n * size(in), 1), w = draw(weights, 2), b = draw(c.filters, 3), dy = draw(c.n * size(out), 4), dw = draw(weights, 5), db = draw(c.filters, 6);
   }
   Result<T> start() const { return {std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db}; }
-  Result<T> fused(Cpu dev) const {
+  template <int W = 0> Result<T> fused(Cpu dev, Way<W> way = {}) const {
     const ConvReluPool k{c.conv, c.pool};
-    dev.reserve(std::size_t(conv_relu_pool_arena(dev, T(), k, in, mid, c.n)));
+    dev.reserve(std::size_t(conv_relu_pool_arena(dev, way, T(), k, in, mid, c.n)));
+    std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
     Result<T> r = start();
     std::vector<std::uint8_t> codes(dy.size(), 99);
-    conv_relu_pool_forward(dev, k, in, mid, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data(), codes.data());
-    conv_relu_pool_backward(dev, k, in, mid, out, c.n, x.data(), w.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data(), codes.data());
+    conv_relu_pool_backward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
   Result<T> apart(Cpu dev) const {
@@ -70,7 +71,54 @@ TEST_CASE("conv, relu and max pool as one: the same bits for any number of threa
   }
 }
 
+namespace {
+/// Cases for the ways that run in vectors.
+constexpr Case winograd_cases[] = {{{8, 8, 32}, 32, {3, 1, 1}, {2, 2, 0}},   {{7, 13, 64}, 32, {3, 1, 1}, {2, 2, 0}, false, 5}, {{32, 32, 32}, 64, {3, 1, 1}, {2, 2, 0}, true, 9},
+                                   {{5, 6, 32}, 96, {3, 1, 0}, {2, 2, 0}},   {{16, 16, 64}, 128, {3, 1, same}, {2, 2, 0}, true, 3}, {{2, 131, 32}, 160, {3, 1, 1}, {2, 2, 0}, true, 1},
+                                   {{37, 3, 96}, 32, {3, 1, 1}, {2, 2, 0}}};
+constexpr Case picture_cases[] = {{{8, 8, 3}, 32, {3, 1, 1}, {2, 2, 0}}, {{64, 64, 3}, 32, {3, 1, same}, {2, 2, 0}, true, 9}, {{7, 91, 3}, 64, {3, 1, 1}, {2, 2, 0}, false}, {{9, 6, 3}, 32, {3, 1, 0}, {2, 2, 0}}};
+
+/// The largest difference, of the largest value.
+template <class A, class B> double error(const std::vector<A>& found, const std::vector<B>& expected) {
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double difference = std::abs(double(found[i]) - double(expected[i]));
+    worst = difference <= worst ? worst : difference;      // a NaN is the worst
+    largest = std::max(largest, std::abs(double(expected[i])));
+  }
+  return worst / largest;
+}
+template <int W> void check_way(const Case& c) {
+  INFO("way " << W << " pad " << c.conv.pad << " on " << text(c.in).s << " to " << c.filters);
+  const Data<float> data(c, true);
+  Data<double> exact(c, true);
+  const auto found = data.fused(Cpu(2), Way<W>());
+  const auto expected = exact.fused(Cpu(2));
+  CHECK(error(found.y, expected.y) < 5e-6);
+  CHECK(error(found.dx, expected.dx) < 5e-6);
+  CHECK(error(found.dw, expected.dw) < 5e-6);
+  if (c.bias) CHECK(error(found.db, expected.db) < 5e-6);
+  for (int threads : {1, 3, 8}) CHECK(data.fused(Cpu(threads), Way<W>()) == found);
+}
+template <int W> void check_integers(Case c) {
+  c.in.c = W - 1;
+  INFO(c.in.c << " channels on " << text(c.in).s);
+  const Data<float> data(c, false);
+  CHECK(data.fused(Cpu(2), Way<W>()) == data.apart(Cpu(2)));
+}
+}  // namespace
+
+TEST_CASE("3x3 and 2x2 pooling by Winograd is the same within 5e-6 of the largest value") {
+  for (const Case& c : winograd_cases) check_way<1>(c);
+}
+TEST_CASE("pictures: the same bits on integers, and close on all numbers") {
+  for (const Case& c : picture_cases) check_integers<2>(c), check_integers<3>(c), check_integers<4>(c), check_integers<5>(c), check_way<4>(c);
+}
+
 TEST_CASE("which neighbours are one kernel") {
+  constexpr ConvReluPool block{{3, 1, 1}, {2, 2, 0}, 1};
+  static_assert(Cpu::way<float>(block, {8, 8, 32}, {8, 8, 64}) == 1 && Cpu::way<float>(block, {8, 8, 3}, {8, 8, 32}) == 4);
+  static_assert(Cpu::way<double>(block, {8, 8, 32}, {8, 8, 64}) == 0 && Cpu::way<float>(block, {8, 8, 5}, {8, 8, 32}) == 0 && Cpu::way<float>(block, {8, 8, 32}, {8, 8, 40}) == 0);
   static_assert(Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1}) && Cpu::fuses<float>(AddRelu{}));
   static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {3, 2, 0}, 1}));     // overlapping pools
   static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 1}, 1}));     // padded pools

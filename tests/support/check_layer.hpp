@@ -225,7 +225,7 @@ template <class L, class D = lamina::Cpu> void check_layer(Shape in, LayerCheck 
   REQUIRE(lamina::accepts<L>(in) == in);
   for (Index n : {1, 3}) {
     INFO("batch of " << n);
-    detail::LayerOnTrial<D> trial(dev, lamina::detail::op_on<L, D, double>(), detail::learned<L>(in, 0), in, n, options.scale);
+    detail::LayerOnTrial<D> trial(dev, lamina::settled(lamina::detail::op_on<L, D, double>(), in), detail::learned<L>(in, 0), in, n, options.scale);
     detail::check(trial, options);
   }
 }

@@ -21,6 +21,10 @@ struct NormSpec {
 struct ConvReluPool { Window conv, pool; int groups = 1; };
 struct AddRelu {};
 
+/// A device may have several kernels for a step, and says at compile time which of them runs one of these shapes: `way<T>(ConvReluPool, in, out of the convolution)`. Its verb
+/// is told which, so that only those which a network uses are compiled for it. Way 0 takes every shape.
+template <int Number> struct Way {};
+
 template <class D>
 concept Device = requires(D d, void* p, const void* q, std::size_t bytes) {
   { d.allocate(bytes) } -> std::same_as<void*>;
@@ -35,6 +39,7 @@ concept Device = requires(D d, void* p, const void* q, std::size_t bytes) {
 template <Device D> struct Unfused : D {
   using D::D;
   template <class T> static constexpr bool fuses(auto) { return false; }
+  template <class T> static constexpr int way(auto, Shape, Shape) { return 0; }
 };
 
 /// The one owner of memory; everything else is a pointer into a Buffer.

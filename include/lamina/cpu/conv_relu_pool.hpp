@@ -1,7 +1,11 @@
-/// y = pool(relu(conv(x))) on the CPU, one tile at a time. The pools are those that do not overlap, so that a tile of whole pooling rows needs no neighbour.
+/// y = pool(relu(conv(x))) on the CPU. Way 0 takes any shape, one tile at a time: the pools are those that do not overlap, so that a tile of whole pooling rows needs no
+/// neighbour. The others are for 3x3 convolutions and 2x2 pools, in vectors.
 #pragma once
 #include "conv.hpp"
+#include "few_channels.hpp"
 #include "pool.hpp"
+#include "pooled.hpp"
+#include "winograd.hpp"
 
 namespace lamina {
 
@@ -16,7 +20,7 @@ inline int pool_rows(ConvReluPool k, Shape out, int top, int rows) {
 }  // namespace detail
 
 template <class T>
-void conv_relu_pool_forward(Cpu& dev, ConvReluPool k, Shape in, Shape mid, Shape out, Index n,
+void conv_relu_pool_forward(Cpu& dev, Way<0>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n,
                             const T* x,                // (N, H, W, C)
                             const T* w, const T* b,    // (K, K, C, O), (O) or null
                             T* y,                      // (N, Hp, Wp, O)
@@ -46,7 +50,7 @@ void conv_relu_pool_forward(Cpu& dev, ConvReluPool k, Shape in, Shape mid, Shape
 }
 
 template <class T>
-void conv_relu_pool_backward(Cpu& dev, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w,
+void conv_relu_pool_backward(Cpu& dev, Way<0>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w,
                              const std::uint8_t* codes, const T* dy,   // (N, Hp, Wp, O) both
                              T* dx, T* dw, T* db) {                    // (N, H, W, C) or null; += (K, K, C, O), (O) or null
   const detail::ConvTiles t = detail::pool_tiles(k, in, mid);
@@ -69,8 +73,114 @@ void conv_relu_pool_backward(Cpu& dev, ConvReluPool k, Shape in, Shape mid, Shap
   });
 }
 
-template <class T> Index conv_relu_pool_arena(const Cpu& dev, T, ConvReluPool k, Shape in, Shape mid, Index) {
+template <class T> Index conv_relu_pool_arena(const Cpu& dev, Way<0>, T, ConvReluPool k, Shape in, Shape mid, Index) {
   return detail::pool_tiles(k, in, mid).arena_bytes<T>(dev.threads());
+}
+
+namespace detail {
+/// Where the arena of a way begins that shares its batch out: with the shares' gradients, then turned weights, then the workers.
+template <class Kernel> struct WayMemory {
+  const Kernel& kernel;
+  float* arena;
+  Index weights;                             // numbers
+  float* part(Index share) const { return arena + share * kernel.share_numbers(); }
+  float* turned() const { return arena + shares * kernel.share_numbers(); }
+  float* worker(int number) const { return turned() + weights + number * kernel.worker_numbers(); }
+  Index bytes(int threads) const { return (shares * kernel.share_numbers() + weights + threads * kernel.worker_numbers()) * Index(sizeof(float)); }
+};
+inline float* numbers(std::byte* arena) { return reinterpret_cast<float*>(arena); }
+
+/// The bits of an image lie in the place of its codes.
+inline PooledGradient pooled_gradient(Shape out, const float* dy, const std::uint8_t* codes, Index image) { return {out, dy + image * size(out), codes + image * size(out)}; }
+
+/// db += the sum over the shares, which lies behind the weights of each.
+template <class Kernel> void add_bias(Cpu& dev, const WayMemory<Kernel>& memory, Index count, float* db) {
+  if (db) add_shares(dev, memory.part(0) + memory.kernel.share_numbers() - room(count), count, memory.kernel.share_numbers(), db);
+}
+}  // namespace detail
+
+inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
+  const detail::Winograd conv(in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w);
+  float* const u = detail::numbers(dev.arena());
+  conv.transform_weights(dev, w, u);
+  const Index tiles = n * conv.tiles(), each = detail::Winograd::block;
+  dev.run((tiles + each - 1) / each, [&](Index task, int worker) {
+    conv.run(x, u, u + conv.weights() + worker * conv.worker_numbers(), task * each, std::min(tiles, (task + 1) * each), [&](detail::Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+      const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+          const int r = p.row * 2 + i, q = p.column * 2 + j;
+          if (r >= out.h || q >= out.w) continue;
+          const Index window = Index(r) * out.w + q;
+          detail::relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
+                            codes ? codes + p.image * size(out) + window * (detail::window_planes * (out.c / 8)) : nullptr, o, out.c);
+        }
+    });
+  });
+}
+
+inline void conv_relu_pool_backward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx,
+                                    float* dw, float* db) {
+  const detail::PooledConvBackward conv{in, out, k.conv.before(in.h)};
+  const detail::WayMemory<detail::PooledConvBackward> memory{conv, detail::numbers(dev.arena()), room(conv.weights())};
+  if (dx) conv.turn_weights(dev, w, memory.turned());
+  dev.run(detail::shares, [&](Index share, int worker) {
+    float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
+    std::fill_n(part, conv.share_numbers(), 0.0f);
+    const Index first = detail::first_of_share(share, n), last = detail::first_of_share(share + 1, n);
+    for (Index i = first; i < last; ++i) conv.weight_gradient(x + i * size(in), detail::pooled_gradient(out, dy, codes, i), part, db_part, memory.worker(worker));
+    for (Index i = first; dx && i < last; ++i) conv.input_gradient(detail::pooled_gradient(out, dy, codes, i), memory.turned(), dx + i * size(in), memory.worker(worker));
+  });
+  conv.add_weights(dev, memory.part(0), dw);
+  detail::add_bias(dev, memory, out.c, db);
+}
+
+inline Index conv_relu_pool_arena(const Cpu& dev, Way<1>, float, ConvReluPool k, Shape in, Shape mid, Index) {
+  const Shape out = k.pool.over(mid, mid.c);
+  const detail::Winograd forward(in, mid.c, 1, mid.h, mid.w);
+  const detail::PooledConvBackward backward{in, out, 1};
+  const Index bytes = detail::WayMemory<detail::PooledConvBackward>{backward, nullptr, room(backward.weights())}.bytes(dev.threads());
+  return std::max(bytes, (forward.weights() + dev.threads() * forward.worker_numbers()) * Index(sizeof(float)));
+}
+
+template <int W> requires (W >= 2)
+void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
+  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
+  float* const u = detail::numbers(dev.arena());
+  conv.transform_weights(w, u);
+  const int rows = 8;                        // of windows, in a task
+  const Index per_image = (out.h + rows - 1) / rows;
+  dev.run(n * per_image, [&](Index task, int worker) {
+    const Index image = task / per_image;
+    for (int r = int(task % per_image) * rows, end = std::min(r + rows, out.h); r < end; ++r)
+      conv.forward(x + image * size(in), u, b, r, y + image * size(out) + Index(r) * out.w * out.c,
+                   codes ? codes + image * size(out) + Index(r) * out.w * (detail::window_planes * (out.c / 8)) : nullptr, u + conv.weights() + worker * conv.worker_numbers());
+  });
+}
+
+template <int W> requires (W >= 2)
+void conv_relu_pool_backward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx, float* dw,
+                             float* db) {
+  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
+  const detail::WayMemory<detail::FewChannels<W - 1>> memory{conv, detail::numbers(dev.arena()), 0};
+  dev.run(detail::shares, [&](Index share, int worker) {
+    float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
+    std::fill_n(part, conv.share_numbers(), 0.0f);
+    for (Index i = detail::first_of_share(share, n); i < detail::first_of_share(share + 1, n); ++i) {
+      const detail::PooledGradient g = detail::pooled_gradient(out, dy, codes, i);
+      conv.weight_gradient(x + i * size(in), g, part, db_part, memory.worker(worker));
+      if (dx) conv.input_gradient(g, w, dx + i * size(in));
+    }
+  });
+  conv.add_weights(memory.part(0), dw);
+  detail::add_bias(dev, memory, out.c, db);
+}
+
+template <int W> requires (W >= 2) Index conv_relu_pool_arena(const Cpu& dev, Way<W>, float, ConvReluPool k, Shape in, Shape mid, Index) {
+  const detail::FewChannels<W - 1> conv{in, k.pool.over(mid, mid.c), 1};
+  return std::max(detail::WayMemory<detail::FewChannels<W - 1>>{conv, nullptr, 0}.bytes(dev.threads()), (conv.weights() + dev.threads() * conv.worker_numbers()) * Index(sizeof(float)));
 }
 
 }  // namespace lamina

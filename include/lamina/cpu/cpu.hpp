@@ -34,6 +34,14 @@ class Cpu {
   }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
 
+  /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling.
+  template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 6 : 1; }
+  template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) {
+    if (sizeof(T) != sizeof(float) || k.groups != 1 || k.conv.k != 3 || k.conv.stride != 1 || k.conv.before(in.h) > 1 || k.pool.k != 2 || k.pool.stride != 2) return 0;
+    if (mid.c % 32 || mid.h < 2 || mid.w < 2) return 0;
+    return in.c % 32 == 0 ? 1 : in.c <= 4 ? 1 + in.c : 0;
+  }
+
   void* allocate(std::size_t bytes) { return ::operator new(bytes ? bytes : 64, std::align_val_t(64)); }
   void deallocate(void* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
   void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }

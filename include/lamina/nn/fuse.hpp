@@ -10,6 +10,18 @@
 
 namespace lamina {
 
+namespace detail {
+/// How many ways a device has to run a kernel, and which of them is for these shapes.
+template <class D, class T, class K> constexpr int ways() {
+  if constexpr (requires { D::template ways<T>(K()); }) return D::template ways<T>(K());
+  else return 1;
+}
+template <class D, class T, class K> constexpr int way(K kernel, Shape in, Shape out) {
+  if constexpr (requires { D::template way<T>(kernel, in, out); }) return D::template way<T>(kernel, in, out);
+  else return 0;
+}
+}  // namespace detail
+
 template <class... Ls> struct Fused;   // no rule
 
 /// What neighbours are together: their last shape; their places, statistics and flops on top of what is new.
@@ -35,13 +47,15 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   static constexpr ConvReluPool kernel{conv::window, MaxPool<P...>::window, conv::groups({})};
   static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
-  template <class D, class T> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
-    conv_relu_pool_forward(dev, kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, s.in), s.y, s.codes);
+  template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvReluPool>();
+  template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(kernel, in, conv::out(in)); }
+  template <class D, class T, int W = 0> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
+    conv_relu_pool_forward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, s.in), s.y, s.codes);
   }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    conv_relu_pool_backward(dev, kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
+  template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
+    conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
   }
-  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, T(), kernel, in, conv::out(in), n); }
+  template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
 };
 
 namespace detail {
@@ -58,22 +72,42 @@ template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
   template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::MapGradient<ReLU, T>{s.y, s.dy, s.dx}); }
 };
 
-/// A layer as a value, with the functions that run it on a device; null where there is nothing to do.
-template <class D, class T> struct OpOn : Op {
+/// The functions that run a layer on a device; null where there is nothing to do.
+template <class D, class T> struct Functions {
   void (*forward)(D&, const Step<T>&) = nullptr;
   void (*backward)(D&, const Step<T>&) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
 };
+/// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
+template <class D, class T> struct OpOn : Op, Functions<D, T> {
+  int (*way)(Shape) = nullptr;
+  const Functions<D, T>* ways = nullptr;
+};
+template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in) {
+  if (op.way) static_cast<Functions<D, T>&>(op) = op.ways[op.way(in)];
+  op.way = nullptr, op.ways = nullptr;
+  return op;
+}
 
 namespace detail {
 struct End {};
 
+template <class L, class D, class T, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) {
+  return {Functions<D, T>{&L::template forward<D, T, W>, &L::template backward<D, T, W>, &L::template arena<D, T, W>}...};
+}
+template <class L, class D, class T> inline constexpr auto functions_of_ways = functions<L, D, T>(std::make_integer_sequence<int, L::template ways<D, T>>());
+
 template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {
-  OpOn<D, T> o{op<L>(layers)};
+  OpOn<D, T> o{op<L>(layers), {}};
   static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
-  if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
-  if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
-  if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;
+  if constexpr (requires { L::template way<D, T>(Shape()); }) {
+    o.way = &L::template way<D, T>;
+    o.ways = functions_of_ways<L, D, T>.data();
+  } else {
+    if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
+    if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
+    if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;
+  }
   return o;
 }
 /// The longest rule that begins with A and that the device has a kernel for.

@@ -1,0 +1,273 @@
+/// ReLU and 2x2 max pooling of convolution outputs that are still in registers, and the way back. Pooling is remembered as three bits for each window and channel, in
+/// planes of channels / 8 bytes: the low and the high bit of the tap that won, and whether it was positive. Of a window's four gradients one is not zero, and none where
+/// ReLU cut the window off: the gradients of weights and inputs are sums over these alone.
+#pragma once
+#include <bit>
+
+#include "../core/layer.hpp"
+#include "cpu.hpp"
+#include "simd.hpp"
+
+namespace lamina::detail {
+
+using simd::Floats, simd::Ints, simd::Mask;
+
+inline constexpr int window_planes = 3;
+
+/// y = max(0, bias + the largest of the window's four values a b / c d), and its bits, unless they are null. A NaN in all four comes out as one.
+LAMINA_INLINE void relu_pool(Floats a, Floats b, Floats c, Floats d, Floats bias, float* y, std::uint8_t* bits, int channel, int channels) {
+  const Floats upper = simd::max(a, b), lower = simd::max(c, d), most = simd::max(upper, lower) + bias;
+  simd::store(y + channel, simd::max(simd::all(0), most));
+  if (!bits) return;
+  const Mask right = simd::greater(b, a), lower_right = simd::greater(d, c), down = simd::greater(lower, upper);
+  simd::store_bits(bits, channel, (down & lower_right) | (~down & right & ((1u << simd::width) - 1)));
+  simd::store_bits(bits + channels / 8, channel, down);
+  simd::store_bits(bits + channels / 4, channel, simd::greater(most, simd::all(0)));
+}
+
+/// The windows of an image: dy (Hp, Wp, O) and their bits (Hp, Wp, 3, O / 8).
+struct PooledGradient {
+  Shape out;
+  const float* dy;
+  const std::uint8_t* bits;
+  const float* gradient(int r, int q) const { return dy + (Index(r) * out.w + q) * out.c; }
+  const std::uint8_t* planes(int r, int q) const { return bits + (Index(r) * out.w + q) * (window_planes * (out.c / 8)); }
+};
+
+/// 8 * width results of one output channel each, (width output channels, width numbers at stride `apart`), summed over the shares and turned: dw[i * out_c + o] += .
+inline void add_turned(const float* part, Index share_stride, Index apart, int numbers, float* dw, int out_c) {
+  Floats r[simd::width];
+  for (int o = 0; o < simd::width; ++o) {
+    const auto of = [&](int share) { return simd::load(part + share * share_stride + o * apart); };
+    r[o] = ((of(0) + of(1)) + (of(2) + of(3))) + ((of(4) + of(5)) + (of(6) + of(7)));
+  }
+  simd::transpose(r);
+  for (int i = 0; i < numbers; ++i) simd::store(dw + Index(i) * out_c, simd::load(dw + Index(i) * out_c) + r[i]);
+}
+
+/// The backward pass of a 3x3 convolution with stride 1, ReLU and 2x2 pooling.
+struct PooledConvBackward {
+  Shape in, out;                             // out: pooled
+  int before;                                // empty pixels above and to the left
+
+  // Weights: a block of windows, its input copied together so that it stays in the first cache, `inputs` channels at a time; for each output channel the gradients of
+  // 9 * inputs weights stay in registers over the windows of the block that are alive.
+  static constexpr int vectors = simd::registers == 32 ? 2 : 1, inputs = vectors * simd::width;
+  static constexpr int block_h = simd::width == 16 ? 4 : 8, block_w = 8, windows = block_h * block_w, row = 2 * block_w + 2;
+  static constexpr int list = windows + simd::width;
+  static constexpr Index copied = Index(2 * block_h + 2) * row * inputs;
+  // Inputs: a strip of windows; for each window the channels of a slab are listed by the tap that won.
+  static constexpr int slab = simd::width == 16 ? 32 : 64, strip = 64;
+
+  static constexpr bool takes(int in_channels, int out_channels) { return in_channels % inputs == 0 && in_channels % simd::width == 0 && out_channels % 32 == 0; }
+
+  int strip_rows() const { return out.w >= strip ? 1 : strip / out.w; }
+  int strip_w() const { return 2 * out.w + 2; }
+  Index weights() const { return Index(9) * in.c * out.c; }
+  Index share_numbers() const { return room(weights()) + room(out.c); }
+  Index live_numbers() const { return room(Index(out.c) * (2 * list + 1)); }
+  Index strip_numbers() const { return room(Index(2 * strip_rows() + 2) * strip_w() * in.c); }
+  Index lists_numbers() const { return room(Index(strip_rows()) * out.w * Index(sizeof(List)) / 4 + 1); }
+  Index worker_numbers() const { return room(copied) + live_numbers() + strip_numbers() + lists_numbers(); }
+
+  /// Per output channel the windows of a block that are alive: the gradient, and where in the copied input its maximum came from.
+  struct Live {
+    float* value;                            // (O, list)
+    std::int32_t* place;                     // (O, list)
+    std::int32_t* count;                     // (O)
+    Live(float* memory, int out_c)
+        : value(memory), place(reinterpret_cast<std::int32_t*>(memory + Index(out_c) * list)), count(place + Index(out_c) * list) {}
+  };
+  void find_live(const PooledGradient& g, int r0, int q0, int h, int w, const Live& live, float* db) const {
+    for (int o = 0; o < out.c; o += simd::width) {
+      for (int l = 0; l < simd::width; ++l) live.count[o + l] = 0;
+      Floats sum = simd::load(db + o);
+      for (int n0 = 0; n0 < h * w; n0 += simd::width) {
+        Floats value[simd::width], place[simd::width];
+        for (int i = 0; i < simd::width; ++i) {
+          value[i] = place[i] = Floats{};
+          const int n = n0 + i, r = n / w, q = n % w;
+          if (n >= h * w) continue;
+          const std::uint8_t* planes = g.planes(r0 + r, q0 + q);
+          sum += value[i] = simd::keep(simd::load_bits(planes + out.c / 4, o), simd::load(g.gradient(r0 + r, q0 + q) + o));
+          place[i] = Floats((r * 2 * row + q * 2) * inputs + simd::select(simd::load_bits(planes, o), inputs) + simd::select(simd::load_bits(planes + out.c / 8, o), row * inputs));
+        }
+        simd::transpose(value);
+        simd::transpose(place);
+        for (int l = 0; l < simd::width; ++l) {
+          const Mask m = simd::nonzero(value[l]);
+          const Index at = Index(o + l) * list + live.count[o + l];
+          simd::store(live.value + at, simd::compress(m, value[l]));
+          simd::store(live.place + at, Ints(simd::compress(m, place[l])));
+          live.count[o + l] += std::popcount(m);
+        }
+      }
+      simd::store(db + o, sum);
+    }
+  }
+
+  /// dw (C / inputs, O, 9, inputs) += and db (O) += of one image x (H, W, C).
+  void weight_gradient(const float* x, const PooledGradient& g, float* dw, float* db, float* memory) const {
+    float* const part = memory;
+    const Live live(memory + room(copied), out.c);
+    for (int r0 = 0; r0 < out.h; r0 += block_h)
+      for (int q0 = 0; q0 < out.w; q0 += block_w) {
+        const int h = out.h - r0 < block_h ? out.h - r0 : block_h, w = out.w - q0 < block_w ? out.w - q0 : block_w;
+        find_live(g, r0, q0, h, w, live, db);
+        for (int c = 0; c < in.c; c += inputs) {
+          for (int r = 0; r < 2 * h + 2; ++r)
+            for (int q = 0; q < 2 * w + 2; ++q) {
+              const int y = 2 * r0 + r - before, z = 2 * q0 + q - before;
+              const bool inside = y >= 0 && y < in.h && z >= 0 && z < in.w;
+              for (int v = 0; v < vectors; ++v)
+                simd::store(part + (r * row + q) * inputs + v * simd::width, inside ? simd::load(x + (Index(y) * in.w + z) * in.c + c + v * simd::width) : Floats{});
+            }
+          for (int o = 0; o < out.c; ++o) add_live(part, live.value + Index(o) * list, live.place + Index(o) * list, live.count[o], dw + (Index(c) * out.c + Index(o) * inputs) * 9);
+        }
+      }
+  }
+  /// dw (9, inputs) += over the live windows of one output channel.
+  static void add_live(const float* part, const float* value, const std::int32_t* place, int count, float* dw) {
+    Floats sum[9][vectors];
+#pragma GCC unroll 9
+    for (int t = 0; t < 9; ++t)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sum[t][v] = simd::load(dw + t * inputs + v * simd::width), __builtin_prefetch(dw + (9 + t) * inputs + v * simd::width, 1);
+    for (int i = 0; i < count; ++i) {
+      const Floats g = simd::all(value[i]);
+      const float* at = part + place[i];
+#pragma GCC unroll 9
+      for (int t = 0; t < 9; ++t)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) sum[t][v] += g * simd::load(at + (t / 3 * row + t % 3) * inputs + v * simd::width);
+    }
+#pragma GCC unroll 9
+    for (int t = 0; t < 9; ++t)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) simd::store(dw + t * inputs + v * simd::width, sum[t][v]);
+  }
+  /// dw (3, 3, C, O) += the sum over the shares.
+  void add_weights(Cpu& dev, const float* parts, float* dw) const {
+    dev.run(in.c / inputs * Index(out.c / simd::width), [=, this](Index task, int) {
+      const int c = int(task / (out.c / simd::width)) * inputs, o = int(task % (out.c / simd::width)) * simd::width;
+      for (int t = 0; t < 9; ++t)
+        for (int v = 0; v < vectors; ++v)
+          add_turned(parts + ((Index(c) * out.c + Index(o) * inputs) * 9 + t * inputs + v * simd::width), share_numbers(), 9 * inputs, simd::width,
+                     dw + (Index(t) * in.c + c + v * simd::width) * out.c + o, out.c);
+    });
+  }
+
+  /// The weights (3, 3, C, O) as (O / slab, C / width, slab, 9, width): a slab stays in the first cache.
+  void turn_weights(Cpu& dev, const float* w, float* u) const {
+    dev.run(in.c / simd::width * Index(out.c / simd::width), [=, this](Index task, int) {
+      const int i = int(task / (out.c / simd::width)), o = int(task % (out.c / simd::width)) * simd::width;
+      for (int t = 0; t < 9; ++t) {
+        Floats r[simd::width];
+        for (int c = 0; c < simd::width; ++c) r[c] = simd::load(w + (Index(t) * in.c + i * simd::width + c) * out.c + o);
+        simd::transpose(r);
+        for (int k = 0; k < simd::width; ++k) simd::store(u + turned(o + k, i) + t * simd::width, r[k]);
+      }
+    });
+  }
+  int slab_of(int o) const { return out.c - o < slab ? out.c - o : slab; }
+  Index turned(int o, int i) const { return (Index(o / slab * slab) * in.c / simd::width + Index(i) * slab_of(o / slab * slab) + o % slab) * 9 * simd::width; }
+
+  struct List { std::uint8_t end[4], channel[slab + 64]; };   // of the channels for which tap 0 won, then tap 1 ...
+  LAMINA_INLINE static void find_channels(const std::uint8_t* planes, int first, int count, int channels, List& l) {
+    std::uint64_t low = 0, high = 0, live = 0;
+    std::memcpy(&low, planes + first / 8, std::size_t(count / 8)), std::memcpy(&high, planes + (channels + first) / 8, std::size_t(count / 8));
+    std::memcpy(&live, planes + (2 * channels + first) / 8, std::size_t(count / 8));
+    const std::uint64_t of_tap[4] = {live & ~high & ~low, live & ~high & low, live & high & ~low, live & high & low};
+    int n = 0;
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) {
+#if defined(LAMINA_AVX512) && defined(__AVX512VBMI2__)
+      const __m256i numbers = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(l.channel + n), _mm256_maskz_compress_epi8(std::uint32_t(of_tap[q]), numbers));
+      n += std::popcount(std::uint32_t(of_tap[q]));
+#else
+      for (std::uint64_t m = of_tap[q]; m; m &= m - 1) l.channel[n++] = std::uint8_t(std::countr_zero(m));
+#endif
+      l.end[q] = std::uint8_t(n);
+    }
+  }
+
+  /// dx (H, W, C) = of one image.
+  void input_gradient(const PooledGradient& g, const float* u, float* dx, float* memory) const {
+    float* const sums = memory + room(copied) + live_numbers();                 // (2 * strip_rows + 2, strip_w, C): the rows that the strip's windows touch
+    List* const lists = reinterpret_cast<List*>(sums + strip_numbers());
+    const Index line = Index(strip_w()) * in.c;
+    std::memset(sums, 0, std::size_t(2 * line) * sizeof(float));
+    for (int r0 = 0; r0 < out.h; r0 += strip_rows()) {
+      const int h = out.h - r0 < strip_rows() ? out.h - r0 : strip_rows();
+      std::memset(sums + 2 * line, 0, std::size_t(2 * h * line) * sizeof(float));
+      for (int o = 0; o < out.c; o += slab) {
+        for (int n = 0; n < h * out.w; ++n) find_channels(g.planes(r0 + n / out.w, n % out.w), o, slab_of(o), out.c, lists[n]);
+        for (int i = 0; i < in.c / simd::width; ++i)
+          for (int r = 0; r < h; ++r) add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), sums + 2 * r * line + i * simd::width);
+      }
+      put_rows(sums, 2 * r0 - before, 2 * h, dx);
+      std::memcpy(sums, sums + 2 * h * line, std::size_t(2 * line) * sizeof(float));
+    }
+    put_rows(sums, 2 * out.h - before, 2, dx);
+    const int done = 2 * out.h + 2 - before;                                    // rows below no window reaches
+    if (done < in.h) std::memset(dx + Index(done) * in.w * in.c, 0, std::size_t(in.h - done) * std::size_t(in.w) * std::size_t(in.c) * sizeof(float));
+  }
+  /// Rows `first` ... of dx are those of the sums.
+  void put_rows(const float* sums, int first, int count, float* dx) const {
+    const int from = before, to = strip_w() - before < in.w ? strip_w() - before : in.w;
+    for (int r = 0; r < count; ++r) {
+      if (first + r < 0 || first + r >= in.h) continue;
+      float* const at = dx + Index(first + r) * in.w * in.c;
+      std::memcpy(at, sums + (Index(r) * strip_w() + from) * in.c, std::size_t(to) * std::size_t(in.c) * sizeof(float));
+      if (to < in.w) std::memset(at + Index(to) * in.c, 0, std::size_t(in.w - to) * std::size_t(in.c) * sizeof(float));
+    }
+  }
+  /// What a row of windows gives to `width` channels of the four rows of inputs it sees: of each window the sums of 4x4 pixels are held in registers where there are
+  /// enough, and its right half handed on to the next.
+  void add_row(const float* g, const List* l, const float* u, float* d) const {
+    const Index line = Index(strip_w()) * in.c;
+    const auto pixel = [&](int i, int j) { return d + i * line + Index(j) * in.c; };
+    if constexpr (simd::registers == 32) {
+      Floats a[4][4];
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = simd::load(pixel(k / 2, k % 2));
+      for (int q = 0; q < out.w; ++q, g += out.c, d += 2 * in.c, ++l) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = simd::load(pixel(k / 2, 2 + k % 2));
+        const std::uint8_t* o = l->channel;
+#pragma GCC unroll 4
+        for (int tap = 0; tap < 4; ++tap)
+          for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
+            const Floats v = simd::all(g[*o]);
+            const float* of = u + *o * 9 * simd::width;
+#pragma GCC unroll 9
+            for (int t = 0; t < 9; ++t) a[t / 3 + tap / 2][t % 3 + tap % 2] += v * simd::load(of + t * simd::width);
+          }
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, k % 2), a[k / 2][k % 2]), a[k / 2][k % 2] = a[k / 2][2 + k % 2];
+      }
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, k % 2), a[k / 2][k % 2]);
+    } else {
+      for (int q = 0; q < out.w; ++q, g += out.c, d += 2 * in.c, ++l) {
+        const std::uint8_t* o = l->channel;
+        for (int tap = 0; tap < 4; ++tap) {
+          Floats a[9];
+#pragma GCC unroll 9
+          for (int t = 0; t < 9; ++t) a[t] = simd::load(pixel(t / 3 + tap / 2, t % 3 + tap % 2));
+          for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
+            const Floats v = simd::all(g[*o]);
+            const float* of = u + *o * 9 * simd::width;
+#pragma GCC unroll 9
+            for (int t = 0; t < 9; ++t) a[t] += v * simd::load(of + t * simd::width);
+          }
+#pragma GCC unroll 9
+          for (int t = 0; t < 9; ++t) simd::store(pixel(t / 3 + tap / 2, t % 3 + tap % 2), a[t]);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace lamina::detail
