@@ -20,11 +20,12 @@ template <class T> struct Data {
     const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
     x = draw(n * in, 1), w = draw(in * out, 2), b = draw(out, 3), dy = draw(n * out, 4), dw = draw(in * out, 5), db = draw(out, 6);
   }
-  Result<T> run(Cpu dev, Index room_for = 0) const {
-    dev.reserve(std::size_t(dense_arena(dev, T(), std::max(n, room_for), in, out)));
+  template <int W = 0> Result<T> run(Cpu dev, Index room_for = 0, Way<W> way = {}) const {
+    dev.reserve(std::size_t(dense_arena(dev, way, T(), std::max(n, room_for), in, out)));
+    if (dev.arena_bytes()) std::memset(dev.arena(), 0xff, dev.arena_bytes());     // all NaN
     Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
-    dense_forward(dev, n, in, out, x.data(), w.data(), bias ? b.data() : nullptr, r.y.data());
-    dense_backward(dev, n, in, out, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), bias ? r.db.data() : nullptr);
+    dense_forward(dev, way, n, in, out, x.data(), w.data(), bias ? b.data() : nullptr, r.y.data());
+    dense_backward(dev, way, n, in, out, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), bias ? r.db.data() : nullptr);
     return r;
   }
   Result<T> plain() const {
@@ -54,10 +55,29 @@ TEST_CASE_TEMPLATE("dense on integers is a plain loop, bit for bit", T, float, d
   }
 }
 
+TEST_CASE("dense in vectors, and with few outputs, is a plain loop too") {
+  struct Case { Index n, in, out; bool bias; };
+  for (Case c : {Case{1, 16, 32, true}, {3, 48, 64, false}, {33, 1040, 96, true}, {65, 16400, 32, true}, {17, 32, 1024, false}, {9, 2048, 160, true}}) {
+    INFO(c.n << " samples, " << c.in << " -> " << c.out);
+    const Data<float> data(c.n, c.in, c.out, c.bias, false);
+    CHECK(data.run(Cpu(2), 0, Way<1>()) == data.plain());
+    CHECK(data.run(Cpu(3), 2 * c.n, Way<1>()) == data.plain());
+  }
+  for (Case c : {Case{1, 1, 1, true}, {3, 7, 5, true}, {33, 130, 10, false}, {65, 257, 16, true}}) {
+    INFO(c.n << " samples, " << c.in << " -> " << c.out);
+    const Data<float> data(c.n, c.in, c.out, c.bias, false);
+    CHECK(data.run(Cpu(2), 0, Way<2>()) == data.plain());
+  }
+}
+
 TEST_CASE("dense: the same bits for any number of threads") {
+  const auto check = [](const Data<float>& data, auto way) {
+    const Result<float> one = data.run(Cpu(1), 0, way);
+    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads), 0, way) == one);
+  };
   for (Index n : {1, 37, 130}) {
-    const Data<float> data(n, 700, 70, true, true);
-    const Result<float> one = data.run(Cpu(1));
-    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads)) == one);
+    check(Data<float>(n, 700, 70, true, true), Way<0>());
+    check(Data<float>(n, 2064, 96, true, true), Way<1>());
+    check(Data<float>(n, 700, 10, true, true), Way<2>());
   }
 }

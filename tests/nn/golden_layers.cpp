@@ -58,9 +58,9 @@ template <class T> void check_dense(const Case<T>& c) {
   const auto x = c.read("x"), dy = c.read("dy"), w = from_oihw(c.read("weight"), c.tensor("weight").shape), b = bias ? c.read("bias") : std::vector<T>();
   std::vector<T> y(dy.size()), dx(x.size()), dw(w.size()), db(b.size());
   Cpu dev;
-  dev.reserve(std::size_t(dense_arena(dev, T(), n, in, out)));
-  dense_forward(dev, n, in, out, x.data(), w.data(), bias ? b.data() : nullptr, y.data());
-  dense_backward(dev, n, in, out, x.data(), w.data(), dy.data(), dx.data(), dw.data(), bias ? db.data() : nullptr);
+  dev.reserve(std::size_t(dense_arena(dev, Way<0>(), T(), n, in, out)));
+  dense_forward(dev, Way<0>(), n, in, out, x.data(), w.data(), bias ? b.data() : nullptr, y.data());
+  dense_backward(dev, Way<0>(), n, in, out, x.data(), w.data(), dy.data(), dx.data(), dw.data(), bias ? db.data() : nullptr);
   c.check("y", y), c.check("dx", dx), c.check_oihw("dweight", dw);
   if (bias) c.check("dbias", db);
 }

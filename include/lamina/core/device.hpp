@@ -10,6 +10,8 @@ namespace lamina {
 
 /// What a convolution is told beside the shapes.
 struct ConvSpec { Window window; int groups = 1; };
+/// A dense layer is its shapes.
+struct DenseSpec {};
 /// What a batch norm is told beside the shapes.
 struct NormSpec {
   double momentum;             // weight of the new batch in the running values
@@ -24,6 +26,17 @@ struct AddRelu {};
 /// A device may have several kernels for a step, and says at compile time which of them runs one of these shapes: `way<T>(ConvReluPool, in, out of the convolution)`. Its verb
 /// is told which, so that only those which a network uses are compiled for it. Way 0 takes every shape.
 template <int Number> struct Way {};
+namespace detail {
+/// How many ways a device has to run a kernel, and which of them is for these shapes.
+template <class D, class T, class K> constexpr int ways() {
+  if constexpr (requires { D::template ways<T>(K()); }) return D::template ways<T>(K());
+  else return 1;
+}
+template <class D, class T, class K> constexpr int way(K kernel, Shape in, Shape out) {
+  if constexpr (requires { D::template way<T>(kernel, in, out); }) return D::template way<T>(kernel, in, out);
+  else return 0;
+}
+}  // namespace detail
 
 template <class D>
 concept Device = requires(D d, void* p, const void* q, std::size_t bytes) {

@@ -42,6 +42,12 @@ class Cpu {
     return in.c % 32 == 0 ? 1 : in.c <= 4 ? 1 + in.c : 0;
   }
 
+  /// 0: any shape. 1: in vectors. 2: at most 16 outputs.
+  template <class T> static constexpr int ways(DenseSpec) { return sizeof(T) == sizeof(float) ? 3 : 1; }
+  template <class T> static constexpr int way(DenseSpec, Shape in, Shape out) {
+    return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
+  }
+
   void* allocate(std::size_t bytes) { return ::operator new(bytes ? bytes : 64, std::align_val_t(64)); }
   void deallocate(void* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
   void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }

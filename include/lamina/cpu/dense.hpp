@@ -1,7 +1,9 @@
-/// The fully connected layer on the CPU. Work is cut into blocks of outputs or of weights whose bounds follow from the shapes alone.
+/// The fully connected layer on the CPU. Work is cut into blocks of outputs or of weights whose bounds follow from the shapes alone. Way 0 takes any shape, way 1 runs in
+/// vectors, way 2 is for a few outputs.
 #pragma once
 #include <algorithm>
 
+#include "dense_tiles.hpp"
 #include "gemm.hpp"
 
 namespace lamina {
@@ -20,7 +22,7 @@ struct DenseBlocks {
 }  // namespace detail
 
 template <class T>
-void dense_forward(Cpu& dev, Index n, Index in, Index out,
+void dense_forward(Cpu& dev, Way<0>, Index n, Index in, Index out,
                    const T* x,               // (N, in)
                    const T* w, const T* b,   // (in, out), (out) or null
                    T* y) {                   // (N, out)
@@ -36,7 +38,7 @@ void dense_forward(Cpu& dev, Index n, Index in, Index out,
 }
 
 template <class T>
-void dense_backward(Cpu& dev, Index n, Index in, Index out, const T* x, const T* w,
+void dense_backward(Cpu& dev, Way<0>, Index n, Index in, Index out, const T* x, const T* w,
                     const T* dy,             // (N, out)
                     T* dx,                   // (N, in) or null
                     T* dw, T* db) {          // += (in, out), (out) or null
@@ -58,6 +60,64 @@ void dense_backward(Cpu& dev, Index n, Index in, Index out, const T* x, const T*
   });
 }
 
-template <class T> Index dense_arena(const Cpu& dev, T, Index n, Index in, Index out) { return dev.threads() * detail::DenseBlocks::worker_bytes<T>(n, in, out); }
+template <class T> Index dense_arena(const Cpu& dev, Way<0>, T, Index n, Index in, Index out) { return dev.threads() * detail::DenseBlocks::worker_bytes<T>(n, in, out); }
+
+inline void dense_forward(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, const float* w, const float* b, float* y) {
+  const detail::DenseTiles d{n, in, out};
+  const Index slices = d.slices(), across = d.across(), part = n * out;
+  float* const parts = reinterpret_cast<float*>(dev.arena());        // (slices - 1, N, out); the first slice goes to y
+  dev.run(slices * across, [&](Index task, int) {
+    const Index slice = task / across, o = task % across * detail::DenseTiles::out_block;
+    d.forward(x, w, slice ? nullptr : b, d.first_of_slice(slice), d.first_of_slice(slice + 1), o, std::min(o + detail::DenseTiles::out_block, out), slice ? parts + (slice - 1) * part : y);
+  });
+  if (slices > 1) dev.run((part + 2047) / 2048, [&](Index task, int) { d.add_slices(parts, task * 2048, std::min(part, (task + 1) * 2048), y); });
+}
+
+inline void dense_backward(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
+  const detail::DenseTiles d{n, in, out};
+  float* const turned = reinterpret_cast<float*>(dev.arena());
+  if (dx) d.turn(dy, turned);
+  if (db)
+    for (Index i = 0; i < n; ++i)
+      for (Index o = 0; o < out; ++o) db[o] += dy[i * out + o];
+  const Index each = 128;                                           // features
+  dev.run((in + each - 1) / each, [&](Index task, int) {
+    for (Index f = task * each, end = std::min(f + each, in); f < end; f += detail::DenseTiles::features) {
+      if (dx) d.input_gradient(w, turned, f, dx);
+      d.weight_gradient(x, dy, f, dw);
+    }
+  });
+}
+inline Index dense_arena(const Cpu&, Way<1>, float, Index n, Index in, Index out) {
+  const detail::DenseTiles d{n, in, out};
+  return std::max((d.slices() - 1) * n * out, d.padded() * out) * Index(sizeof(float));
+}
+
+template <class T> void dense_forward(Cpu& dev, Way<2>, Index n, Index in, Index out, const T* x, const T* w, const T* b, T* y) {
+  dev.run(n, [&](Index i, int) {
+    T sum[detail::few_outputs] = {};
+    for (Index k = 0; k < in; ++k)
+      for (Index o = 0; o < out; ++o) sum[o] += x[i * in + k] * w[k * out + o];
+    for (Index o = 0; o < out; ++o) y[i * out + o] = b ? sum[o] + b[o] : sum[o];
+  });
+}
+template <class T> void dense_backward(Cpu& dev, Way<2>, Index n, Index in, Index out, const T* x, const T* w, const T* dy, T* dx, T* dw, T* db) {
+  if (db)
+    for (Index i = 0; i < n; ++i)
+      for (Index o = 0; o < out; ++o) db[o] += dy[i * out + o];
+  const Index each = 32;                                            // inputs
+  dev.run((in + each - 1) / each, [&](Index task, int) {
+    for (Index k = task * each, end = std::min(k + each, in); k < end; ++k) {
+      T sum[detail::few_outputs] = {};
+      for (Index i = 0; i < n; ++i) {
+        T d = 0;
+        for (Index o = 0; o < out; ++o) sum[o] += x[i * in + k] * dy[i * out + o], d += w[k * out + o] * dy[i * out + o];
+        if (dx) dx[i * in + k] = d;
+      }
+      for (Index o = 0; o < out; ++o) dw[k * out + o] += sum[o];
+    }
+  });
+}
+template <class T> Index dense_arena(const Cpu&, Way<2>, T, Index, Index, Index) { return 0; }
 
 }  // namespace lamina

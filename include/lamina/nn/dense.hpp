@@ -1,5 +1,6 @@
 /// The fully connected layer.
 #pragma once
+#include "../core/device.hpp"
 #include "../core/layer.hpp"
 
 namespace lamina {
@@ -14,11 +15,13 @@ template <int Out, bool Bias = true> struct Dense {
   template <class P> static P bias(P w, Shape in) { return Bias ? w + room(Index(in.c) * Out) : nullptr; }
 
   static void init(Shape in, const Initializer& fill, float* w, float*) { fill.fill(w, Index(in.c) * Out, in.c, Out, bias(w, in), Out); }
-  template <class D, class T> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, s.n, s.in.c, Out, s.x, s.w, bias(s.w, s.in), s.y); }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    dense_backward(dev, s.n, s.in.c, Out, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+  template <class D, class T> static constexpr int ways = detail::ways<D, T, DenseSpec>();
+  template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(DenseSpec(), in, out(in)); }
+  template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.w, bias(s.w, s.in), s.y); }
+  template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
+    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
   }
-  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return dense_arena(dev, T(), n, in.c, Out); }
+  template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return dense_arena(dev, Way<W>(), T(), n, in.c, Out); }
 };
 
 }  // namespace lamina

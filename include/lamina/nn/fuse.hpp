@@ -10,18 +10,6 @@
 
 namespace lamina {
 
-namespace detail {
-/// How many ways a device has to run a kernel, and which of them is for these shapes.
-template <class D, class T, class K> constexpr int ways() {
-  if constexpr (requires { D::template ways<T>(K()); }) return D::template ways<T>(K());
-  else return 1;
-}
-template <class D, class T, class K> constexpr int way(K kernel, Shape in, Shape out) {
-  if constexpr (requires { D::template way<T>(kernel, in, out); }) return D::template way<T>(kernel, in, out);
-  else return 0;
-}
-}  // namespace detail
-
 template <class... Ls> struct Fused;   // no rule
 
 /// What neighbours are together: their last shape; their places, statistics and flops on top of what is new.

@@ -1,0 +1,146 @@
+/// The fully connected layer in vectors: tiles of samples and outputs whose sums stay in registers, and a backward pass that goes over the weights once.
+#pragma once
+#include <algorithm>
+
+#include "../core/layer.hpp"
+#include "cpu.hpp"
+#include "simd.hpp"
+
+namespace lamina::detail {
+
+using simd::Floats;
+
+/// Ways with an array for the outputs of a sample.
+inline constexpr int few_outputs = 16;
+
+struct DenseTiles {
+  static constexpr int vectors = 2, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
+  static constexpr int out_block = 128, rows = 64;          // of weights that stay in the first cache meanwhile
+  static constexpr int features = 16, tile_features = simd::width == 16 ? 8 : 4;
+
+  Index n, in, out;
+
+  static constexpr bool takes(int in, int out) { return in % features == 0 && out % 32 == 0; }
+
+  /// With many inputs and few outputs the inputs are cut into slices, whose sums are added in a fixed order.
+  Index slices() const { return out > 512 ? 1 : std::clamp<Index>(in / 512, 1, 16); }
+  Index first_of_slice(Index slice) const { return slice * (in / features) / slices() * features; }
+  Index across() const { return (out + out_block - 1) / out_block; }
+  Index padded() const { return (n + tile_out - 1) / tile_out * tile_out; }
+
+  /// y (N, out) = b + the inputs of [f0, f1) for the outputs of [o0, o1).
+  void forward(const float* x, const float* w, const float* b, Index f0, Index f1, Index o0, Index o1, float* y) const {
+    for (Index i = 0; i < n; ++i)
+      for (Index o = o0; o < o1; o += simd::width) simd::store(y + i * out + o, b ? simd::load(b + o) : Floats{});
+    for (Index f = f0; f < f1; f += rows) {
+      const int count = int(std::min<Index>(rows, f1 - f));
+      for (Index o = o0; o < o1; o += tile_out)
+        for (Index i = 0; i < n; i += tile_n) forward_tile(x + f, w + f * out + o, count, i, y + o);
+    }
+  }
+  /// Beyond the last sample the tile computes that one again.
+  void forward_tile(const float* x, const float* w, int count, Index first, float* y) const {
+    const float* from[tile_n];
+    Floats sum[tile_n][vectors];
+    float* to[tile_n];
+#pragma GCC unroll 8
+    for (int t = 0; t < tile_n; ++t) {
+      const Index i = std::min(first + t, n - 1);
+      from[t] = x + i * in, to[t] = y + i * out;
+      for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(to[t] + j * simd::width);
+    }
+    for (int k = 0; k < count; ++k, w += out) {
+      Floats v[vectors];
+      __builtin_prefetch(w + rows * out);
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; ++j) v[j] = simd::load(w + j * simd::width);
+#pragma GCC unroll 8
+      for (int t = 0; t < tile_n; ++t) {
+        const Floats a = simd::all(from[t][k]);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) sum[t][j] += a * v[j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < tile_n; ++t)
+      for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
+  }
+  /// y += the slices but the first, numbers [first, last) of them.
+  void add_slices(const float* parts, Index first, Index last, float* y) const {
+    for (Index i = first; i < last; i += simd::width) {
+      Floats s = simd::load(y + i);
+      for (Index k = 0; k + 1 < slices(); ++k) s += simd::load(parts + k * n * out + i);
+      simd::store(y + i, s);
+    }
+  }
+
+  /// dy (N, out) as (out, padded), zeros beyond the last sample.
+  void turn(const float* dy, float* to) const {
+    for (Index o = 0; o < out; o += simd::width)
+      for (Index i = 0; i < padded(); i += simd::width) {
+        Floats r[simd::width];
+        for (int k = 0; k < simd::width; ++k) r[k] = i + k < n ? simd::load(dy + (i + k) * out + o) : Floats{};
+        simd::transpose(r);
+        for (int k = 0; k < simd::width; ++k) simd::store(to + (o + k) * padded() + i, r[k]);
+      }
+  }
+  /// dx of `features` inputs from f on, of all samples: w (in, out) times the turned gradient.
+  void input_gradient(const float* w, const float* turned, Index f, float* dx) const {
+    for (Index i = 0; i < padded(); i += tile_out) {
+      alignas(64) float tile[features][tile_out];
+      for (int h = 0; h < features; h += tile_features) input_tile(w + (f + h) * out, turned + i, tile[h]);
+      for (int v = 0; v < vectors; ++v)
+        for (int h = 0; h < features; h += simd::width) {
+          Floats r[simd::width];
+          for (int k = 0; k < simd::width; ++k) r[k] = simd::load(tile[h + k] + v * simd::width);
+          simd::transpose(r);
+          for (Index k = 0, at = i + v * simd::width; k < simd::width && at + k < n; ++k) simd::store(dx + (at + k) * in + f + h, r[k]);
+        }
+    }
+  }
+  void input_tile(const float* w, const float* turned, float* tile) const {
+    Floats sum[tile_features][vectors] = {};
+    const float* row[tile_features];
+    for (int t = 0; t < tile_features; ++t) row[t] = w + t * out;
+    for (Index o = 0; o < out; ++o, turned += padded()) {
+      Floats d[vectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; ++j) d[j] = simd::load(turned + j * simd::width);
+#pragma GCC unroll 8
+      for (int t = 0; t < tile_features; ++t) {
+        const Floats a = simd::all(row[t][o]);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) sum[t][j] += a * d[j];
+      }
+    }
+    for (int t = 0; t < tile_features; ++t)
+      for (int j = 0; j < vectors; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
+  }
+  /// dw (in, out) += of `features` inputs from f on.
+  void weight_gradient(const float* x, const float* dy, Index f, float* dw) const {
+    for (int h = 0; h < features; h += tile_features)
+      for (Index o = 0; o < out; o += tile_out) weight_tile(x + f + h, dy + o, dw + (f + h) * out + o);
+  }
+  void weight_tile(const float* x, const float* dy, float* dw) const {
+    Floats sum[tile_features][vectors];
+#pragma GCC unroll 8
+    for (int t = 0; t < tile_features; ++t)
+      for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(dw + t * out + j * simd::width);
+    for (Index i = 0; i < n; ++i, x += in, dy += out) {
+      Floats d[vectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; ++j) d[j] = simd::load(dy + j * simd::width);
+#pragma GCC unroll 8
+      for (int t = 0; t < tile_features; ++t) {
+        const Floats a = simd::all(x[t]);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) sum[t][j] += a * d[j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < tile_features; ++t)
+      for (int j = 0; j < vectors; ++j) simd::store(dw + t * out + j * simd::width, sum[t][j]);
+  }
+};
+
+}  // namespace lamina::detail
