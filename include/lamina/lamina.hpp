@@ -9,6 +9,7 @@
 #include "io/checkpoint.hpp"
 #include "nn/network.hpp"
 #include "nn/summary.hpp"
+#include "nn/zoo.hpp"
 #include "train/adagrad.hpp"
 #include "train/adam.hpp"
 #include "train/callbacks.hpp"

@@ -95,3 +95,17 @@ TEST_CASE("a number of threads that makes no sense") {
   CHECK_THROWS_WITH_AS(Cpu(-1), "Cpu(-1): the number of threads is 0, one for each core, or more", Error);
   CHECK(Cpu().threads() >= 1);
 }
+
+TEST_CASE("numbers too small for a normal one are zero in a task, and not outside") {
+  Cpu dev(3);
+  const volatile float small = 1e-30f, tiny = 1e-39f;
+  for (Index tasks : {1, 100}) {
+    std::vector<float> product(std::size_t(tasks), 1), sum(std::size_t(tasks), 1);
+    dev.run(tasks, [&](Index task, int) { product[std::size_t(task)] = small * small, sum[std::size_t(task)] = tiny + tiny; });
+    for (Index i = 0; i < tasks; ++i) {
+      CHECK(product[std::size_t(i)] == 0);
+      CHECK(sum[std::size_t(i)] == 0);
+    }
+    CHECK(small * 1e-9f > 0);
+  }
+}

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <lamina/cpu/cpu.hpp>
 #include <lamina/train/adagrad.hpp>
 #include <lamina/train/adam.hpp>
 #include <lamina/train/clip.hpp>
@@ -38,11 +39,10 @@ class Options {
 };
 
 /// The largest error, absolute or relative whichever is smaller, over twenty steps from p0 on the recorded gradients, the rate halved after ten.
-template <class T, class Opt> double worst(const Opt& opt, const Clip& how, const std::vector<double>& p0, const std::vector<double>& gradients, const std::vector<double>& trajectory) {
-  PlainDevice dev;
+template <class T, class D, class Opt> double worst(D dev, const Opt& opt, const Clip& how, const std::vector<double>& p0, const std::vector<double>& gradients, const std::vector<double>& trajectory) {
   const Index n = Index(p0.size());
   const Extent whole[] = {{0, n}};
-  OptimizerState<Opt, PlainDevice, T> state(dev, opt, n);
+  OptimizerState<Opt, D, T> state(dev, opt, n);
   std::vector<T> p(p0.begin(), p0.end());
   double most = 0;
   for (Index t = 0; t < 20; ++t) {
@@ -90,8 +90,9 @@ void compare(const char* name, double allowed, double allowed_in_float) {
     CAPTURE(label);
     const std::vector<double> p0 = file->at(label + "/p0").as<double>(), gradients = file->at(label + "/gradients").as<double>(), path = file->at(label + "/trajectory").as<double>();
     with_case(options, [&](const auto& opt, const Clip& how) {
-      CHECK(worst<double>(opt, how, p0, gradients, path) <= allowed);
-      CHECK(worst<float>(opt, how, p0, gradients, path) <= allowed_in_float);
+      CHECK(worst<double>(PlainDevice(), opt, how, p0, gradients, path) <= allowed);
+      CHECK(worst<float>(PlainDevice(), opt, how, p0, gradients, path) <= allowed_in_float);
+      CHECK(worst<float>(Cpu(1), opt, how, p0, gradients, path) <= allowed_in_float);     // in vectors
     });
     CHECK_MESSAGE(options.all_read(), "options passed over: " << options.left());
     ++done;
@@ -210,4 +211,28 @@ TEST_CASE("options that make no sense are refused") {
   CHECK_THROWS_AS(state.step(p, g, std::numeric_limits<double>::quiet_NaN()), Error);
   CHECK_THROWS_AS(state.step(p, g, -0.1), Error);
   CHECK(state.steps() == 0);
+}
+
+namespace {
+/// Three steps of n parameters on the CPU, whole vectors and what is left, end as on a device that knows numbers alone.
+template <class Opt> void check_vectors(const Opt& opt) {
+  for (Index n : {1, 15, 16, 37, 20'000}) {
+    INFO(name<Opt>().s << " of " << n);
+    Cpu cpu(2);
+    PlainDevice plain;
+    OptimizerState<Opt, Cpu, float> in_vectors(cpu, opt, n);
+    OptimizerState<Opt, PlainDevice, float> alone(plain, opt, n);
+    std::vector<float> p(static_cast<std::size_t>(n)), g(p.size());
+    for (std::size_t i = 0; i < p.size(); ++i) p[i] = float(std::sin(double(i))), g[i] = float(std::cos(3.0 * double(i)));
+    std::vector<float> expected = p;
+    for (int t = 0; t < 3; ++t) in_vectors.step(p.data(), g.data(), 0.01), alone.step(expected.data(), g.data(), 0.01);
+    for (std::size_t i = 0; i < p.size(); ++i) REQUIRE(p[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+  }
+}
+}  // namespace
+
+TEST_CASE("in vectors as alone") {
+  check_vectors(Sgd{.momentum = 0.9, .nesterov = true}), check_vectors(Sgd{});
+  check_vectors(Adam{.weight_decay = 0.01}), check_vectors(Adam{.amsgrad = true, .form = Form::keras}), check_vectors(AdamW{});
+  check_vectors(RMSprop{.momentum = 0.5, .centered = true}), check_vectors(Adagrad{});
 }

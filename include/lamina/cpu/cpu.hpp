@@ -9,10 +9,13 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <type_traits>
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
 #include "../core/task.hpp"
+#include "flush.hpp"
+#include "simd.hpp"
 
 namespace lamina {
 
@@ -28,6 +31,9 @@ class Cpu {
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
   int threads() const { return shared_->threads; }
+
+  /// As many numbers as formulas work on at once.
+  template <class T> using Vector = std::conditional_t<std::is_same_v<T, float>, simd::Floats, T>;
 
   template <class T> static constexpr bool fuses(ConvReluPool k) {
     return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;
@@ -62,10 +68,16 @@ class Cpu {
   std::byte* arena() const { return shared_->arena.get(); }
   std::size_t arena_bytes() const { return shared_->bytes; }
 
-  /// f(task, worker) for every task in [0, tasks), worker in [0, threads()).
+  /// f(task, worker) for every task in [0, tasks), worker in [0, threads()). Numbers too small for a normal one are zero meanwhile.
   template <class F> void run(Index tasks, const F& f) {
-    if (tasks == 1) return f(Index(0), 0);
-    run_all(tasks, [&](Index task) { f(task, tbb::this_task_arena::current_thread_index()); });
+    if (tasks == 1) {
+      const detail::FlushToZero flush;
+      return f(Index(0), 0);
+    }
+    run_all(tasks, [&](Index task) {
+      const detail::FlushToZero flush;
+      f(task, tbb::this_task_arena::current_thread_index());
+    });
   }
 
  private:

@@ -5,12 +5,20 @@
 #include <cstring>
 #include <type_traits>
 
+#include "../core/number.hpp"
+
+#if defined(__CUDACC__)
+#pragma nv_diag_suppress 1675              // nvcc does not know "GCC unroll", but hands it on to the compiler that does
+#endif
+
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include <immintrin.h>
 #define LAMINA_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__BMI2__)
 #include <immintrin.h>
 #define LAMINA_AVX2 1
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 namespace lamina::simd {
@@ -93,6 +101,19 @@ LAMINA_INLINE Floats pick(Floats a, Ints lanes, Floats b) {
 LAMINA_INLINE void stream(float* p, Floats v) { store(p, v); }
 #endif
 
+LAMINA_INLINE Floats root(Floats v) {
+#if defined(LAMINA_AVX512)
+  return Floats(_mm512_maskz_sqrt_ps(__mmask16(-1), __m512(v)));
+#elif defined(LAMINA_AVX2)
+  return Floats(_mm256_sqrt_ps(__m256(v)));
+#elif defined(__SSE2__)
+  return Floats(_mm_sqrt_ps(__m128(v)));
+#else
+  for (int i = 0; i < width; ++i) v[i] = std::sqrt(v[i]);
+  return v;
+#endif
+}
+
 /// What stream() wrote is seen by other threads after this.
 LAMINA_INLINE void end_stream() {
 #if defined(LAMINA_AVX512) || defined(LAMINA_AVX2)
@@ -145,3 +166,11 @@ LAMINA_INLINE void store_bits(std::uint8_t* plane, int c, Mask m) {
 }
 
 }  // namespace lamina::simd
+
+namespace lamina {
+template <> struct Number<simd::Floats> {
+  using Scalar = float;
+  static constexpr int lanes = simd::width;
+  static simd::Floats root(simd::Floats v) { return simd::root(v); }
+};
+}  // namespace lamina

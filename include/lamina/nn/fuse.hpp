@@ -68,12 +68,14 @@ template <class D, class T> struct Functions {
 };
 /// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
+  bool several = false;
   int (*way)(Shape) = nullptr;
   const Functions<D, T>* ways = nullptr;
 };
 template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in) {
-  if (op.way) static_cast<Functions<D, T>&>(op) = op.ways[op.way(in)];
-  op.way = nullptr, op.ways = nullptr;
+  if (!op.several) return op;
+  static_cast<Functions<D, T>&>(op) = op.ways[op.way(in)];
+  op.several = false, op.way = nullptr, op.ways = nullptr;
   return op;
 }
 
@@ -89,6 +91,7 @@ template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) 
   OpOn<D, T> o{op<L>(layers), {}};
   static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
   if constexpr (requires { L::template way<D, T>(Shape()); }) {
+    o.several = true;
     o.way = &L::template way<D, T>;
     o.ways = functions_of_ways<L, D, T>.data();
   } else {

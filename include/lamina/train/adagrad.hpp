@@ -28,11 +28,12 @@ struct Adagrad {
     const bool keras = form == Form::keras;
     return {now, keras ? small : 0, keras ? 0 : small, WeightDecay::of(weight_decay, decay, form, now)};
   }
+  static constexpr bool vectors = true;
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index) const {
-    using std::sqrt;
-    g += T(now.decay.l2) * p;
+    using S = typename Number<T>::Scalar;
+    g += S(now.decay.l2) * p;
     const T v = s[0] = s[0] + g * g;
-    p = p - T(now.decay.shrink) * p - T(now.rate) * g / (sqrt(v + T(now.inside)) + T(now.outside));
+    p = p - S(now.decay.shrink) * p - S(now.rate) * g / (Number<T>::root(v + S(now.inside)) + S(now.outside));
   }
 };
 

@@ -34,15 +34,16 @@ struct Adam {
     return {.size = keras ? now * second / first : now / first, .root = keras ? 1 : second, .epsilon = detail::given(epsilon, form, 1e-8, 1e-7),
             .decay = WeightDecay::of(weight_decay, decay, form, now)};
   }
+  static constexpr bool vectors = true;
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
-    using std::sqrt;
-    g += T(now.decay.l2) * p;
-    const T m = s[0] + T(1 - beta1) * (g - s[0]);
-    T v = T(beta2) * s[n] + T(1 - beta2) * g * g;
+    using S = typename Number<T>::Scalar;
+    g += S(now.decay.l2) * p;
+    const T m = s[0] + S(1 - beta1) * (g - s[0]);
+    T v = S(beta2) * s[n] + S(1 - beta2) * g * g;
     s[0] = m;
     s[n] = v;
     if (amsgrad) s[2 * n] = v = s[2 * n] > v ? s[2 * n] : v;
-    p = p - T(now.decay.shrink) * p - T(now.size) * m / (sqrt(v) / T(now.root) + T(now.epsilon));
+    p = p - S(now.decay.shrink) * p - S(now.size) * m / (Number<T>::root(v) / S(now.root) + S(now.epsilon));
   }
 };
 
@@ -65,6 +66,7 @@ struct AdamW {
   void check() const { adam().check("AdamW"); }
   Index slots() const { return adam().slots(); }
   Clock clock(double now, Index step) const { return adam().clock(now, step); }
+  static constexpr bool vectors = true;
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const { adam().update(now, p, g, s, n); }
 };
 

@@ -1,11 +1,14 @@
 /// What an optimizer is, and its memory: one pass over the whole block of parameters for each step.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <cstring>
 #include <type_traits>
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
+#include "../core/number.hpp"
 
 namespace lamina {
 
@@ -27,6 +30,7 @@ enum class Decay { by_form, l2, decoupled };
 ///   Clock clock(double rate, Index step) const;          for the step-th step, the first being 1
 ///   void update(const Clock&, T& p, T g, T* s, Index n) const;   one step of one parameter with its gradient; its slots are s[0], s[n], s[2 n], ...
 ///   double initial() const;                              optional: what the slots begin with, if not with 0
+///   static constexpr bool vectors = true;                optional: T may also be a vector of numbers (see Number), and there are at most 4 slots
 /// update() runs on the device, for each parameter by itself; it is a template over T and LAMINA_HD.
 template <class O>
 concept Optimizer = std::is_trivially_copyable_v<O> && requires(const O& o, double rate, Index step, const typename O::Clock& now, float& p, float* s) {
@@ -56,6 +60,36 @@ template <class Opt, class T> struct Update {
   Index n;
   LAMINA_HD void operator()(Index i) const { opt.update(*clock, p[i], g[i], state + i, n); }
 };
+/// The same for as many parameters as the device works on at once, V.
+template <class Opt, class T, class V> struct UpdateVector {
+  Opt opt;
+  const typename Opt::Clock* clock;
+  T* p;
+  const T* g;
+  T* state;
+  Index n;
+  static constexpr Index lanes = Number<V>::lanes;
+  void operator()(Index i) const { n - i * lanes < lanes ? last(i * lanes) : apply(p + i * lanes, g + i * lanes, state + i * lanes, n); }
+
+ private:
+  void apply(T* to, const T* from, T* s, Index stride) const {
+    V of_p, of_g, of_s[4] = {};
+    std::memcpy(&of_p, to, sizeof(V)), std::memcpy(&of_g, from, sizeof(V));
+    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(&of_s[k], s + k * stride, sizeof(V));
+    opt.update(*clock, of_p, of_g, of_s, 1);
+    std::memcpy(to, &of_p, sizeof(V));
+    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(s + k * stride, &of_s[k], sizeof(V));
+  }
+  [[gnu::cold, gnu::noinline]] void last(Index at) const {           // fewer than a vector
+    T to[lanes] = {}, from[lanes] = {}, s[4 * lanes] = {};
+    std::copy(p + at, p + n, to), std::copy(g + at, g + n, from);
+    for (Index k = 0; k < opt.slots(); ++k) std::copy(state + k * n + at, state + k * n + n, s + k * lanes);
+    apply(to, from, s, lanes);
+    std::copy_n(to, n - at, p + at);
+    for (Index k = 0; k < opt.slots(); ++k) std::copy_n(s + k * lanes, n - at, state + k * n + at);
+  }
+};
+template <class Opt, class D, class T> concept Vectors = Opt::vectors && requires { requires Number<typename D::template Vector<T>>::lanes > 1; };
 template <class T> struct Fill { T* to; T value; LAMINA_HD void operator()(Index i) const { to[i] = value; } };
 
 inline double given(double option, Form form, double torch, double keras) { return option >= 0 ? option : form == Form::keras ? keras : torch; }
@@ -90,7 +124,14 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
     const typename Opt::Clock now = opt_.clock(rate, ++steps_);
     dev_->upload(clock_.data(), &now, sizeof now);
   }
-  void update(T* p, const T* g) { parallel_for(*dev_, n_, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data(), n_}); }
+  void update(T* p, const T* g) {
+    if constexpr (detail::Vectors<Opt, D, T>) {
+      using V = typename D::template Vector<T>;
+      parallel_for(*dev_, (n_ + Number<V>::lanes - 1) / Number<V>::lanes, detail::UpdateVector<Opt, T, V>{opt_, clock_.data(), p, g, state_.data(), n_});
+    } else {
+      parallel_for(*dev_, n_, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data(), n_});
+    }
+  }
 
   /// What a checkpoint saves: (slots, parameters) in device memory, and the steps done.
   T* state() const { return state_.data(); }

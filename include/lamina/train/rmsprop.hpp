@@ -33,22 +33,23 @@ struct RMSprop {
     return {.a = keras ? now : 1, .b = keras ? 1 : now, .rho = detail::given(rho, form, 0.99, 0.9), .inside = keras ? small : 0, .outside = keras ? 0 : small,
             .decay = WeightDecay::of(weight_decay, decay, form, now)};
   }
+  static constexpr bool vectors = true;
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
-    using std::sqrt;
-    g += T(now.decay.l2) * p;
-    const T keep = T(now.rho), take = T(1 - now.rho);
+    using S = typename Number<T>::Scalar;
+    g += S(now.decay.l2) * p;
+    const S keep = S(now.rho), take = S(1 - now.rho);
     T v = s[0] = keep * s[0] + take * g * g;
     if (centered) {
       s += n;
       const T u = s[0] = keep * s[0] + take * g;
-      v = v > u * u ? v - u * u : T(0);          // rounding can take it below 0
+      v = v > u * u ? v - u * u : T{};          // rounding can take it below 0
     }
-    T move = T(now.a) * g / (sqrt(v + T(now.inside)) + T(now.outside));
+    T move = S(now.a) * g / (Number<T>::root(v + S(now.inside)) + S(now.outside));
     if (momentum != 0) {
       s += n;
-      move = s[0] = T(momentum) * s[0] + move;
+      move = s[0] = S(momentum) * s[0] + move;
     }
-    p = p - T(now.decay.shrink) * p - T(now.b) * move;
+    p = p - S(now.decay.shrink) * p - S(now.b) * move;
   }
 };
 

@@ -33,14 +33,16 @@ struct Sgd {
     if (form == Form::keras) return {now, 1, shared};
     return {step == 1 ? 1 : 1 - dampening, now, shared};
   }
+  static constexpr bool vectors = true;
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index) const {
-    T move = T(now.a) * (g + T(now.decay.l2) * p);
+    using S = typename Number<T>::Scalar;
+    T move = S(now.a) * (g + S(now.decay.l2) * p);
     if (momentum != 0) {
-      const T v = T(momentum) * s[0] + move;
+      const T v = S(momentum) * s[0] + move;
       s[0] = v;
-      move = nesterov ? move + T(momentum) * v : v;
+      move = nesterov ? move + S(momentum) * v : v;
     }
-    p = p - T(now.decay.shrink) * p - T(now.b) * move;
+    p = p - S(now.decay.shrink) * p - S(now.b) * move;
   }
 };
 
