@@ -32,7 +32,7 @@ struct Work {
   explicit Work(const benchmark::State& state)
       : block(blocks[state.range(0)]), dev(int(state.range(1))), x(noise(batch * size(block.in))), w(noise(block.weights())), b(noise(block.out.c)), y(noise(batch * size(block.out))),
         dx(x.size()), dw(w.size()), db(b.size()) {
-    dev.reserve(std::size_t(conv_arena(dev, 0.f, spec, block.in, block.out, batch)));
+    dev.reserve(std::size_t(conv_arena(dev, Way<0>(), 0.f, spec, block.in, block.out, batch)));
   }
   void tell(benchmark::State& state, double times) const {
     state.counters["GFLOP/s"] = benchmark::Counter(times * block.flops() / 1e9, benchmark::Counter::kIsIterationInvariantRate);
@@ -42,13 +42,13 @@ struct Work {
 
 void conv_forward(benchmark::State& state) {
   Work k(state);
-  for (auto _ : state) conv_forward(k.dev, spec, k.block.in, k.block.out, batch, k.x.data(), k.w.data(), k.b.data(), k.y.data());
+  for (auto _ : state) conv_forward(k.dev, Way<0>(), spec, k.block.in, k.block.out, batch, k.x.data(), k.w.data(), k.b.data(), k.y.data());
   k.tell(state, 1);
 }
 
 void conv_backward(benchmark::State& state) {
   Work k(state);
-  for (auto _ : state) conv_backward(k.dev, spec, k.block.in, k.block.out, batch, k.x.data(), k.w.data(), k.y.data(), k.dx.data(), k.dw.data(), k.db.data());
+  for (auto _ : state) conv_backward(k.dev, Way<0>(), spec, k.block.in, k.block.out, batch, k.x.data(), k.w.data(), k.y.data(), k.dx.data(), k.dw.data(), k.db.data());
   k.tell(state, 2);
 }
 

@@ -5,7 +5,7 @@
 #include "../support/integers.hpp"
 
 using namespace lamina;
-using lamina_test::fractions, lamina_test::integers;
+using lamina_test::fractions, lamina_test::integers, lamina_test::largest_error;
 
 namespace {
 struct Case { Shape in; int filters, k, stride, pad, groups = 1; bool bias = true; Index n = 2; };
@@ -31,11 +31,12 @@ template <class T> struct Data {
     const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
     x = draw(c.n * size(in), 1), w = draw(weights, 2), b = draw(c.filters, 3), dy = draw(c.n * size(out), 4), dw = draw(weights, 5), db = draw(c.filters, 6);
   }
-  Result<T> run(Cpu dev) const {
-    dev.reserve(std::size_t(conv_arena(dev, T(), spec, in, out, c.n)));
+  template <int N = 0> Result<T> run(Cpu dev, Way<N> way = {}) const {
+    dev.reserve(std::size_t(conv_arena(dev, way, T(), spec, in, out, c.n)));
+    std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
     Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
-    conv_forward(dev, spec, in, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data());
-    conv_backward(dev, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    conv_forward(dev, way, spec, in, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data());
+    conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
   /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
@@ -80,5 +81,25 @@ TEST_CASE("convolution: the same bits for any number of threads") {
     const Data<float> data(c, true);
     const Result<float> one = data.run(Cpu(1));
     for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads)) == one);
+  }
+}
+
+namespace {
+constexpr Case winograd_cases[] = {{{8, 8, 32}, 32, 3, 1, 1},       {{7, 13, 64}, 32, 3, 1, 1, 1, false, 5}, {{32, 30, 32}, 64, 3, 1, 1, 1, true, 9}, {{5, 6, 32}, 96, 3, 1, 0},
+                                   {{16, 16, 64}, 128, 3, 1, same}, {{2, 131, 32}, 160, 3, 1, 1, 1, true, 1}, {{6, 3, 96}, 32, 3, 1, 2},              {{8, 8, 256}, 256, 3, 1, 1, 1, false, 3},
+                                   {{3, 5, 512}, 128, 3, 1, 1, 1, true, 2}};
+}  // namespace
+
+TEST_CASE("convolution by Winograd is the same within 5e-6 of the largest value, for any number of threads") {
+  for (const Case& c : winograd_cases) {
+    INFO("pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
+    const Data<float> data(c, true);
+    const auto found = data.run(Cpu(2), Way<1>());
+    const auto expected = Data<double>(c, true).run(Cpu(2));
+    CHECK(largest_error(found.y, expected.y) < 5e-6);
+    CHECK(largest_error(found.dx, expected.dx) < 5e-6);
+    CHECK(largest_error(found.dw, expected.dw) < 5e-6);
+    CHECK(largest_error(found.db, expected.db) < 5e-6);
+    for (int threads : {1, 3, 8}) CHECK(data.run(Cpu(threads), Way<1>()) == found);
   }
 }

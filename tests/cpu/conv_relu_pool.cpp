@@ -6,7 +6,7 @@
 #include "../support/integers.hpp"
 
 using namespace lamina;
-using lamina_test::fractions, lamina_test::integers;
+using lamina_test::fractions, lamina_test::integers, lamina_test::largest_error;
 
 namespace {
 struct Case { Shape in; int filters; Window conv, pool; bool bias = true; Index n = 2; };
@@ -40,16 +40,16 @@ template <class T> struct Data {
   }
   Result<T> apart(Cpu dev) const {
     const ConvSpec spec{c.conv, 1};
-    dev.reserve(std::size_t(conv_arena(dev, T(), spec, in, mid, c.n)));
+    dev.reserve(std::size_t(conv_arena(dev, Way<0>(), T(), spec, in, mid, c.n)));
     Result<T> r = start();
     std::vector<std::uint8_t> codes(dy.size());
     std::vector<T> a(std::size_t(c.n * size(mid))), da(a.size());
-    conv_forward(dev, spec, in, mid, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, a.data());
+    conv_forward(dev, Way<0>(), spec, in, mid, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, a.data());
     for (T& v : a) v = v > T(0) ? v : T(0);
     max_pool_forward(dev, c.pool, mid, out, c.n, a.data(), r.y.data(), codes.data());
     max_pool_backward(dev, c.pool, mid, out, c.n, codes.data(), dy.data(), da.data());
     for (std::size_t i = 0; i < a.size(); ++i) if (!(a[i] > T(0))) da[i] = 0;
-    conv_backward(dev, spec, in, mid, c.n, x.data(), w.data(), da.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    conv_backward(dev, Way<0>(), spec, in, mid, c.n, x.data(), w.data(), da.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
 };
@@ -78,26 +78,16 @@ constexpr Case winograd_cases[] = {{{8, 8, 32}, 32, {3, 1, 1}, {2, 2, 0}},   {{7
                                    {{37, 3, 96}, 32, {3, 1, 1}, {2, 2, 0}}};
 constexpr Case picture_cases[] = {{{8, 8, 3}, 32, {3, 1, 1}, {2, 2, 0}}, {{64, 64, 3}, 32, {3, 1, same}, {2, 2, 0}, true, 9}, {{7, 91, 3}, 64, {3, 1, 1}, {2, 2, 0}, false}, {{9, 6, 3}, 32, {3, 1, 0}, {2, 2, 0}}};
 
-/// The largest difference, of the largest value.
-template <class A, class B> double error(const std::vector<A>& found, const std::vector<B>& expected) {
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    const double difference = std::abs(double(found[i]) - double(expected[i]));
-    worst = difference <= worst ? worst : difference;      // a NaN is the worst
-    largest = std::max(largest, std::abs(double(expected[i])));
-  }
-  return worst / largest;
-}
 template <int W> void check_way(const Case& c) {
   INFO("way " << W << " pad " << c.conv.pad << " on " << text(c.in).s << " to " << c.filters);
   const Data<float> data(c, true);
   Data<double> exact(c, true);
   const auto found = data.fused(Cpu(2), Way<W>());
   const auto expected = exact.fused(Cpu(2));
-  CHECK(error(found.y, expected.y) < 5e-6);
-  CHECK(error(found.dx, expected.dx) < 5e-6);
-  CHECK(error(found.dw, expected.dw) < 5e-6);
-  if (c.bias) CHECK(error(found.db, expected.db) < 5e-6);
+  CHECK(largest_error(found.y, expected.y) < 5e-6);
+  CHECK(largest_error(found.dx, expected.dx) < 5e-6);
+  CHECK(largest_error(found.dw, expected.dw) < 5e-6);
+  if (c.bias) CHECK(largest_error(found.db, expected.db) < 5e-6);
   for (int threads : {1, 3, 8}) CHECK(data.fused(Cpu(threads), Way<W>()) == found);
 }
 template <int W> void check_integers(Case c) {

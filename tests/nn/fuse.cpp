@@ -1,3 +1,4 @@
+#include <lamina/cpu/batch_norm.hpp>
 #include <lamina/cpu/conv_relu_pool.hpp>
 #include <lamina/cpu/dense.hpp>
 #include <lamina/cpu/pool.hpp>
@@ -61,4 +62,9 @@ TEST_CASE("a fused layer has the parameters of its parts, in their places") {
   constexpr auto apart = steps<Unfused<Cpu>, Block<8>, Block<16>, Flatten, Dense<4>>({16, 16, 3});
   static_assert(fused.block.parameters == apart.block.parameters && fused.flops == apart.flops && fused.out == apart.out);
   static_assert(fused.rows[1].w == apart.rows[3].w && fused.rows[3].w == apart.rows[7].w && fused.rows[1].layer == 3 && fused.rows[3].layer == 7);
+}
+
+TEST_CASE("batch norm and relu as one") {
+  check_layer<Fused<BatchNorm, ReLU>>({3, 4, 5}, {.training_differs = true});
+  check_layer<Fused<KerasBatchNorm, ReLU>>({2, 2, 33}, {.training_differs = true});
 }

@@ -27,8 +27,8 @@ template <class T> void check_window(const SafeTensors& file, const std::string&
   Cpu dev;
   if (op == "conv") {
     const auto w = file.at(name + "/kernel_hwio").as<T>(), b = file.at(name + "/bias").as<T>();
-    dev.reserve(std::size_t(conv_arena(dev, T(), ConvSpec{v}, in, out, n)));
-    conv_forward(dev, ConvSpec{v}, in, out, n, x.data(), w.data(), b.data(), y.data());
+    dev.reserve(std::size_t(conv_arena(dev, Way<0>(), T(), ConvSpec{v}, in, out, n)));
+    conv_forward(dev, Way<0>(), ConvSpec{v}, in, out, n, x.data(), w.data(), b.data(), y.data());
   } else if (op == "max_pool") {
     max_pool_forward(dev, v, in, out, n, x.data(), y.data(), nullptr);
   } else {

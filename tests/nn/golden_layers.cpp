@@ -44,9 +44,9 @@ template <class T> void check_conv(const Case<T>& c) {
   const auto x = c.read("x"), dy = c.read("dy"), w = from_oihw(c.read("weight"), c.tensor("weight").shape), b = bias ? c.read("bias") : std::vector<T>();
   std::vector<T> y(dy.size()), dx(x.size()), dw(w.size()), db(b.size());
   Cpu dev;
-  dev.reserve(std::size_t(conv_arena(dev, T(), spec, in, out, n)));
-  conv_forward(dev, spec, in, out, n, x.data(), w.data(), bias ? b.data() : nullptr, y.data());
-  conv_backward(dev, spec, in, out, n, x.data(), w.data(), dy.data(), dx.data(), dw.data(), bias ? db.data() : nullptr);
+  dev.reserve(std::size_t(conv_arena(dev, Way<0>(), T(), spec, in, out, n)));
+  conv_forward(dev, Way<0>(), spec, in, out, n, x.data(), w.data(), bias ? b.data() : nullptr, y.data());
+  conv_backward(dev, Way<0>(), spec, in, out, n, x.data(), w.data(), dy.data(), dx.data(), dw.data(), bias ? db.data() : nullptr);
   c.check("y", y), c.check("dx", dx), c.check_oihw("dweight", dw);
   if (bias) c.check("dbias", db);
 }

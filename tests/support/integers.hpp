@@ -2,6 +2,8 @@
 #pragma once
 #include <lamina/core/random.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace lamina_test {
@@ -20,6 +22,17 @@ template <class T> std::vector<T> fractions(lamina::Index count, std::uint32_t n
   std::vector<T> v(static_cast<std::size_t>(count));
   for (lamina::Index i = 0; i < count; ++i) v[std::size_t(i)] = T(random.uniform(i, -1, 1));
   return v;
+}
+
+/// The largest difference, of the largest value; a NaN is the worst.
+template <class A, class B> double largest_error(const std::vector<A>& found, const std::vector<B>& expected) {
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double difference = std::abs(double(found[i]) - double(expected[i]));
+    worst = difference <= worst ? worst : difference;
+    largest = std::max(largest, std::abs(double(expected[i])));
+  }
+  return worst / largest;
 }
 
 }  // namespace lamina_test

@@ -1,4 +1,4 @@
-/// Batch normalisation on the CPU. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
+/// Batch normalisation on the CPU, with ReLU after it or alone. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -17,72 +17,147 @@ struct NormStretches {
   Index end(Index s) const { return begin(s) + each < n ? begin(s) + each : n; }
 };
 
-/// total (rows, C) = the sum over the pixels of f(pixel, partial (rows, C)), which adds to its partial.
-template <class T, class F> void sum_channels(Cpu& dev, const NormStretches& s, Index numbers, T* total, const F& f) {
+template <class V, class T> V load_as(const T* p) {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class T> void store_as(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+
+/// f(channel, V(), how many V) over the channels: 4 vectors of them at a time, then one, then single numbers.
+template <class T, class F> void each_channels(int c, const F& f) {
+  using V = Cpu::Vector<T>;
+  constexpr int lanes = Number<V>::lanes;
+  int k = 0;
+  for (; k + 4 * lanes <= c; k += 4 * lanes) f(k, V(), std::integral_constant<int, 4>());
+  for (; k + lanes <= c; k += lanes) f(k, V(), std::integral_constant<int, 1>());
+  if constexpr (lanes > 1)
+    for (; k < c; ++k) f(k, T(), std::integral_constant<int, 1>());
+}
+
+/// total (2, C) = the sums over the pixels of the two numbers that f(channel)(pixel, first, second) adds for the channels from `channel` on.
+template <class T, class F> void sum_two(Cpu& dev, const NormStretches& s, int c, T* total, const F& f) {
   T* parts = reinterpret_cast<T*>(dev.arena());
   dev.run(s.count, [&](Index stretch, int) {
-    T* part = parts + stretch * numbers;
-    std::fill_n(part, numbers, T(0));
-    for (Index p = s.begin(stretch); p < s.end(stretch); ++p) f(p, part);
+    T* part = parts + stretch * 2 * c;
+    each_channels<T>(c, [&]<class V, int G>(int k, V, std::integral_constant<int, G>) {
+      V first[G] = {}, second[G] = {};
+      const auto add = f(k, V());
+      for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) add(p, g, first[g], second[g]);
+      for (int g = 0; g < G; ++g) store_as(part + k + g * Number<V>::lanes, first[g]), store_as(part + c + k + g * Number<V>::lanes, second[g]);
+    });
   });
-  std::fill_n(total, numbers, T(0));
+  std::fill_n(total, 2 * c, T(0));
   for (Index i = 0; i < s.count; ++i)
-    for (Index k = 0; k < numbers; ++k) total[k] += parts[i * numbers + k];
+    for (int k = 0; k < 2 * c; ++k) total[k] += parts[i * 2 * c + k];
 }
-}  // namespace detail
 
-template <class T>
-void batch_norm_forward(Cpu& dev, NormSpec spec, Index n, int c,
+/// y = scale (x - mean) + beta, and no less than 0 with Relu. All of the channels.
+template <bool Relu, class T> void normalise(Cpu& dev, const NormStretches& s, int c, const T* x, const T* scale, const T* mean, const T* beta, T* y) {
+  dev.run(s.count, [&](Index stretch, int) {
+    each_channels<T>(c, [&]<class V, int G>(int k, V, std::integral_constant<int, G>) {
+      constexpr int lanes = Number<V>::lanes;
+      V a[G], m[G], b[G];
+      for (int g = 0; g < G; ++g) a[g] = load_as<V>(scale + k + g * lanes), m[g] = load_as<V>(mean + k + g * lanes), b[g] = load_as<V>(beta + k + g * lanes);
+      for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+          const V v = a[g] * (load_as<V>(x + p * c + k + g * lanes) - m[g]) + b[g];
+          store_as<V>(y + p * c + k + g * lanes, Relu ? (v <= V{} ? V{} : v) : v);          // a NaN passes
+        }
+    });
+  });
+}
+template <bool Relu, class T>
+void norm_forward(Cpu& dev, NormSpec spec, Index n, int c,
                         const T* x,          // (N, C), N counts pixels
                         const T* w,          // gamma (C), beta (C), each on its own lines
                         T* running,          // mean (C), variance (C), likewise
                         T* batch,            // mean (C), 1 / sqrt(var + eps) (C), likewise; written in training
                         T* y, bool training) {
-  const detail::NormStretches s(n);
+  const NormStretches s(n);
+  T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;          // (2, C), then the scale (C)
+  T* const scale = sums + 2 * c;
   const T eps = T(spec.epsilon);
-  T *mean = running, *var = running + room(c);
-  const T *gamma = w, *beta = w + room(c);
   if (training) {
-    mean = batch, var = batch + room(c);
-    detail::sum_channels(dev, s, c, mean, [=](Index p, T* part) { for (int k = 0; k < c; ++k) part[k] += x[p * c + k]; });
-    for (int k = 0; k < c; ++k) mean[k] /= T(n);
-    detail::sum_channels(dev, s, c, var, [=](Index p, T* part) { for (int k = 0; k < c; ++k) part[k] += (x[p * c + k] - mean[k]) * (x[p * c + k] - mean[k]); });
+    // Of the distances from the first pixel, so that what cancels in the variance is no larger than itself.
+    sum_two(dev, s, c, sums, [=](int k, auto v) {
+      using V = decltype(v);
+      return [=](Index p, int g, V& sum, V& square) {
+        const int at = k + g * Number<V>::lanes;
+        const V d = load_as<V>(x + p * c + at) - load_as<V>(x + at);
+        sum += d, square += d * d;
+      };
+    });
     for (int k = 0; k < c; ++k) {
-      var[k] /= T(n);
-      const T spread = spec.unbiased && n > 1 ? var[k] * (T(n) / T(n - 1)) : var[k];
-      running[k] += T(spec.momentum) * (mean[k] - running[k]);
+      const T d = sums[k] / T(n), var = std::max(T(0), sums[c + k] / T(n) - d * d), spread = spec.unbiased && n > 1 ? var * (T(n) / T(n - 1)) : var;
+      batch[k] = x[k] + d;
+      batch[room(c) + k] = 1 / std::sqrt((sums[c + k] == sums[c + k] ? var : sums[c + k]) + eps);
+      running[k] += T(spec.momentum) * (batch[k] - running[k]);
       running[room(c) + k] += T(spec.momentum) * (spread - running[room(c) + k]);
-      var[k] = 1 / std::sqrt(var[k] + eps);
+      scale[k] = w[k] * batch[room(c) + k];
     }
+  } else {
+    for (int k = 0; k < c; ++k) scale[k] = w[k] / std::sqrt(running[room(c) + k] + eps);
   }
-  dev.run(s.count, [&](Index stretch, int) {
-    for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
-      for (int k = 0; k < c; ++k) {
-        const T scale = gamma[k] * (training ? var[k] : 1 / std::sqrt(var[k] + eps));
-        y[p * c + k] = scale * (x[p * c + k] - mean[k]) + beta[k];
-      }
-  });
+  normalise<Relu>(dev, s, c, x, scale, training ? batch : running, w + room(c), y);
 }
 
-template <class T>
-void batch_norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy,
+/// With Relu, x and w tell which outputs were positive.
+template <bool Relu, class T>
+void norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy,
                          T* dx,              // (N, C) or null
                          T* dw) {            // += gamma (C), beta (C)
-  const detail::NormStretches s(n);
-  const T *mean = batch, *scale = batch + room(c);
-  T* sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;   // (2, C): of dy times x normalised, of dy
-  detail::sum_channels(dev, s, 2 * c, sums, [=](Index p, T* part) {
-    for (int k = 0; k < c; ++k) part[k] += dy[p * c + k] * ((x[p * c + k] - mean[k]) * scale[k]), part[c + k] += dy[p * c + k];
+  const NormStretches s(n);
+  T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;          // (2, C): of dy times x normalised, of dy
+  const auto gradient = [=]<class V>(Index at, int k, V centred) {              // dy where it passes
+    const V d = load_as<V>(dy + at);
+    if (!Relu) return d;
+    const V y = load_as<V>(w + k) * load_as<V>(batch + room(c) + k) * centred + load_as<V>(w + room(c) + k);
+    return y > V{} ? d : V{};
+  };
+  sum_two(dev, s, c, sums, [=](int k, auto v) {
+    using V = decltype(v);
+    return [=](Index p, int g, V& product, V& sum) {
+      const int at = k + g * Number<V>::lanes;
+      const V centred = load_as<V>(x + p * c + at) - load_as<V>(batch + at), d = gradient(p * c + at, at, centred);
+      product += d * (centred * load_as<V>(batch + room(c) + at)), sum += d;
+    };
   });
   for (int k = 0; k < c; ++k) dw[k] += sums[k], dw[room(c) + k] += sums[c + k];
   if (!dx) return;
+  const T share = 1 / T(n);
   dev.run(s.count, [&](Index stretch, int) {
-    for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
-      for (int k = 0; k < c; ++k)
-        dx[p * c + k] = w[k] * scale[k] * (dy[p * c + k] - (sums[c + k] + (x[p * c + k] - mean[k]) * scale[k] * sums[k]) / T(n));
+    each_channels<T>(c, [&]<class V, int G>(int k0, V, std::integral_constant<int, G>) {
+      for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+          const int k = k0 + g * Number<V>::lanes;
+          const V spread = load_as<V>(batch + room(c) + k), centred = load_as<V>(x + p * c + k) - load_as<V>(batch + k);
+          const V mean = (load_as<V>(sums + c + k) + centred * spread * load_as<V>(sums + k)) * share;
+          store_as<V>(dx + p * c + k, load_as<V>(w + k) * spread * (gradient(p * c + k, k, centred) - mean));
+        }
+    });
   });
 }
 
-template <class T> Index batch_norm_arena(const Cpu&, T, Index, int c) { return (detail::NormStretches::most + 1) * 2 * c * Index(sizeof(T)); }
+}  // namespace detail
+
+template <class T> void batch_norm_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
+  detail::norm_forward<false>(dev, spec, n, c, x, w, running, batch, y, training);
+}
+template <class T> void batch_norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
+  detail::norm_backward<false>(dev, n, c, x, w, batch, dy, dx, dw);
+}
+/// The same with ReLU behind it; y need not be kept.
+template <class T> void batch_norm_relu_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
+  detail::norm_forward<true>(dev, spec, n, c, x, w, running, batch, y, training);
+}
+template <class T> void batch_norm_relu_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
+  detail::norm_backward<true>(dev, n, c, x, w, batch, dy, dx, dw);
+}
+template <class T> Index batch_norm_arena(const Cpu&, T, Index, int c) { return ((detail::NormStretches::most + 1) * 2 + 1) * c * Index(sizeof(T)); }
 
 }  // namespace lamina

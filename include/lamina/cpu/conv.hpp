@@ -5,6 +5,7 @@
 
 #include "../core/layer.hpp"
 #include "gemm.hpp"
+#include "winograd.hpp"
 
 namespace lamina {
 
@@ -150,7 +151,7 @@ template <class T, class F> void over_shares(Cpu& dev, const ConvTiles& t, Index
 }  // namespace detail
 
 template <class T>
-void conv_forward(Cpu& dev, ConvSpec spec, Shape in, Shape out, Index n,
+void conv_forward(Cpu& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n,
                   const T* x,                // (N, H, W, C)
                   const T* w, const T* b,    // (K, K, C / groups, O), (O) or null
                   T* y) {                    // (N, Ho, Wo, O)
@@ -163,7 +164,7 @@ void conv_forward(Cpu& dev, ConvSpec spec, Shape in, Shape out, Index n,
 }
 
 template <class T>
-void conv_backward(Cpu& dev, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w,
+void conv_backward(Cpu& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w,
                    const T* dy,              // (N, Ho, Wo, O)
                    T* dx,                    // (N, H, W, C) or null
                    T* dw, T* db) {           // += (K, K, C / groups, O), (O) or null
@@ -178,8 +179,58 @@ void conv_backward(Cpu& dev, ConvSpec spec, Shape in, Shape out, Index n, const 
   });
 }
 
-template <class T> Index conv_arena(const Cpu& dev, T, ConvSpec spec, Shape in, Shape out, Index) {
+template <class T> Index conv_arena(const Cpu& dev, Way<0>, T, ConvSpec spec, Shape in, Shape out, Index) {
   return detail::ConvTiles(spec, in, out, 1).arena_bytes<T>(dev.threads());
+}
+
+namespace detail {
+/// db (O) += the sum over the rows of dy (rows, O).
+inline void add_columns(Cpu& dev, const float* dy, Index rows, int o, float* db) {
+  dev.run(o / simd::width, [=](Index task, int) {
+    const Index at = task * simd::width;
+    simd::Floats s = simd::load(db + at);
+    for (Index r = 0; r < rows; ++r) s += simd::load(dy + r * o + at);
+    simd::store(db + at, s);
+  });
+}
+/// What Winograd's tiles give is stored as it lies in y (N, h, w, O), with a bias or without.
+inline auto store_tile(const Winograd& conv, const float* b, float* y) {
+  return [=, h = conv.h, w = conv.w, o_all = conv.out_c](Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+    const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j)
+        if (p.row * 4 + i < h && p.column * 4 + j < w) simd::store(y + ((p.image * h + p.row * 4 + i) * w + p.column * 4 + j) * o_all + o, v[i][j] + bias);
+  };
+}
+inline float* floats(std::byte* arena) { return reinterpret_cast<float*>(arena); }
+}  // namespace detail
+
+inline void conv_forward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* b, float* y) {
+  const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
+  float* const u = detail::floats(dev.arena());
+  conv.transform_weights(dev, w, u);
+  conv.run(dev, n, x, u, u + conv.weights(), detail::store_tile(conv, b, y));
+}
+
+inline void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
+  const int before = spec.window.before(in.h);
+  float* const u = detail::floats(dev.arena());
+  const detail::WinogradWeights weights(in, out.c, before, out.h, out.w);
+  weights.run(dev, n, x, dy, dw, u, u + weights.sums());
+  if (db) detail::add_columns(dev, dy, n * out.h * out.w, out.c, db);
+  if (!dx) return;
+  const detail::Winograd back(out, in.c, 2 - before, in.h, in.w);
+  back.transform_turned(dev, w, u);
+  back.run(dev, n, dy, u, u + back.weights(), detail::store_tile(back, nullptr, dx));
+}
+
+inline Index conv_arena(const Cpu& dev, Way<1>, float, ConvSpec, Shape in, Shape out, Index) {
+  const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
+  const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
+  const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
+  return (forward.weights() + most) * Index(sizeof(float));
 }
 
 }  // namespace lamina

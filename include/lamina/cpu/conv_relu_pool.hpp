@@ -88,8 +88,6 @@ template <class Kernel> struct WayMemory {
   float* worker(int number) const { return turned() + weights + number * kernel.worker_numbers(); }
   Index bytes(int threads) const { return (shares * kernel.share_numbers() + weights + threads * kernel.worker_numbers()) * Index(sizeof(float)); }
 };
-inline float* numbers(std::byte* arena) { return reinterpret_cast<float*>(arena); }
-
 /// The bits of an image lie in the place of its codes.
 inline PooledGradient pooled_gradient(Shape out, const float* dy, const std::uint8_t* codes, Index image) { return {out, dy + image * size(out), codes + image * size(out)}; }
 
@@ -101,30 +99,27 @@ template <class Kernel> void add_bias(Cpu& dev, const WayMemory<Kernel>& memory,
 
 inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
   const detail::Winograd conv(in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w);
-  float* const u = detail::numbers(dev.arena());
+  float* const u = detail::floats(dev.arena());
   conv.transform_weights(dev, w, u);
-  const Index tiles = n * conv.tiles(), each = detail::Winograd::block;
-  dev.run((tiles + each - 1) / each, [&](Index task, int worker) {
-    conv.run(x, u, u + conv.weights() + worker * conv.worker_numbers(), task * each, std::min(tiles, (task + 1) * each), [&](detail::Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
-      const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
+  conv.run(dev, n, x, u, u + conv.weights(), [&](detail::Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+    const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
 #pragma GCC unroll 2
-      for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < 2; ++i)
 #pragma GCC unroll 2
-        for (int j = 0; j < 2; ++j) {
-          const int r = p.row * 2 + i, q = p.column * 2 + j;
-          if (r >= out.h || q >= out.w) continue;
-          const Index window = Index(r) * out.w + q;
-          detail::relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
-                            codes ? codes + p.image * size(out) + window * (detail::window_planes * (out.c / 8)) : nullptr, o, out.c);
-        }
-    });
+      for (int j = 0; j < 2; ++j) {
+        const int r = p.row * 2 + i, q = p.column * 2 + j;
+        if (r >= out.h || q >= out.w) continue;
+        const Index window = Index(r) * out.w + q;
+        detail::relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
+                          codes ? codes + p.image * size(out) + window * (detail::window_planes * (out.c / 8)) : nullptr, o, out.c);
+      }
   });
 }
 
 inline void conv_relu_pool_backward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx,
                                     float* dw, float* db) {
   const detail::PooledConvBackward conv{in, out, k.conv.before(in.h)};
-  const detail::WayMemory<detail::PooledConvBackward> memory{conv, detail::numbers(dev.arena()), room(conv.weights())};
+  const detail::WayMemory<detail::PooledConvBackward> memory{conv, detail::floats(dev.arena()), room(conv.weights())};
   if (dx) conv.turn_weights(dev, w, memory.turned());
   dev.run(detail::shares, [&](Index share, int worker) {
     float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
@@ -142,13 +137,13 @@ inline Index conv_relu_pool_arena(const Cpu& dev, Way<1>, float, ConvReluPool k,
   const detail::Winograd forward(in, mid.c, 1, mid.h, mid.w);
   const detail::PooledConvBackward backward{in, out, 1};
   const Index bytes = detail::WayMemory<detail::PooledConvBackward>{backward, nullptr, room(backward.weights())}.bytes(dev.threads());
-  return std::max(bytes, (forward.weights() + dev.threads() * forward.worker_numbers()) * Index(sizeof(float)));
+  return std::max(bytes, (forward.weights() + forward.memory(dev.threads())) * Index(sizeof(float)));
 }
 
 template <int W> requires (W >= 2)
 void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
   const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
-  float* const u = detail::numbers(dev.arena());
+  float* const u = detail::floats(dev.arena());
   conv.transform_weights(w, u);
   const int rows = 8;                        // of windows, in a task
   const Index per_image = (out.h + rows - 1) / rows;
@@ -164,7 +159,7 @@ template <int W> requires (W >= 2)
 void conv_relu_pool_backward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx, float* dw,
                              float* db) {
   const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
-  const detail::WayMemory<detail::FewChannels<W - 1>> memory{conv, detail::numbers(dev.arena()), 0};
+  const detail::WayMemory<detail::FewChannels<W - 1>> memory{conv, detail::floats(dev.arena()), 0};
   dev.run(detail::shares, [&](Index share, int worker) {
     float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
     std::fill_n(part, conv.share_numbers(), 0.0f);

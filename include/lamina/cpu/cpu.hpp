@@ -39,6 +39,7 @@ class Cpu {
     return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;
   }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
+  template <class T> static constexpr bool fuses(NormRelu) { return true; }
 
   /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling.
   template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 6 : 1; }
@@ -48,6 +49,12 @@ class Cpu {
     return in.c % 32 == 0 ? 1 : in.c <= 4 ? 1 + in.c : 0;
   }
 
+  /// 0: any shape. 1: 3x3 by Winograd.
+  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == sizeof(float) ? 2 : 1; }
+  template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
+    const bool winograd = c.window.k == 3 && c.window.stride == 1 && c.window.before(in.h) <= 2 && c.groups == 1 && in.c % 32 == 0 && out.c % 32 == 0;
+    return sizeof(T) == sizeof(float) && winograd ? 1 : 0;
+  }
   /// 0: any shape. 1: in vectors. 2: at most 16 outputs.
   template <class T> static constexpr int ways(DenseSpec) { return sizeof(T) == sizeof(float) ? 3 : 1; }
   template <class T> static constexpr int way(DenseSpec, Shape in, Shape out) {

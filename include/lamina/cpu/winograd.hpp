@@ -1,6 +1,8 @@
 /// 3x3 convolution with stride 1 by Winograd's F(4, 3) (Lavin and Gray 2016, arXiv:1509.09308): 4x4 outputs take 36 products for each pair of channels instead of 144.
 /// The points are 0, +-5/8, +-3/2 and infinity: they err a third of what 0, +-1, +-2 do, and all constants but those of the weights are exact.
 #pragma once
+#include <algorithm>
+
 #include "../core/layer.hpp"
 #include "cpu.hpp"
 #include "simd.hpp"
@@ -9,7 +11,7 @@ namespace lamina::detail {
 
 using simd::Floats;
 
-/// The transforms of one line: of 6 inputs, of 6 products to 4 outputs, of 3 weights.
+/// The transforms of one line: of 6 inputs, of 6 products to 4 outputs, of 4 gradients of outputs, of 3 weights.
 struct F43 {
   static constexpr float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b, ga = 1 / (2 * a2 * (a2 - b2)), gb = 1 / (2 * b2 * (b2 - a2));
   static constexpr float weight[6][3] = {{1 / (a2 * b2), 0, 0}, {ga, a * ga, a2 * ga}, {ga, -a * ga, a2 * ga}, {gb, b * gb, b2 * gb}, {gb, -b * gb, b2 * gb}, {0, 0, 1}};
@@ -23,55 +25,90 @@ struct F43 {
     const Floats s = m[1] + m[2], q = m[1] - m[2], t = m[3] + m[4], r = m[3] - m[4];
     o[0] = m[0] + s + t, o[1] = a * q + b * r, o[2] = a2 * s + b2 * t, o[3] = a2 * a * q + b2 * b * r + m[5];
   }
+  LAMINA_INLINE static void gradient(const Floats (&y)[4], Floats (&o)[6]) {
+    const Floats e = y[0] + a2 * y[2], f = a * y[1] + a2 * a * y[3], g = y[0] + b2 * y[2], h = b * y[1] + b2 * b * y[3];
+    o[0] = y[0], o[1] = e + f, o[2] = e - f, o[3] = g + h, o[4] = g - h, o[5] = y[3];
+  }
 };
 
-/// A convolution cut into tiles of 4x4 outputs, which are numbered through all images. Blocks of `block` tiles are worked at a time: their transformed inputs, then for
-/// each `out_block` output channels 36 products whose weights stay in the first cache, then the transformed products.
+/// A convolution cut into tiles of 4x4 outputs, which are numbered through all images. Blocks of `block` tiles are worked at a time: their transformed inputs, 36 products
+/// with the transformed weights, the transformed products.
 struct Winograd {
   static constexpr int points = 36, vectors = 2, out_block = vectors * simd::width, in_block = 32;
-  static constexpr int rows = simd::width == 16 ? 8 : 6, block = simd::width == 16 ? 32 : 30;   // rows of a product kept in registers, tiles of a block: a multiple
-  static_assert(block % rows == 0);
+  static constexpr int rows = simd::width == 16 ? 8 : 6;       // of a product kept in registers
+  static constexpr Index few_weights = Index(1) << 20;         // transformed: what the second cache holds
 
   Shape in;
-  int out_c, before, tiles_h, tiles_w;         // before: empty pixels above and to the left
-  /// The outputs that are asked for are the first h x w.
-  Winograd(Shape in_, int out_channels, int pad, int h, int w) : in(in_), out_c(out_channels), before(pad), tiles_h((h + 3) / 4), tiles_w((w + 3) / 4) {}
+  int out_c, before, h, w, tiles_h, tiles_w;   // before: empty pixels above and to the left; h, w: the outputs that are asked for
+  int block;                                   // a multiple of `rows`
+  /// All images at once go by blocks that a worker's cache holds; with many weights the block is as large as memory allows, and shared by all workers.
+  Winograd(Shape in_, int out_channels, int pad, int out_h, int out_w)
+      : in(in_), out_c(out_channels), before(pad), h(out_h), w(out_w), tiles_h((out_h + 3) / 4), tiles_w((out_w + 3) / 4),
+        block(few() ? (32 + rows / 2) / rows * rows : int(Index(6) * few_weights / (points * (in_.c + out_channels)) / rows * rows)) {}
 
   static constexpr bool takes(int in_channels, int out_channels) { return in_channels % in_block == 0 && out_channels % 32 == 0; }
+  bool few() const { return weights() <= few_weights; }
   int tiles() const { return tiles_h * tiles_w; }
   Index weights() const { return Index(points) * in.c * out_c; }          // numbers of the transformed weights
   // Planes are set apart by a cache line, so that they do not meet in the same sets of the cache.
-  Index input_plane() const { return Index(block) * in.c + 16; }
-  static constexpr Index product_plane() { return Index(block) * out_block + 16; }
-  Index worker_numbers() const { return room(points * (input_plane() + product_plane()) + in.c); }
+  Index plane(int channels) const { return Index(block) * channels + 16; }
+  Index worker_numbers() const { return room(points * (plane(in.c) + plane(out_block)) + in.c); }
+  /// Numbers that a pass over all tiles asks for behind the weights.
+  Index memory(int threads) const { return few() ? threads * worker_numbers() : shared_numbers(); }
+  Index shared_numbers() const { return room(in.c) + points * (room(plane(in.c)) + out_c / out_block * plane(out_block)); }
 
   /// Transformed weights (O / out_block, 36, C, out_block) of w (3, 3, C, O).
-  void transform_weights(Cpu& dev, const float* w, float* u) const {
+  void transform_weights(Cpu& dev, const float* from, float* u) const {
     const int blocks = in.c / in_block;
     dev.run(Index(out_c / out_block) * blocks, [=, this](Index task, int) {
       const int o = int(task / blocks) * out_block, first = int(task % blocks) * in_block;
       for (int c = first; c < first + in_block; ++c) {
-        Floats t[vectors][6][3];
+        Floats g[vectors][9];
         for (int v = 0; v < vectors; ++v)
-          for (int k = 0; k < 3; ++k) {
-            const float* at = w + (Index(k) * in.c + c) * out_c + o + v * simd::width;
-            const Floats g0 = simd::load(at), g1 = simd::load(at + Index(3) * in.c * out_c), g2 = simd::load(at + Index(6) * in.c * out_c);
-            for (int i = 0; i < 6; ++i) t[v][i][k] = F43::weight[i][0] * g0 + F43::weight[i][1] * g1 + F43::weight[i][2] * g2;
-          }
-        for (int i = 0; i < 6; ++i)
-          for (int j = 0; j < 6; ++j)
-            for (int v = 0; v < vectors; ++v)
-              simd::stream(u + ((task / blocks * points + i * 6 + j) * in.c + c) * out_block + v * simd::width,
-                           t[v][i][0] * F43::weight[j][0] + t[v][i][1] * F43::weight[j][1] + t[v][i][2] * F43::weight[j][2]);
+          for (int k = 0; k < 9; ++k) g[v][k] = simd::load(from + (Index(k) * in.c + c) * out_c + o + v * simd::width);
+        transform(g, u + (task / blocks * points * in.c + c) * out_block);
       }
       simd::end_stream();
     });
+  }
+  /// The same for the gradient of the inputs, which is a convolution of the O channels of dy with w (3, 3, out_c, in.c) turned by 180 degrees.
+  void transform_turned(Cpu& dev, const float* from, float* u) const {
+    const int blocks = in.c / in_block;
+    dev.run(Index(out_c / out_block) * blocks, [=, this](Index task, int) {
+      const int o = int(task / blocks) * out_block;
+      for (int c = int(task % blocks) * in_block, end = c + in_block; c < end; c += simd::width) {
+        Floats r[vectors][9][simd::width];
+        for (int v = 0; v < vectors; ++v)
+          for (int k = 0; k < 9; ++k) {
+            for (int i = 0; i < simd::width; ++i) r[v][k][i] = simd::load(from + (Index(8 - k) * out_c + o + v * simd::width + i) * in.c + c);
+            simd::transpose(r[v][k]);
+          }
+        for (int i = 0; i < simd::width; ++i) {
+          Floats g[vectors][9];
+          for (int v = 0; v < vectors; ++v)
+            for (int k = 0; k < 9; ++k) g[v][k] = r[v][k][i];
+          transform(g, u + (task / blocks * points * in.c + c + i) * out_block);
+        }
+      }
+      simd::end_stream();
+    });
+  }
+  void transform(const Floats (&g)[vectors][9], float* u) const {
+    Floats t[vectors][6][3];
+    for (int v = 0; v < vectors; ++v)
+      for (int i = 0; i < 6; ++i)
+        for (int k = 0; k < 3; ++k) t[v][i][k] = F43::weight[i][0] * g[v][k] + F43::weight[i][1] * g[v][3 + k] + F43::weight[i][2] * g[v][6 + k];
+    for (int i = 0; i < 6; ++i)
+      for (int j = 0; j < 6; ++j)
+        for (int v = 0; v < vectors; ++v)
+          simd::stream(u + Index(i * 6 + j) * in.c * out_block + v * simd::width,
+                       t[v][i][0] * F43::weight[j][0] + t[v][i][1] * F43::weight[j][1] + t[v][i][2] * F43::weight[j][2]);
   }
 
   struct Place { Index image; int row, column; };      // of a tile, in tiles
   Place place(Index tile) const { return {tile / tiles(), int(tile % tiles()) / tiles_w, int(tile % tiles()) % tiles_w}; }
 
-  /// The transformed input of one tile: plane e of v (36, C / in_block, block, in_block), v pointing to the tile's row.
+  /// The transformed input of one tile: v points to the tile's row in (36, C / in_block, block, in_block).
   void transform_input(const float* x, const float* zeros, Place p, float* v) const {
     const float* pixel[6][6];
     for (int i = 0; i < 6; ++i)
@@ -79,7 +116,6 @@ struct Winograd {
         const int r = p.row * 4 - before + i, c = p.column * 4 - before + j;
         pixel[i][j] = r >= 0 && r < in.h && c >= 0 && c < in.w ? x + ((p.image * in.h + r) * in.w + c) * in.c : zeros;
       }
-    const Index plane = input_plane();
     for (int c = 0; c < in.c; c += simd::width) {
       Floats m[6][6];
 #pragma GCC unroll 6
@@ -91,25 +127,30 @@ struct Winograd {
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) m[i][j] = o[i];
       }
-      float* to = v + Index(c / in_block) * block * in_block + c % in_block;
+      put(m, v, c, plane(in.c));
+    }
+  }
+  /// Transforms the columns of m and puts them where channel c lies.
+  LAMINA_INLINE void put(const Floats (&m)[6][6], float* v, int c, Index apart) const {
+    float* to = v + Index(c / in_block) * block * in_block + c % in_block;
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) {
-        Floats o[6];
-        F43::input(m[i], o);
+    for (int i = 0; i < 6; ++i) {
+      Floats o[6];
+      F43::input(m[i], o);
 #pragma GCC unroll 6
-        for (int j = 0; j < 6; ++j) simd::store(to + (i * 6 + j) * plane, o[j]);
-      }
+      for (int j = 0; j < 6; ++j) simd::store(to + (i * 6 + j) * apart, o[j]);
     }
   }
 
   /// The 4x4 outputs of `width` channels: m points to the first of its 36 products.
-  LAMINA_INLINE static void transform_products(const float* m, Floats (&y)[4][4]) {
+  LAMINA_INLINE void transform_products(const float* m, Floats (&y)[4][4]) const {
+    const Index apart = plane(out_block);
     Floats s[4][6];
 #pragma GCC unroll 6
     for (int j = 0; j < 6; ++j) {
       Floats d[6], o[4];
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) d[i] = simd::load(m + (i * 6 + j) * product_plane());
+      for (int i = 0; i < 6; ++i) d[i] = simd::load(m + (i * 6 + j) * apart);
       F43::output(d, o);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) s[i][j] = o[i];
@@ -141,29 +182,157 @@ struct Winograd {
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; ++j) simd::store(m + t * out_block + j * simd::width, sum[t][j]);
   }
+  /// The products of `count` tiles, a multiple of `rows`, at point e with block b of the output channels.
+  void products(const float* v, const float* u, int e, int b, int count, float* m) const {
+    const Index size = Index(in.c) * out_block;
+    const float* of_point = u + (Index(b) * points + e) * size;
+    for (int t = 0; t < count; t += rows)
+      product(v + e * plane(in.c) + t * in_block, of_point, m + e * plane(out_block) + t * out_block, of_point + size + Index(t / rows) * in.c * 8 % size);
+  }
 
-  /// emit(place, channel, y) gets the 4x4 outputs of each tile of [first, last), `width` channels at a time.
-  template <class Emit> void run(const float* x, const float* u, float* memory, Index first, Index last, const Emit& emit) const {
-    float *v = memory, *m = v + points * input_plane(), *zeros = m + points * product_plane();
-    for (int c = 0; c < in.c; ++c) zeros[c] = 0;
-    for (Index from = first; from < last; from += block) {
-      const int count = int(last - from < block ? last - from : block), whole = (count + rows - 1) / rows * rows;
-      for (int t = 0; t < whole; ++t) transform_input(x, zeros, place(from + (t < count ? t : count - 1)), v + t * in_block);   // a last one to fill the rows
-      for (int b = 0; b < out_c / out_block; ++b) {
-        for (int e = 0; e < points; ++e) {
-          const Index size = Index(in.c) * out_block;
-          const float* of_point = u + (Index(b) * points + e) * size;
-          for (int t = 0; t < whole; t += rows)
-            product(v + e * input_plane() + t * in_block, of_point, m + e * product_plane() + t * out_block, of_point + size + Index(t / rows) * in.c * 8 % size);
-        }
-        for (int t = 0; t < count; ++t)
-          for (int k = 0; k < vectors; ++k) {
-            Floats y[4][4];
-            transform_products(m + t * out_block + k * simd::width, y);
-            emit(place(from + t), b * out_block + k * simd::width, y);
-          }
+  /// emit(place, channel, y) gets the 4x4 outputs of each tile, `width` channels at a time. memory: see above.
+  template <class Emit> void run(Cpu& dev, Index n, const float* x, const float* u, float* memory, const Emit& emit) const {
+    const Index all = n * tiles();
+    if (few()) {
+      dev.run((all + block - 1) / block, [&](Index task, int worker) {
+        run_block(x, u, memory + worker * worker_numbers(), task * block, std::min(all, (task + 1) * block), emit);
+      });
+      return;
+    }
+    float *const zeros = memory, *const v = zeros + room(in.c), *const m = v + points * room(plane(in.c));
+    std::fill_n(zeros, in.c, 0.0f);
+    const int each = 4;                        // tiles of a task
+    for (Index first = 0; first < all; first += block) {
+      const int count = int(std::min<Index>(block, all - first)), whole = (count + rows - 1) / rows * rows;
+      dev.run((whole + each - 1) / each, [&](Index task, int) {
+        for (int t = int(task) * each; t < std::min(whole, int(task + 1) * each); ++t) transform_input(x, zeros, place(first + std::min(t, count - 1)), v + t * in_block);
+      });
+      dev.run(points, [&](Index e, int) {
+        for (int b = 0; b < out_c / out_block; ++b) products(v, u, int(e), b, whole, m + b * points * plane(out_block));
+      });
+      dev.run((count + each - 1) / each, [&](Index task, int) {
+        for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t)
+          for (int b = 0; b < out_c / out_block; ++b) emit_tile(place(first + t), b, m + b * points * plane(out_block) + t * out_block, emit);
+      });
+    }
+  }
+
+ private:
+  template <class Emit> void run_block(const float* x, const float* u, float* memory, Index first, Index last, const Emit& emit) const {
+    float *v = memory, *m = v + points * plane(in.c), *zeros = m + points * plane(out_block);
+    std::fill_n(zeros, in.c, 0.0f);
+    const int count = int(last - first), whole = (count + rows - 1) / rows * rows;
+    for (int t = 0; t < whole; ++t) transform_input(x, zeros, place(first + std::min(t, count - 1)), v + t * in_block);   // the last again, to fill the rows
+    for (int b = 0; b < out_c / out_block; ++b) {
+      for (int e = 0; e < points; ++e) products(v, u, e, b, whole, m);
+      for (int t = 0; t < count; ++t) emit_tile(place(first + t), b, m + t * out_block, emit);
+    }
+  }
+  template <class Emit> LAMINA_INLINE void emit_tile(Place p, int b, const float* m, const Emit& emit) const {
+    for (int k = 0; k < vectors; ++k) {
+      Floats y[4][4];
+      transform_products(m + k * simd::width, y);
+      emit(p, b * out_block + k * simd::width, y);
+    }
+  }
+};
+
+/// The gradient of the weights of such a convolution, by the same points: over all tiles the products of transformed inputs and gradients are added up, point by point.
+struct WinogradWeights {
+  static constexpr int points = Winograd::points, in_block = Winograd::in_block, vectors = Winograd::vectors, tile_c = simd::width == 16 ? 8 : 4, tile_o = vectors * simd::width;
+
+  Winograd conv;                               // x to y; its block is ours
+  WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
+    conv.block = int(std::max<Index>(64, Index(3) * Winograd::few_weights / (points * (in.c + out_c)))) / Winograd::rows * Winograd::rows;
+  }
+  Index sums() const { return conv.weights(); }
+  Index memory() const { return room(conv.in.c) + room(conv.out_c) + points * (room(conv.plane(conv.in.c)) + room(conv.plane(conv.out_c))); }
+
+  /// d points to the tile's row in (36, O / in_block, block, in_block): the transformed gradient dy (N, H, W, O).
+  void transform_gradient(const float* dy, const float* zeros, Winograd::Place p, float* d) const {
+    const float* pixel[4][4];
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j) {
+        const int r = p.row * 4 + i, c = p.column * 4 + j;
+        pixel[i][j] = r < conv.h && c < conv.w ? dy + ((p.image * conv.h + r) * conv.w + c) * conv.out_c : zeros;
+      }
+    const Index apart = conv.plane(conv.out_c);
+    for (int o = 0; o < conv.out_c; o += simd::width) {
+      Floats m[6][4];
+      for (int j = 0; j < 4; ++j) {
+        Floats y[4], t[6];
+        for (int i = 0; i < 4; ++i) y[i] = simd::load(pixel[i][j] + o);
+        F43::gradient(y, t);
+        for (int i = 0; i < 6; ++i) m[i][j] = t[i];
+      }
+      float* to = d + Index(o / in_block) * conv.block * in_block + o % in_block;
+      for (int i = 0; i < 6; ++i) {
+        Floats t[6];
+        F43::gradient(m[i], t);
+        for (int j = 0; j < 6; ++j) simd::store(to + (i * 6 + j) * apart, t[j]);
       }
     }
+  }
+
+  /// sum (tile_c, tile_o), rows O apart, (+)= v (count, tile_c)^T d (count, tile_o), rows in_block apart.
+  static void outer(const float* v, const float* d, int count, float* sum, Index out_c, bool add) {
+    Floats s[tile_c][vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < tile_c; ++i)
+      for (int j = 0; j < vectors; ++j) s[i][j] = add ? simd::load(sum + i * out_c + j * simd::width) : Floats{};
+    for (int t = 0; t < count; ++t, v += in_block, d += in_block) {
+      Floats b[vectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; ++j) b[j] = simd::load(d + j * simd::width);
+#pragma GCC unroll 8
+      for (int i = 0; i < tile_c; ++i) {
+        const Floats a = simd::all(v[i]);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) s[i][j] += a * b[j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < tile_c; ++i)
+      for (int j = 0; j < vectors; ++j) simd::store(sum + i * out_c + j * simd::width, s[i][j]);
+  }
+
+  /// dw (3, 3, C, O) +=. sums (36, C, O); memory: see above.
+  void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* sums, float* memory) const {
+    const int in_c = conv.in.c, out_c = conv.out_c;
+    float *const zeros = memory, *const v = zeros + room(in_c) + room(out_c), *const d = v + points * room(conv.plane(in_c));
+    std::fill_n(zeros, std::max(in_c, out_c), 0.0f);
+    const Index all = n * conv.tiles();
+    for (Index first = 0; first < all; first += conv.block) {
+      const int count = int(std::min<Index>(conv.block, all - first)), each = 4;
+      dev.run((count + each - 1) / each, [&](Index task, int) {
+        for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t) {
+          conv.transform_input(x, zeros, conv.place(first + t), v + t * in_block);
+          transform_gradient(dy, zeros, conv.place(first + t), d + t * in_block);
+        }
+      });
+      dev.run(points, [&](Index e, int) {
+        const auto row = [&](const float* of, int channels, int c) { return of + e * conv.plane(channels) + Index(c / in_block) * conv.block * in_block + c % in_block; };
+        for (int o = 0; o < out_c; o += tile_o)
+          for (int c = 0; c < in_c; c += tile_c) outer(row(v, in_c, c), row(d, out_c, o), count, sums + (e * in_c + c) * out_c + o, out_c, first > 0);
+      });
+    }
+    dev.run(in_c, [&](Index c, int) {
+      for (int o = 0; o < out_c; o += simd::width) {
+        Floats t[3][6];
+        const auto sum = [&](int e) { return simd::load(sums + (Index(e) * in_c + c) * out_c + o); };
+        for (int k = 0; k < 3; ++k)
+          for (int j = 0; j < 6; ++j) {
+            t[k][j] = F43::weight[0][k] * sum(j);
+            for (int i = 1; i < 6; ++i) t[k][j] += F43::weight[i][k] * sum(i * 6 + j);
+          }
+        for (int k = 0; k < 9; ++k) {
+          float* const to = dw + (Index(k) * in_c + c) * out_c + o;
+          Floats s = simd::load(to);
+          for (int j = 0; j < 6; ++j) s += F43::weight[j][k % 3] * t[k / 3][j];
+          simd::store(to, s);
+        }
+      }
+    });
   }
 };
 

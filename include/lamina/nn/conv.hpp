@@ -34,11 +34,15 @@ template <class L, Window V, bool Bias> struct Convolution {
   static void init(Shape in, const Initializer& fill, float* w, float*) {
     fill.fill(w, weights(in), fan_in(in), Index(V.k) * V.k * (L::channels(in) / L::groups(in)), bias(w, in), L::channels(in));
   }
-  template <class D, class T> static void forward(D& dev, const Step<T>& s) { conv_forward(dev, spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, s.in), s.y); }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    conv_backward(dev, spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+  template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvSpec>();
+  template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(spec(in), in, out(in)); }
+  template <class D, class T, int N = 0> static void forward(D& dev, const Step<T>& s) {
+    conv_forward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, s.in), s.y);
   }
-  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return conv_arena(dev, T(), spec(in), in, out(in), n); }
+  template <class D, class T, int N = 0> static void backward(D& dev, const Step<T>& s) {
+    conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+  }
+  template <class D, class T, int N = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_arena(dev, Way<N>(), T(), spec(in), in, out(in), n); }
 };
 }  // namespace detail
 

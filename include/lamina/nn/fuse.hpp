@@ -2,6 +2,7 @@
 /// new specialisation. Its parameters are those of its parts, one after another, so a checkpoint does not know what was fused.
 #pragma once
 #include "../core/device.hpp"
+#include "batch_norm.hpp"
 #include "conv.hpp"
 #include "pointwise.hpp"
 #include "pool.hpp"
@@ -44,6 +45,19 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
     conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
   }
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
+};
+
+/// y = relu(norm(x)). What it was before ReLU is told from x again.
+template <class B> requires (std::same_as<std::remove_const_t<decltype(B::spec)>, NormSpec>)
+struct Fused<B, ReLU> : Chain<B, ReLU> {
+  static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .elementwise = true}); }
+  template <class D, class T> requires (D::template fuses<T>(NormRelu{})) static void forward(D& dev, const Step<T>& s) {
+    batch_norm_relu_forward(dev, B::spec, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    batch_norm_relu_backward(dev, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
 };
 
 namespace detail {

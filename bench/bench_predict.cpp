@@ -1,0 +1,15 @@
+/// How fast is prediction, from pictures in memory to scores in memory?
+/// bench_predict [--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [--json]
+#include "networks/networks.hpp"
+
+int main(int argc, char** argv) try {
+  const bench::Work work = bench::Work::of("bench_predict", "predict", argc, argv);
+  const bench::Model model = bench::model_of(work);
+  const std::vector<float> x = bench::noise(work);
+  bench::Steps steps(work.seconds);
+  do model->forward(x.data(), work.batch);
+  while (steps.next());
+  bench::report(work, bench::lamina_peer(*model), steps);
+} catch (const lamina::Error& e) {
+  return std::fprintf(stderr, "bench_predict: %s\n", e.what()), 1;
+}

@@ -1,0 +1,52 @@
+/// The networks of bench_train and bench_predict, each compiled in a file of its own, and the pictures they are given.
+#pragma once
+#include <lamina/lamina.hpp>
+
+#include <memory>
+
+#include "../work.hpp"
+
+namespace bench {
+
+using Model = std::shared_ptr<lamina::ModelBase<lamina::Cpu>>;
+
+/// A network for pictures of (size, size, 3); null if it is not compiled for that size.
+using Maker = Model(int size, lamina::Index batch, lamina::Cpu device);
+Maker leaf, vgg11, resnet18, mobilenetv2;
+
+/// Net<size> if `size` is one of Sizes.
+template <template <int> class Net, int... Sizes> Model one_of(int size, lamina::Index batch, lamina::Cpu device) {
+  Model model;
+  const auto make = [&]<int Size>(std::integral_constant<int, Size>) {
+    using Made = lamina::Model<Net<Size>, lamina::Cpu>;
+    if (size == Size) model = std::make_shared<Made>(typename Made::Options{.batch = batch, .seed = 1}, device);
+  };
+  (make(std::integral_constant<int, Sizes>()), ...);
+  return model;
+}
+
+/// Throws lamina::Error if there is no such network.
+inline Model model_of(const Work& work) {
+  const struct { const char* name; Maker* make; } all[] = {{"leaf", leaf}, {"vgg11", vgg11}, {"resnet18", resnet18}, {"mobilenetv2", mobilenetv2}};
+  for (const auto& network : all)
+    if (work.net == network.name)
+      if (Model model = network.make(work.size, work.batch, lamina::Cpu(work.threads))) return model;
+  throw lamina::Error("there is no network ", work.net, " for pictures of ", work.size, " x ", work.size, ": bench/networks says what there is");
+}
+
+/// Pictures (batch, size, size, 3) between -1 and 1, the same in every run: with a mean of 0 most of what a first convolution computes lives through ReLU and pooling.
+inline std::vector<float> noise(const Work& work) {
+  const lamina::Random random(1, lamina::Stream::picture);
+  std::vector<float> x(std::size_t(work.batch) * std::size_t(work.size * work.size * 3));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(random.uniform(lamina::Index(i), -1, 1));
+  return x;
+}
+
+inline Peer lamina_peer(lamina::ModelBase<lamina::Cpu>& model, double loss = -1) {
+  constexpr lamina::Version v = lamina::version;
+  Peer peer{"lamina", "", std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch), model.device().threads(), 0, loss};
+  for (const lamina::NamedTensor& t : model.tensors()) peer.parameters += t.learned ? t.dims.count() : 0;
+  return peer;
+}
+
+}  // namespace bench

@@ -1,0 +1,5 @@
+/// ResNet-18 for pictures of 64 x 64; bench/peers has it for any size.
+#include "networks.hpp"
+
+template <int Size> using Net = lamina::zoo::ResNet18<Size, bench::classes>;
+bench::Model bench::resnet18(int size, lamina::Index batch, lamina::Cpu device) { return one_of<Net, 64>(size, batch, device); }

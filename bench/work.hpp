@@ -1,0 +1,109 @@
+/// What every C++ side of bench/compare shares: the command line, the clock of the steps, and the line that says how fast they were. Only the standard library.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+constexpr int classes = 10;
+constexpr double rate = 1e-5, momentum = 0.9;   // so small that no run learns its batch by heart: then ReLU lets less through, and sparse gradients cost less
+
+/// `threads` 0 is one for each core.
+struct Work {
+  std::string net = "leaf", mode;
+  int size = 64, batch = 32, threads = 0;
+  double seconds = 3;
+  bool json = false;
+
+  /// --mode is read only where `mode` does not say it. Ends the program if the command line is not understood.
+  static Work of(const char* program, const char* mode, int argc, char** argv) {
+    Work work{.mode = mode};
+    for (int i = 1; i < argc; ++i) {
+      const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
+      if (is("--net")) work.net = argv[++i];
+      else if (!*mode && is("--mode")) work.mode = argv[++i];
+      else if (is("--size")) work.size = std::atoi(argv[++i]);
+      else if (is("--batch")) work.batch = std::atoi(argv[++i]);
+      else if (is("--threads")) work.threads = std::atoi(argv[++i]);
+      else if (is("--seconds")) work.seconds = std::atof(argv[++i]);
+      else if (!std::strcmp(argv[i], "--json")) work.json = true;
+      else work.mode = "?";
+    }
+    if (work.mode != "train" && work.mode != "predict") {
+      std::fprintf(stderr, "%s %s[--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [--json]\n", program,
+                   *mode ? "" : "--mode train|predict ");
+      std::exit(2);
+    }
+    return work;
+  }
+};
+
+/// The times of steps. The first do not count: five of them, and half a second.
+class Steps {
+ public:
+  explicit Steps(double seconds) : seconds_(seconds), begin_(now()), last_(begin_) { times_.reserve(1 << 16); }
+
+  /// A step is over; false if it was the last.
+  bool next() {
+    const double t = now(), step = t - last_;
+    last_ = t;
+    if (warm_) {
+      times_.push_back(step);
+      return t - begin_ < seconds_ || times_.size() < 3;
+    }
+    if (++cold_ >= 5 && t - begin_ >= 0.5) warm_ = true, begin_ = t;
+    return true;
+  }
+  std::size_t count() const { return times_.size(); }
+  /// In seconds.
+  double median() {
+    std::sort(times_.begin(), times_.end());
+    return times_[times_.size() / 2];
+  }
+
+ private:
+  static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+  double seconds_, begin_, last_;
+  bool warm_ = false;
+  int cold_ = 0;
+  std::vector<double> times_;
+};
+
+/// The most memory this process has had, in MiB: the kernel's VmHWM, since getrusage would tell the parent's if that was larger.
+inline double peak_rss_mb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("VmHWM:", 0) == 0) return std::atof(line.c_str() + 6) / 1024;   // the kernel counts in KiB
+  return 0;
+}
+
+/// Who did the work. `parameters` are the numbers it learns, and `loss` is the mean of the last training step, below 0 if there was none.
+struct Peer {
+  std::string name, settings, version;
+  int threads;
+  long long parameters;
+  double loss = -1;
+};
+
+/// One line.
+inline void report(const Work& work, const Peer& peer, Steps& steps) {
+  const double ms = 1e3 * steps.median(), images_per_s = 1e3 * work.batch / ms;
+  char loss[40] = "";
+  if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.json ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
+  if (work.json)
+    std::printf("{\"peer\": \"%s\", \"settings\": \"%s\", \"version\": \"%s\", \"mode\": \"%s\", \"net\": \"%s\", \"size\": %d, \"batch\": %d, \"threads\": %d, "
+                "\"parameters\": %lld, \"images_per_s\": %.2f, \"step_ms_median\": %.4f, \"peak_rss_mb\": %.1f, \"steps\": %zu%s}\n",
+                peer.name.c_str(), peer.settings.c_str(), peer.version.c_str(), work.mode.c_str(), work.net.c_str(), work.size, work.batch, peer.threads, peer.parameters,
+                images_per_s, ms, peak_rss_mb(), steps.count(), loss);
+  else
+    std::printf("%s %s %d x %d, batch %d, threads %d: %.1f images/s, %.3f ms a step (median of %zu), peak %.0f MB%s\n", work.mode.c_str(), work.net.c_str(),
+                work.size, work.size, work.batch, peer.threads, images_per_s, ms, steps.count(), peak_rss_mb(), loss);
+}
+
+}  // namespace bench
