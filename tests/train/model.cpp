@@ -12,6 +12,8 @@ using namespace lamina_test;
 
 namespace {
 struct Net : Network<Input<12, 10, 3>, Block<8>, ConvNorm<12, 3>, ReLU, Equal<12>, Dropout<30>, Flatten, Dense<20>, ReLU, Dense<5>> {};
+/// All of it on the ways that run in vectors.
+struct Vectors : Network<Input<12, 10, 3>, Block<32>, ConvNorm<32, 3>, ReLU, Block<64>, Flatten, Dense<64>, ReLU, Dense<32, no_bias>, ReLU, Dense<5>> {};
 struct Tiny : Network<Input<1, 1, 2>, Dense<3, no_bias>> {};
 using M = Model<Net, Cpu>;
 using TinyModel = Model<Tiny, Cpu>;
@@ -191,4 +193,37 @@ TEST_CASE("what makes no sense is an error") {
   CHECK_THROWS_AS(model.forward(data.x.data(), 0), Error);
   model.forward(data.x.data(), 10);              // and it goes on
   CHECK_THROWS_AS((Model<Net, Cpu>({.loss = {.class_weights = {1, 2}}})), Error);
+}
+
+namespace {
+template <class D, class Opt> std::vector<float> trained(bool at_once, const Opt& opt, int threads) {
+  const Data data;
+  Model<Vectors, D> model({.batch = n, .seed = 3}, D(threads));
+  OptimizerState<Opt, D, float> state(model.device(), opt, model.parameter_count);
+  for (int t = 0; t < 5; ++t) {
+    model.forward_training(data.all());
+    if (at_once) {
+      model.learn(state, 0.01);
+    } else {
+      model.backward();
+      state.step(model.parameters(), model.gradients(), 0.01);
+      model.zero_gradients();
+    }
+    CHECK(copy(model.gradients(), model.parameter_count) == std::vector<float>(std::size_t(model.parameter_count)));
+  }
+  return copy(model.parameters(), model.parameter_count);
+}
+template <class Opt> void check_learn(const Opt& opt) {
+  const std::vector<float> apart = trained<Cpu>(false, opt, 2);
+  for (int threads : {1, 2, 3, 8}) CHECK(trained<Cpu>(true, opt, threads) == apart);
+}
+}  // namespace
+
+TEST_CASE("learn() has the bits of backward(), step() and zero_gradients(), for any number of threads") {
+  check_learn(Sgd{.momentum = 0.9}), check_learn(AdamW{}), check_learn(RMSprop{.centered = true}), check_learn(Adagrad{});
+}
+
+TEST_CASE("in vectors a training ends near where plain loops end") {
+  const std::vector<float> found = trained<Cpu>(true, Sgd{.momentum = 0.9}, 2), expected = trained<Unfused<Cpu>>(false, Sgd{.momentum = 0.9}, 2);
+  for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(expected[i]).epsilon(1e-4));
 }

@@ -7,6 +7,8 @@
 ///   static void init(Shape in, const Initializer&, float* w, float* state);   what they begin with; what it leaves alone begins with 0
 ///   template <class D, class T> static void forward(D& device, const Step<T>&);    y =
 ///   template <class D, class T> static void backward(D& device, const Step<T>&);   dw +=, dx =
+///   template <class D, class T> static void learn(D& device, const Step<T>&, const Learner<T>&, T* w, Index at);   optional: backward, and the step of its parameters w,
+///     which begin at `at` in the block; their gradients are zero before and after
 ///   template <class D, class T> static Index arena(const D& device, Shape in, Index n);   bytes its verbs ask of the device's arena, if any
 /// It works on shapes it is handed and on the verbs of its device (conv_forward, parallel_for, ...), so it is compiled once per device, not once per size.
 #pragma once
@@ -75,6 +77,13 @@ template <class T> struct Step {
   std::uint8_t* codes;         // (N, codes)
   T* statistics;               // (statistics)
   T* scratch;                  // (N, scratch)
+};
+
+/// An optimizer without its type, in the midst of a step: a layer may update its own parameters while it has their gradients at hand, which saves a way to memory and back.
+template <class T> struct Learner {
+  const void* optimizer;
+  void (*update)(const void* optimizer, Index at, T* w, const T* g, Index count);   // w and g: parameters at, at + 1, ... of the block
+  void operator()(Index at, T* w, const T* g, Index count) const { update(optimizer, at, w, g, count); }
 };
 
 /// What a step means to the network around it: nearly every layer is a layer. View: y is x. Split, swap and add hold branches (nn/residual.hpp).

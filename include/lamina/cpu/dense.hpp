@@ -73,24 +73,43 @@ inline void dense_forward(Cpu& dev, Way<1>, Index n, Index in, Index out, const 
   if (slices > 1) dev.run((part + 2047) / 2048, [&](Index task, int) { d.add_slices(parts, task * 2048, std::min(part, (task + 1) * 2048), y); });
 }
 
-inline void dense_backward(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
-  const detail::DenseTiles d{n, in, out};
+namespace detail {
+/// dx, db +=, and put(f, worker) for each block of features from f on.
+template <class Put> void dense_backward_blocks(Cpu& dev, const DenseTiles& d, const float* w, const float* dy, float* dx, float* db, const Put& put) {
   float* const turned = reinterpret_cast<float*>(dev.arena());
   if (dx) d.turn(dy, turned);
   if (db)
-    for (Index i = 0; i < n; ++i)
-      for (Index o = 0; o < out; ++o) db[o] += dy[i * out + o];
+    for (Index i = 0; i < d.n; ++i)
+      for (Index o = 0; o < d.out; ++o) db[o] += dy[i * d.out + o];
   const Index each = 128;                                           // features
-  dev.run((in + each - 1) / each, [&](Index task, int) {
-    for (Index f = task * each, end = std::min(f + each, in); f < end; f += detail::DenseTiles::features) {
+  dev.run((d.in + each - 1) / each, [&](Index task, int worker) {
+    for (Index f = task * each, end = std::min(f + each, d.in); f < end; f += DenseTiles::features) {
       if (dx) d.input_gradient(w, turned, f, dx);
-      d.weight_gradient(x, dy, f, dw);
+      put(f, worker);
     }
   });
 }
-inline Index dense_arena(const Cpu&, Way<1>, float, Index n, Index in, Index out) {
+}  // namespace detail
+
+inline void dense_backward(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
   const detail::DenseTiles d{n, in, out};
-  return std::max((d.slices() - 1) * n * out, d.padded() * out) * Index(sizeof(float));
+  detail::dense_backward_blocks(dev, d, w, dy, dx, db, [&](Index f, int) { d.weight_gradient(x, dy, f, dw + f * out, true); });
+}
+
+/// The same, and in one pass over w (in, out) and b (out) or null their step: they are the parameters `at` and `b_at` of the block. db is zero before and after.
+inline void dense_learn(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, float* w, float* b, const float* dy, float* dx, float* db, const Learner<float>& learner, Index at, Index b_at) {
+  const detail::DenseTiles d{n, in, out};
+  float* const buffers = reinterpret_cast<float*>(dev.arena()) + d.padded() * out;
+  detail::dense_backward_blocks(dev, d, w, dy, dx, db, [&](Index f, int worker) {
+    float* const dw = buffers + worker * d.features * out;
+    d.weight_gradient(x, dy, f, dw, false);
+    learner(at + f * out, w + f * out, dw, std::min<Index>(d.features, in - f) * out);
+  });
+  if (db) learner(b_at, b, db, out), std::fill_n(db, out, 0.0f);
+}
+inline Index dense_arena(const Cpu& dev, Way<1>, float, Index n, Index in, Index out) {
+  const detail::DenseTiles d{n, in, out};
+  return std::max((d.slices() - 1) * n * out, d.padded() * out + dev.threads() * d.features * out) * Index(sizeof(float));
 }
 
 template <class T> void dense_forward(Cpu& dev, Way<2>, Index n, Index in, Index out, const T* x, const T* w, const T* b, T* y) {

@@ -116,16 +116,16 @@ struct DenseTiles {
     for (int t = 0; t < tile_features; ++t)
       for (int j = 0; j < vectors; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
   }
-  /// dw (in, out) += of `features` inputs from f on.
-  void weight_gradient(const float* x, const float* dy, Index f, float* dw) const {
+  /// dw (features, out), of the inputs from f on, += or =.
+  void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add) const {
     for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out) weight_tile(x + f + h, dy + o, dw + (f + h) * out + o);
+      for (Index o = 0; o < out; o += tile_out) weight_tile(x + f + h, dy + o, dw + h * out + o, add);
   }
-  void weight_tile(const float* x, const float* dy, float* dw) const {
+  void weight_tile(const float* x, const float* dy, float* dw, bool add) const {
     Floats sum[tile_features][vectors];
 #pragma GCC unroll 8
     for (int t = 0; t < tile_features; ++t)
-      for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(dw + t * out + j * simd::width);
+      for (int j = 0; j < vectors; ++j) sum[t][j] = add ? simd::load(dw + t * out + j * simd::width) : Floats{};
     for (Index i = 0; i < n; ++i, x += in, dy += out) {
       Floats d[vectors];
 #pragma GCC unroll 2

@@ -78,6 +78,7 @@ template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
 template <class D, class T> struct Functions {
   void (*forward)(D&, const Step<T>&) = nullptr;
   void (*backward)(D&, const Step<T>&) = nullptr;
+  void (*learn)(D&, const Step<T>&, const Learner<T>&, T*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
 };
 /// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
@@ -96,9 +97,12 @@ template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in
 namespace detail {
 struct End {};
 
-template <class L, class D, class T, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) {
-  return {Functions<D, T>{&L::template forward<D, T, W>, &L::template backward<D, T, W>, &L::template arena<D, T, W>}...};
+template <class L, class D, class T, int W> constexpr Functions<D, T> functions() {
+  Functions<D, T> f{&L::template forward<D, T, W>, &L::template backward<D, T, W>, nullptr, &L::template arena<D, T, W>};
+  if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
+  return f;
 }
+template <class L, class D, class T, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) { return {functions<L, D, T, W>()...}; }
 template <class L, class D, class T> inline constexpr auto functions_of_ways = functions<L, D, T>(std::make_integer_sequence<int, L::template ways<D, T>>());
 
 template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {

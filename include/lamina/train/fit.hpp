@@ -113,14 +113,17 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       run.now.rate = schedule(run.base_rate, Moment{.step = run.step, .epoch = run.epoch, .steps_per_epoch = (run.batches + options.accumulate - 1) / options.accumulate, .epochs = options.epochs});
       model.forward_training(b, end - first, b.first - first);
       run.now.forward += watch.lap();
-      model.backward();
+      const bool at_once = options.accumulate == 1 && options.clip.kind == Clip::Kind::none;
+      at_once ? model.learn(state, run.now.rate) : model.backward();
       run.now.backward += watch.lap();
       images += b.n;
       ++run.batch;
       if (run.batch % options.accumulate && run.batch < run.batches) continue;
-      clip(model.device(), options.clip, model.gradients(), parameters, tensors);
-      state.step(model.parameters(), model.gradients(), run.now.rate);
-      model.zero_gradients();
+      if (!at_once) {
+        clip(model.device(), options.clip, model.gradients(), parameters, tensors);
+        state.step(model.parameters(), model.gradients(), run.now.rate);
+        model.zero_gradients();
+      }
       model.set_clock(std::uint32_t(++run.step));
       run.now.update += watch.lap();
       (call_step(run, callbacks), ...);

@@ -104,15 +104,25 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     evaluate(plan);
   }
   /// The second half: adds the gradient of the mean loss to gradients().
-  void backward() {
-    const PlanView& plan = program_.training;
-    for (std::size_t i = program_.steps.size(); i-- > 0;) {
-      const auto& r = program_.steps[i];
-      if (!r.backward || !(r.wants_dx || r.place.parameters)) continue;
-      Step<T> s = step(plan, i, now_.x, now_.n, now_.first, true);
-      if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;   // by now another tensor may lie there
-      if (!keeps(r.need.keep, Keep::output)) s.y = nullptr;
-      r.backward(device_, s);
+  void backward() { backward(nullptr); }
+  /// The second half and a step of the optimizer. The gradients are zero before, and again after: a layer that can updates its parameters while it has their gradients
+  /// at hand. The bits are those of backward(), step() and zero_gradients().
+  template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
+    optimizer.set_clock(rate);
+    if constexpr (requires { optimizer.learner(); }) {
+      const Learner<T> learner = optimizer.learner();
+      backward(&learner);
+      Index at = 0;                            // of the parameters that nobody has updated yet
+      const auto update_until = [&](Index end) {
+        if (end > at) optimizer.update(at, w_.data() + at, dw_.data() + at, end - at), parallel_for(device_, end - at, detail::Zero<T>{dw_.data() + at});
+      };
+      for (const auto& r : program_.steps)
+        if (r.learn) update_until(r.w), at = r.w + r.place.parameters;
+      update_until(program_.parameters);
+    } else {
+      backward();
+      optimizer.update(w_.data(), dw_.data());
+      zero_gradients();
     }
   }
   void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
@@ -169,6 +179,19 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   Index fits(Index n) const {
     if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a model made for 1 to ", batch_, ": say Model({.batch = ...})");
     return n;
+  }
+
+  void backward(const Learner<T>* learner) {
+    const PlanView& plan = program_.training;
+    for (std::size_t i = program_.steps.size(); i-- > 0;) {
+      const auto& r = program_.steps[i];
+      if (!r.backward || !(r.wants_dx || r.place.parameters)) continue;
+      Step<T> s = step(plan, i, now_.x, now_.n, now_.first, true);
+      if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;   // by now another tensor may lie there
+      if (!keeps(r.need.keep, Keep::output)) s.y = nullptr;
+      if (learner && r.learn) r.learn(device_, s, *learner, w_.data() + r.w, r.w);
+      else r.backward(device_, s);
+    }
   }
 
   void run(const PlanView& plan, const T* x, Index n, Index first, bool training) {

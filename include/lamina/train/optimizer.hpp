@@ -8,6 +8,7 @@
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
+#include "../core/layer.hpp"
 #include "../core/number.hpp"
 
 namespace lamina {
@@ -66,30 +67,32 @@ template <class Opt, class T, class V> struct UpdateVector {
   const typename Opt::Clock* clock;
   T* p;
   const T* g;
-  T* state;
-  Index n;
+  T* state;                           // (slots, stride)
+  Index n, stride;
   static constexpr Index lanes = Number<V>::lanes;
-  void operator()(Index i) const { n - i * lanes < lanes ? last(i * lanes) : apply(p + i * lanes, g + i * lanes, state + i * lanes, n); }
+  void operator()(Index i) const { n - i * lanes < lanes ? last(i * lanes) : apply(p + i * lanes, g + i * lanes, state + i * lanes, stride); }
 
  private:
-  void apply(T* to, const T* from, T* s, Index stride) const {
+  void apply(T* to, const T* from, T* s, Index apart) const {
     V of_p, of_g, of_s[4] = {};
     std::memcpy(&of_p, to, sizeof(V)), std::memcpy(&of_g, from, sizeof(V));
-    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(&of_s[k], s + k * stride, sizeof(V));
+    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(&of_s[k], s + k * apart, sizeof(V));
     opt.update(*clock, of_p, of_g, of_s, 1);
     std::memcpy(to, &of_p, sizeof(V));
-    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(s + k * stride, &of_s[k], sizeof(V));
+    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(s + k * apart, &of_s[k], sizeof(V));
   }
   [[gnu::cold, gnu::noinline]] void last(Index at) const {           // fewer than a vector
     T to[lanes] = {}, from[lanes] = {}, s[4 * lanes] = {};
     std::copy(p + at, p + n, to), std::copy(g + at, g + n, from);
-    for (Index k = 0; k < opt.slots(); ++k) std::copy(state + k * n + at, state + k * n + n, s + k * lanes);
+    for (Index k = 0; k < opt.slots(); ++k) std::copy_n(state + k * stride + at, n - at, s + k * lanes);
     apply(to, from, s, lanes);
     std::copy_n(to, n - at, p + at);
-    for (Index k = 0; k < opt.slots(); ++k) std::copy_n(s + k * lanes, n - at, state + k * n + at);
+    for (Index k = 0; k < opt.slots(); ++k) std::copy_n(s + k * lanes, n - at, state + k * stride + at);
   }
 };
-template <class Opt, class D, class T> concept Vectors = Opt::vectors && requires { requires Number<typename D::template Vector<T>>::lanes > 1; };
+template <class Opt> concept TakesVectors = requires { requires Opt::vectors; };
+template <class D, class T> struct VectorOf { using type = T; };
+template <class D, class T> requires requires { typename D::template Vector<T>; } struct VectorOf<D, T> { using type = typename D::template Vector<T>; };
 template <class T> struct Fill { T* to; T value; LAMINA_HD void operator()(Index i) const { to[i] = value; } };
 
 inline double given(double option, Form form, double torch, double keras) { return option >= 0 ? option : form == Form::keras ? keras : torch; }
@@ -106,6 +109,10 @@ inline double given(double option, Form form, double torch, double keras) { retu
 
 /// An optimizer with its memory on a device, for one block of parameters.
 template <Optimizer Opt, Device D, class T> class OptimizerState {
+  using V = typename detail::VectorOf<D, T>::type;
+  static constexpr Index lanes = Number<V>::lanes;
+  static constexpr bool vectors = lanes > 1 && detail::TakesVectors<Opt>;
+
  public:
   /// Throws Error if the options make no sense.
   OptimizerState(D& dev, const Opt& opt, Index parameters)
@@ -124,13 +131,24 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
     const typename Opt::Clock now = opt_.clock(rate, ++steps_);
     dev_->upload(clock_.data(), &now, sizeof now);
   }
-  void update(T* p, const T* g) {
-    if constexpr (detail::Vectors<Opt, D, T>) {
-      using V = typename D::template Vector<T>;
-      parallel_for(*dev_, (n_ + Number<V>::lanes - 1) / Number<V>::lanes, detail::UpdateVector<Opt, T, V>{opt_, clock_.data(), p, g, state_.data(), n_});
-    } else {
-      parallel_for(*dev_, n_, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data(), n_});
-    }
+  void update(T* p, const T* g) { update(0, p, g, n_); }
+  /// Of the parameters at, at + 1, ... alone: p and g point to the first of them.
+  void update(Index at, T* p, const T* g, Index count) {
+    if constexpr (vectors) parallel_for(*dev_, (count + lanes - 1) / lanes, in_vectors(at, p, g, count));
+    else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
+  }
+  /// For layers that update their own parameters, on one thread.
+  Learner<T> learner() const requires (D::host_memory) {
+    return {this, [](const void* self, Index at, T* w, const T* g, Index count) {
+      const auto& of = *static_cast<const OptimizerState*>(self);
+      if constexpr (vectors) {
+        const auto f = of.in_vectors(at, w, g, count);
+        for (Index i = 0; i * lanes < count; ++i) f(i);
+      } else {
+        const detail::Update<Opt, T> f{of.opt_, of.clock_.data(), w, g, of.state_.data() + at, of.n_};
+        for (Index i = 0; i < count; ++i) f(i);
+      }
+    }};
   }
 
   /// What a checkpoint saves: (slots, parameters) in device memory, and the steps done.
@@ -149,6 +167,8 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
   const Opt& optimizer() const { return opt_; }
 
  private:
+  detail::UpdateVector<Opt, T, V> in_vectors(Index at, T* p, const T* g, Index count) const { return {opt_, clock_.data(), p, g, state_.data() + at, count, n_}; }
+
   static constexpr double most_ = 1e30;
   D* dev_;
   Opt opt_;
