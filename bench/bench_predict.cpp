@@ -4,12 +4,15 @@
 
 int main(int argc, char** argv) try {
   const bench::Work work = bench::Work::of("bench_predict", "predict", argc, argv);
-  const bench::Model model = bench::model_of(work);
+  bench::Made made = bench::model_of(work);
+  const bench::Predict predict = made.predictor();
+  const bench::Peer peer = bench::lamina_peer(*made.model);
+  made = {};                               // a predictor needs no model
   const std::vector<float> x = bench::noise(work);
   bench::Steps steps(work.seconds);
-  do model->forward(x.data(), work.batch);
+  do predict(x.data(), work.batch);
   while (steps.next());
-  bench::report(work, bench::lamina_peer(*model), steps);
+  bench::report(work, peer, steps);
 } catch (const lamina::Error& e) {
   return std::fprintf(stderr, "bench_predict: %s\n", e.what()), 1;
 }

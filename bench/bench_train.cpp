@@ -47,7 +47,7 @@ struct Clock {
 
 int main(int argc, char** argv) try {
   const bench::Work work = bench::Work::of("bench_train", "train", argc, argv);
-  const bench::Model model = bench::model_of(work);
+  const auto model = bench::model_of(work).model;
   Resident train(work), validation = train;
   double loss = 0;
   bench::Steps steps(work.seconds);

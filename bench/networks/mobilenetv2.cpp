@@ -2,4 +2,4 @@
 #include "networks.hpp"
 
 template <int Size> using Net = lamina::zoo::MobileNetV2<Size, bench::classes>;
-bench::Model bench::mobilenetv2(int size, lamina::Index batch, lamina::Cpu device) { return one_of<Net, 64>(size, batch, device); }
+bench::Made bench::mobilenetv2(int size, lamina::Index batch, lamina::Cpu device) { return one_of<Net, 64>(size, batch, device); }

@@ -2,35 +2,47 @@
 #pragma once
 #include <lamina/lamina.hpp>
 
+#include <functional>
 #include <memory>
 
 #include "../work.hpp"
 
 namespace bench {
 
-using Model = std::shared_ptr<lamina::ModelBase<lamina::Cpu>>;
+/// Scores (N, classes) of pictures (N, H, W, 3).
+using Predict = std::function<const float*(const float* x, lamina::Index n)>;
+/// A network without its type: as a model for training, and what makes a predictor of it.
+struct Made {
+  std::shared_ptr<lamina::ModelBase<lamina::Cpu>> model;
+  std::function<Predict()> predictor;
+};
 
-/// A network for pictures of (size, size, 3); null if it is not compiled for that size.
-using Maker = Model(int size, lamina::Index batch, lamina::Cpu device);
+/// A network for pictures of (size, size, 3); nothing if it is not compiled for that size.
+using Maker = Made(int size, lamina::Index batch, lamina::Cpu device);
 Maker leaf, vgg11, resnet18, mobilenetv2;
 
 /// Net<size> if `size` is one of Sizes.
-template <template <int> class Net, int... Sizes> Model one_of(int size, lamina::Index batch, lamina::Cpu device) {
-  Model model;
+template <template <int> class Net, int... Sizes> Made one_of(int size, lamina::Index batch, lamina::Cpu device) {
+  Made made;
   const auto make = [&]<int Size>(std::integral_constant<int, Size>) {
-    using Made = lamina::Model<Net<Size>, lamina::Cpu>;
-    if (size == Size) model = std::make_shared<Made>(typename Made::Options{.batch = batch, .seed = 1}, device);
+    using Model = lamina::Model<Net<Size>, lamina::Cpu>;
+    if (size != Size) return;
+    const auto model = std::make_shared<Model>(typename Model::Options{.batch = batch, .seed = 1}, device);
+    made = {model, [model, batch] {
+      const auto predictor = std::make_shared<lamina::Predictor<Net<Size>, lamina::Cpu>>(*model, typename lamina::Predictor<Net<Size>, lamina::Cpu>::Options{batch});
+      return Predict([predictor](const float* x, lamina::Index n) { return (*predictor)(x, n); });
+    }};
   };
   (make(std::integral_constant<int, Sizes>()), ...);
-  return model;
+  return made;
 }
 
 /// Throws lamina::Error if there is no such network.
-inline Model model_of(const Work& work) {
+inline Made model_of(const Work& work) {
   const struct { const char* name; Maker* make; } all[] = {{"leaf", leaf}, {"vgg11", vgg11}, {"resnet18", resnet18}, {"mobilenetv2", mobilenetv2}};
   for (const auto& network : all)
     if (work.net == network.name)
-      if (Model model = network.make(work.size, work.batch, lamina::Cpu(work.threads))) return model;
+      if (Made made = network.make(work.size, work.batch, lamina::Cpu(work.threads)); made.model) return made;
   throw lamina::Error("there is no network ", work.net, " for pictures of ", work.size, " x ", work.size, ": bench/networks says what there is");
 }
 

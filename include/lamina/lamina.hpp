@@ -15,6 +15,7 @@
 #include "train/callbacks.hpp"
 #include "train/fit.hpp"
 #include "train/model.hpp"
+#include "train/predictor.hpp"
 #include "train/rmsprop.hpp"
 #include "train/sgd.hpp"
 #include "version.hpp"

@@ -94,12 +94,30 @@ TEST_CASE("convolution by Winograd is the same within 5e-6 of the largest value,
   for (const Case& c : winograd_cases) {
     INFO("pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
     const Data<float> data(c, true);
-    const auto found = data.run(Cpu(2), Way<1>());
+    const auto found = data.run(Cpu(2), Way<3>());
     const auto expected = Data<double>(c, true).run(Cpu(2));
     CHECK(largest_error(found.y, expected.y) < 5e-6);
     CHECK(largest_error(found.dx, expected.dx) < 5e-6);
     CHECK(largest_error(found.dw, expected.dw) < 5e-6);
     CHECK(largest_error(found.db, expected.db) < 5e-6);
-    for (int threads : {1, 3, 8}) CHECK(data.run(Cpu(threads), Way<1>()) == found);
+    for (int threads : {1, 3, 8}) CHECK(data.run(Cpu(threads), Way<3>()) == found);
   }
+}
+
+namespace {
+template <int N> void check_way(const Case& c) {
+  INFO("way " << N << " k " << c.k << " stride " << c.stride << " pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
+  const Data<float> whole(c, false), data(c, true);
+  CHECK(whole.run(Cpu(2), Way<N>()) == whole.plain());
+  CHECK(Data<double>(c, false).run(Cpu(2), Way<N>()) == Data<double>(c, false).plain());
+  const Result<float> one = data.run(Cpu(1), Way<N>());
+  for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads), Way<N>()) == one);
+}
+}  // namespace
+
+TEST_CASE("every channel by itself, and 1x1: a plain loop bit for bit, for any number of threads") {
+  for (const Case& c : {Case{{6, 9, 8}, 8, 3, 1, 1, 8}, {{7, 8, 37}, 37, 3, 2, 1, 37, true, 11}, {{9, 5, 160}, 160, 5, 1, 2, 160, false}, {{5, 6, 33}, 33, 3, 1, same, 33}, {{3, 3, 4}, 4, 3, 1, 0, 4},
+                        {{8, 2, 20}, 20, 3, 2, same, 20, true, 9}, {{4, 4, 5}, 5, 7, 1, 3, 5}})
+    check_way<1>(c);
+  for (const Case& c : {Case{{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{1, 1, 5}, 4, 1, 1, 0}, {{20, 17, 33}, 70, 1, 1, 0, 1, true, 3}, {{3, 5, 130}, 17, 1, 1, same, 1, true, 9}}) check_way<2>(c);
 }

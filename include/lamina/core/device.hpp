@@ -10,6 +10,11 @@ namespace lamina {
 
 /// What a convolution is told beside the shapes.
 struct ConvSpec { Window window; int groups = 1; };
+/// Bounds of what a convolution puts out: ReLU is {0}, ReLU6 is {0, 6}.
+struct Clamp {
+  double low = -__builtin_inf(), high = __builtin_inf();
+  constexpr bool any() const { return low > -__builtin_inf() || high < __builtin_inf(); }
+};
 /// A dense layer is its shapes.
 struct DenseSpec {};
 /// What a batch norm is told beside the shapes.

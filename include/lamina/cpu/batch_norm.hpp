@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "../core/layer.hpp"
+#include "channels.hpp"
 #include "cpu.hpp"
 
 namespace lamina {
@@ -16,24 +17,6 @@ struct NormStretches {
   Index begin(Index s) const { return s * each; }
   Index end(Index s) const { return begin(s) + each < n ? begin(s) + each : n; }
 };
-
-template <class V, class T> V load_as(const T* p) {
-  V v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V, class T> void store_as(T* p, V v) { std::memcpy(p, &v, sizeof v); }
-
-/// f(channel, V(), how many V) over the channels: 4 vectors of them at a time, then one, then single numbers.
-template <class T, class F> void each_channels(int c, const F& f) {
-  using V = Cpu::Vector<T>;
-  constexpr int lanes = Number<V>::lanes;
-  int k = 0;
-  for (; k + 4 * lanes <= c; k += 4 * lanes) f(k, V(), std::integral_constant<int, 4>());
-  for (; k + lanes <= c; k += lanes) f(k, V(), std::integral_constant<int, 1>());
-  if constexpr (lanes > 1)
-    for (; k < c; ++k) f(k, T(), std::integral_constant<int, 1>());
-}
 
 /// total (2, C) = the sums over the pixels of the two numbers that f(channel)(pixel, first, second) adds for the channels from `channel` on.
 template <class T, class F> void sum_two(Cpu& dev, const NormStretches& s, int c, T* total, const F& f) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../core/layer.hpp"
+#include "depthwise.hpp"
 #include "gemm.hpp"
 #include "winograd.hpp"
 
@@ -150,16 +151,26 @@ template <class T, class F> void over_shares(Cpu& dev, const ConvTiles& t, Index
 
 }  // namespace detail
 
+namespace detail {
+template <class T> void apply(const Clamp& clamp, T* y, Index count) {
+  if (!clamp.any()) return;
+  const T low = T(clamp.low), high = T(clamp.high);
+  for (Index i = 0; i < count; ++i) y[i] = y[i] < low ? low : y[i] > high ? high : y[i];
+}
+}  // namespace detail
+
 template <class T>
 void conv_forward(Cpu& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n,
                   const T* x,                // (N, H, W, C)
                   const T* w, const T* b,    // (K, K, C / groups, O), (O) or null
-                  T* y) {                    // (N, Ho, Wo, O)
+                  T* y, Clamp clamp = {}) {  // (N, Ho, Wo, O)
   const detail::ConvTiles t(spec, in, out, 1);
   dev.run(n * t.per_image, [&](Index task, int worker) {
     const Index image = task / t.per_image;
     const int tile = int(task % t.per_image), top = tile * t.rows;
-    detail::conv_tile(t, detail::ConvWorker<T>(t, dev.arena(), worker), x + image * size(in), w, b, top, t.rows_of(tile), y + image * size(out) + Index(top) * out.w * out.c);
+    T* const to = y + image * size(out) + Index(top) * out.w * out.c;
+    detail::conv_tile(t, detail::ConvWorker<T>(t, dev.arena(), worker), x + image * size(in), w, b, top, t.rows_of(tile), to);
+    detail::apply(clamp, to, Index(t.rows_of(tile)) * out.w * out.c);
   });
 }
 
@@ -183,6 +194,91 @@ template <class T> Index conv_arena(const Cpu& dev, Way<0>, T, ConvSpec spec, Sh
   return detail::ConvTiles(spec, in, out, 1).arena_bytes<T>(dev.threads());
 }
 
+// --- way 1: every channel by itself
+
+namespace detail {
+/// The shares' gradients lie in the arena one after another: of the weights, then of the bias.
+inline Index depthwise_share(Window v, int c) { return room(Index(v.k) * v.k * c) + room(c); }
+}  // namespace detail
+
+template <class T> void conv_forward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* b, T* y, Clamp clamp = {}) {
+  const detail::Depthwise<T> conv{spec.window, in, out};
+  dev.run(n * out.h, [&](Index task, int) {
+    conv.forward(x + task / out.h * size(in), w, b, int(task % out.h), y + task / out.h * size(out));
+    detail::apply(clamp, y + task * out.w * out.c, Index(out.w) * out.c);
+  });
+}
+template <class T>
+void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, T* dw, T* db) {
+  const detail::Depthwise<T> conv{spec.window, in, out};
+  const Index share_numbers = detail::depthwise_share(spec.window, in.c), weights = Index(spec.window.k) * spec.window.k * in.c;
+  T* const parts = reinterpret_cast<T*>(dev.arena());
+  dev.run(detail::shares, [&](Index share, int) {
+    T* const part = parts + share * share_numbers;
+    std::fill_n(part, share_numbers, T(0));
+    for (Index i = detail::first_of_share(share, n); i < detail::first_of_share(share + 1, n); ++i) {
+      conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db ? part + room(weights) : nullptr);
+      if (!dx) continue;
+      std::fill_n(dx + i * size(in), size(in), T(0));
+      conv.input_gradient(dy + i * size(out), w, dx + i * size(in));
+    }
+  });
+  detail::add_shares(dev, parts, weights, share_numbers, dw);
+  if (db) detail::add_shares(dev, parts + room(weights), Index(in.c), share_numbers, db);
+}
+template <class T> Index conv_arena(const Cpu&, Way<1>, T, ConvSpec spec, Shape in, Shape, Index) {
+  return detail::shares * detail::depthwise_share(spec.window, in.c) * Index(sizeof(T));
+}
+
+// --- way 2: 1x1, a product of pixels and weights as they lie
+
+namespace detail {
+inline constexpr Index pixel_block = 128;
+template <class T> Index pixel_product_bytes(Index c, Index o) {
+  return std::max(gemm_bytes<T>(pixel_block, o, c), std::max(gemm_bytes<T>(c, o, pixel_block), gemm_bytes<T>(pixel_block, c, o)));
+}
+}  // namespace detail
+
+template <class T> void conv_forward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, const T* x, const T* w, const T* b, T* y, Clamp clamp = {}) {
+  const Index pixels = n * out.h * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
+  dev.run((pixels + each - 1) / each, [&](Index task, int worker) {
+    const Index first = task * each, count = std::min(each, pixels - first);
+    T* const to = y + first * o;
+    for (Index p = 0; p < count; ++p)
+      for (Index k = 0; k < o; ++k) to[p * o + k] = b ? b[k] : T(0);
+    gemm(count, o, c, x + first * c, c, w, o, to, o, dev.arena() + worker * bytes);
+    detail::apply(clamp, to, count * o);
+  });
+}
+template <class T>
+void conv_backward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, T* dw, T* db) {
+  const Index pixels = n * out.h * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
+  const Index share_numbers = room(c * o) + room(o);
+  T* const parts = reinterpret_cast<T*>(dev.arena());
+  std::byte* const memory = dev.arena() + detail::shares * share_numbers * Index(sizeof(T));
+  dev.run(detail::shares, [&](Index share, int worker) {
+    T* const part = parts + share * share_numbers;
+    std::fill_n(part, share_numbers, T(0));
+    for (Index first = detail::first_of_share(share, pixels), end = detail::first_of_share(share + 1, pixels); first < end; first += each) {
+      const Index count = std::min(each, end - first);
+      const T* from = dy + first * o;
+      gemm<Lies::transposed>(c, o, count, x + first * c, c, from, o, part, o, memory + worker * bytes);
+      for (Index p = 0; db && p < count; ++p)
+        for (Index k = 0; k < o; ++k) part[room(c * o) + k] += from[p * o + k];
+      if (!dx) continue;
+      std::fill_n(dx + first * c, count * c, T(0));
+      gemm<Lies::as_is, Lies::transposed>(count, c, o, from, o, w, o, dx + first * c, c, memory + worker * bytes);
+    }
+  });
+  detail::add_shares(dev, parts, c * o, share_numbers, dw);
+  if (db) detail::add_shares(dev, parts + room(c * o), o, share_numbers, db);
+}
+template <class T> Index conv_arena(const Cpu& dev, Way<2>, T, ConvSpec, Shape in, Shape out, Index) {
+  return detail::shares * (room(Index(in.c) * out.c) + room(out.c)) * Index(sizeof(T)) + dev.threads() * detail::pixel_product_bytes<T>(in.c, out.c);
+}
+
+// --- way 3: 3x3 by Winograd
+
 namespace detail {
 /// db (O) += the sum over the rows of dy (rows, O).
 inline void add_columns(Cpu& dev, const float* dy, Index rows, int o, float* db) {
@@ -194,27 +290,27 @@ inline void add_columns(Cpu& dev, const float* dy, Index rows, int o, float* db)
   });
 }
 /// What Winograd's tiles give is stored as it lies in y (N, h, w, O), with a bias or without.
-inline auto store_tile(const Winograd& conv, const float* b, float* y) {
-  return [=, h = conv.h, w = conv.w, o_all = conv.out_c](Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+inline auto store_tile(const Winograd& conv, const float* b, float* y, Clamp clamp = {}) {
+  return [=, h = conv.h, w = conv.w, o_all = conv.out_c, low = simd::all(float(clamp.low)), high = simd::all(float(clamp.high))](Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
     const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i)
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j)
-        if (p.row * 4 + i < h && p.column * 4 + j < w) simd::store(y + ((p.image * h + p.row * 4 + i) * w + p.column * 4 + j) * o_all + o, v[i][j] + bias);
+        if (p.row * 4 + i < h && p.column * 4 + j < w) simd::store(y + ((p.image * h + p.row * 4 + i) * w + p.column * 4 + j) * o_all + o, simd::clamp(low, high, v[i][j] + bias));
   };
 }
 inline float* floats(std::byte* arena) { return reinterpret_cast<float*>(arena); }
 }  // namespace detail
 
-inline void conv_forward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* b, float* y) {
+inline void conv_forward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* b, float* y) {
   const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
   float* const u = detail::floats(dev.arena());
   conv.transform_weights(dev, w, u);
   conv.run(dev, n, x, u, u + conv.weights(), detail::store_tile(conv, b, y));
 }
 
-inline void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
+inline void conv_backward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
   const int before = spec.window.before(in.h);
   float* const u = detail::floats(dev.arena());
   const detail::WinogradWeights weights(in, out.c, before, out.h, out.w);
@@ -226,11 +322,29 @@ inline void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, 
   back.run(dev, n, dy, u, u + back.weights(), detail::store_tile(back, nullptr, dx));
 }
 
-inline Index conv_arena(const Cpu& dev, Way<1>, float, ConvSpec, Shape in, Shape out, Index) {
+inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape out, Index) {
   const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
   const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
   return (forward.weights() + most) * Index(sizeof(float));
+}
+
+// --- for inference: weights that are made ready once
+
+template <class T, int W> Index conv_prepared(const Cpu&, Way<W>, T, ConvSpec spec, Shape in, Shape out) {
+  return W == 3 ? detail::Winograd(in, out.c, 1, out.h, out.w).weights() : Index(spec.window.k) * spec.window.k * (in.c / spec.groups) * out.c;
+}
+template <class T, int W> void conv_prepare(Cpu& dev, Way<W> way, ConvSpec spec, Shape in, Shape out, const T* w, T* to) {
+  if constexpr (W == 3) detail::Winograd(in, out.c, 1, out.h, out.w).transform_weights(dev, w, to);
+  else std::copy_n(w, conv_prepared(dev, way, T(), spec, in, out), to);
+}
+template <class T, int W> void conv_predict(Cpu& dev, Way<W> way, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* ready, const T* b, T* y, Clamp clamp) {
+  if constexpr (W == 3) {
+    const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
+    conv.run(dev, n, x, ready, detail::floats(dev.arena()), detail::store_tile(conv, b, y, clamp));
+  } else {
+    conv_forward(dev, way, spec, in, out, n, x, ready, b, y, clamp);
+  }
 }
 
 }  // namespace lamina

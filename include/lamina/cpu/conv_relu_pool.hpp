@@ -97,11 +97,9 @@ template <class Kernel> void add_bias(Cpu& dev, const WayMemory<Kernel>& memory,
 }
 }  // namespace detail
 
-inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
-  const detail::Winograd conv(in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w);
-  float* const u = detail::floats(dev.arena());
-  conv.transform_weights(dev, w, u);
-  conv.run(dev, n, x, u, u + conv.weights(), [&](detail::Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+namespace detail {
+inline void pooled_winograd(Cpu& dev, const Winograd& conv, Shape out, Index n, const float* x, const float* u, const float* b, float* memory, float* y, std::uint8_t* codes) {
+  conv.run(dev, n, x, u, memory, [&](Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
     const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i)
@@ -110,10 +108,18 @@ inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, S
         const int r = p.row * 2 + i, q = p.column * 2 + j;
         if (r >= out.h || q >= out.w) continue;
         const Index window = Index(r) * out.w + q;
-        detail::relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
-                          codes ? codes + p.image * size(out) + window * (detail::window_planes * (out.c / 8)) : nullptr, o, out.c);
+        relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
+                          codes ? codes + p.image * size(out) + window * (window_planes * (out.c / 8)) : nullptr, o, out.c);
       }
   });
+}
+}  // namespace detail
+
+inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
+  const detail::Winograd conv(in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w);
+  float* const u = detail::floats(dev.arena());
+  conv.transform_weights(dev, w, u);
+  detail::pooled_winograd(dev, conv, out, n, x, u, b, u + conv.weights(), y, codes);
 }
 
 inline void conv_relu_pool_backward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx,
@@ -140,19 +146,26 @@ inline Index conv_relu_pool_arena(const Cpu& dev, Way<1>, float, ConvReluPool k,
   return std::max(bytes, (forward.weights() + forward.memory(dev.threads())) * Index(sizeof(float)));
 }
 
-template <int W> requires (W >= 2)
-void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
-  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
-  float* const u = detail::floats(dev.arena());
-  conv.transform_weights(w, u);
+namespace detail {
+template <int C>
+void pooled_picture(Cpu& dev, const FewChannels<C>& conv, Shape in, Shape out, Index n, const float* x, const float* u, const float* b, float* memory, float* y, std::uint8_t* codes) {
   const int rows = 8;                        // of windows, in a task
   const Index per_image = (out.h + rows - 1) / rows;
   dev.run(n * per_image, [&](Index task, int worker) {
     const Index image = task / per_image;
     for (int r = int(task % per_image) * rows, end = std::min(r + rows, out.h); r < end; ++r)
       conv.forward(x + image * size(in), u, b, r, y + image * size(out) + Index(r) * out.w * out.c,
-                   codes ? codes + image * size(out) + Index(r) * out.w * (detail::window_planes * (out.c / 8)) : nullptr, u + conv.weights() + worker * conv.worker_numbers());
+                   codes ? codes + image * size(out) + Index(r) * out.w * (window_planes * (out.c / 8)) : nullptr, memory + worker * conv.worker_numbers());
   });
+}
+}  // namespace detail
+
+template <int W> requires (W >= 2)
+void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
+  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
+  float* const u = detail::floats(dev.arena());
+  conv.transform_weights(w, u);
+  detail::pooled_picture(dev, conv, in, out, n, x, u, b, u + conv.weights(), y, codes);
 }
 
 template <int W> requires (W >= 2)
@@ -176,6 +189,25 @@ void conv_relu_pool_backward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, 
 template <int W> requires (W >= 2) Index conv_relu_pool_arena(const Cpu& dev, Way<W>, float, ConvReluPool k, Shape in, Shape mid, Index) {
   const detail::FewChannels<W - 1> conv{in, k.pool.over(mid, mid.c), 1};
   return std::max(detail::WayMemory<detail::FewChannels<W - 1>>{conv, nullptr, 0}.bytes(dev.threads()), (conv.weights() + dev.threads() * conv.worker_numbers()) * Index(sizeof(float)));
+}
+
+// --- for inference: weights that are made ready once
+
+template <class T, int W> Index conv_relu_pool_prepared(const Cpu&, Way<W>, T, ConvReluPool k, Shape in, Shape mid) {
+  if constexpr (W == 0) return Index(k.conv.k) * k.conv.k * in.c * mid.c;
+  else if constexpr (W == 1) return detail::Winograd(in, mid.c, 1, mid.h, mid.w).weights();
+  else return detail::FewChannels<W - 1>{in, k.pool.over(mid, mid.c), 1}.weights();
+}
+template <class T, int W> void conv_relu_pool_prepare(Cpu& dev, Way<W> way, ConvReluPool k, Shape in, Shape mid, const T* w, T* to) {
+  if constexpr (W == 0) std::copy_n(w, conv_relu_pool_prepared(dev, way, T(), k, in, mid), to);
+  else if constexpr (W == 1) detail::Winograd(in, mid.c, 1, mid.h, mid.w).transform_weights(dev, w, to);
+  else detail::FewChannels<W - 1>{in, k.pool.over(mid, mid.c), 1}.transform_weights(w, to);
+}
+template <class T, int W> void conv_relu_pool_predict(Cpu& dev, Way<W> way, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* ready, const T* b, T* y) {
+  if constexpr (W == 0) conv_relu_pool_forward(dev, way, k, in, mid, out, n, x, ready, b, y, static_cast<std::uint8_t*>(nullptr));
+  else if constexpr (W == 1)
+    detail::pooled_winograd(dev, {in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w}, out, n, x, ready, b, detail::floats(dev.arena()), y, nullptr);
+  else detail::pooled_picture(dev, detail::FewChannels<W - 1>{in, out, k.conv.before(in.h)}, in, out, n, x, ready, b, detail::floats(dev.arena()), y, nullptr);
 }
 
 }  // namespace lamina

@@ -101,6 +101,12 @@ LAMINA_INLINE Floats pick(Floats a, Ints lanes, Floats b) {
 LAMINA_INLINE void stream(float* p, Floats v) { store(p, v); }
 #endif
 
+/// max and then min; a NaN passes.
+LAMINA_INLINE Floats clamp(Floats low, Floats high, Floats v) {
+  const Floats above = max(low, v);
+  return above > high ? high : above;
+}
+
 LAMINA_INLINE Floats root(Floats v) {
 #if defined(LAMINA_AVX512)
   return Floats(_mm512_maskz_sqrt_ps(__mmask16(-1), __m512(v)));

@@ -194,8 +194,11 @@ struct Winograd {
   template <class Emit> void run(Cpu& dev, Index n, const float* x, const float* u, float* memory, const Emit& emit) const {
     const Index all = n * tiles();
     if (few()) {
-      dev.run((all + block - 1) / block, [&](Index task, int worker) {
-        run_block(x, u, memory + worker * worker_numbers(), task * block, std::min(all, (task + 1) * block), emit);
+      // Where there are fewer blocks than threads, the output channels are shared out too.
+      const Index blocks = (all + block - 1) / block, outs = out_c / out_block, parts = blocks < dev.threads() ? std::min<Index>(outs, (dev.threads() + blocks - 1) / blocks) : 1;
+      dev.run(blocks * parts, [&](Index task, int worker) {
+        const Index b = task / parts, part = task % parts;
+        run_block(x, u, memory + worker * worker_numbers(), b * block, std::min(all, (b + 1) * block), int(part * outs / parts), int((part + 1) * outs / parts), emit);
       });
       return;
     }
@@ -218,12 +221,12 @@ struct Winograd {
   }
 
  private:
-  template <class Emit> void run_block(const float* x, const float* u, float* memory, Index first, Index last, const Emit& emit) const {
+  template <class Emit> void run_block(const float* x, const float* u, float* memory, Index first, Index last, int first_out, int last_out, const Emit& emit) const {
     float *v = memory, *m = v + points * plane(in.c), *zeros = m + points * plane(out_block);
     std::fill_n(zeros, in.c, 0.0f);
     const int count = int(last - first), whole = (count + rows - 1) / rows * rows;
     for (int t = 0; t < whole; ++t) transform_input(x, zeros, place(first + std::min(t, count - 1)), v + t * in_block);   // the last again, to fill the rows
-    for (int b = 0; b < out_c / out_block; ++b) {
+    for (int b = first_out; b < last_out; ++b) {
       for (int e = 0; e < points; ++e) products(v, u, e, b, whole, m);
       for (int t = 0; t < count; ++t) emit_tile(place(first + t), b, m + t * out_block, emit);
     }

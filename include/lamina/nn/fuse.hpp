@@ -1,6 +1,8 @@
 /// Fusion: neighbours that a device has one kernel for become one step. `Fused<A, B, C>` is a layer that does the work of A, B and C; a new rule is a
 /// new specialisation. Its parameters are those of its parts, one after another, so a checkpoint does not know what was fused.
 #pragma once
+#include <algorithm>
+
 #include "../core/device.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
@@ -45,6 +47,19 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
     conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
   }
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
+
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, conv::out(in))) + room(conv::out(in).c); }
+  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T*, T* to) {
+    conv_relu_pool_prepare(dev, Way<W>(), kernel, in, conv::out(in), w, to);
+    if (const T* b = conv::bias(w, in)) std::copy_n(b, conv::out(in).c, to + room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, conv::out(in))));
+  }
+  template <class D, class T, int W>
+  requires requires(D& dev, T* p) { conv_relu_pool_prepare(dev, Way<W>(), kernel, Shape(), Shape(), p, p); }
+  static void predict(D& dev, const Step<T>& s) {
+    const Shape mid = conv::out(s.in);
+    const T* const bias = conv::bias(s.w, s.in) ? s.w + room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, s.in, mid)) : nullptr;
+    conv_relu_pool_predict(dev, Way<W>(), kernel, s.in, mid, s.out, s.n, s.x, s.w, bias, s.y);
+  }
 };
 
 /// y = relu(norm(x)). What it was before ReLU is told from x again.
@@ -80,6 +95,10 @@ template <class D, class T> struct Functions {
   void (*backward)(D&, const Step<T>&) = nullptr;
   void (*learn)(D&, const Step<T>&, const Learner<T>&, T*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
+  // For inference, if the weights are made ready for it once: how many numbers those are, how they are made from (w, state), and forward with them as w.
+  Index (*prepared)(const D&, Shape) = nullptr;
+  void (*prepare)(D&, Shape, const T*, const T*, T*) = nullptr;
+  void (*predict)(D&, const Step<T>&) = nullptr;
 };
 /// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
@@ -98,21 +117,30 @@ namespace detail {
 struct End {};
 
 template <class L, class D, class T, int W> constexpr Functions<D, T> functions() {
-  Functions<D, T> f{&L::template forward<D, T, W>, &L::template backward<D, T, W>, nullptr, &L::template arena<D, T, W>};
+  Functions<D, T> f;
+  if constexpr (requires { &L::template forward<D, T, W>; }) f.forward = &L::template forward<D, T, W>;
+  if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
   if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
+  if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
+  if constexpr (requires { &L::template predict<D, T, W>; })
+    f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>, f.predict = &L::template predict<D, T, W>;
   return f;
 }
 template <class L, class D, class T, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) { return {functions<L, D, T, W>()...}; }
 template <class L, class D, class T> inline constexpr auto functions_of_ways = functions<L, D, T>(std::make_integer_sequence<int, L::template ways<D, T>>());
 
+template <class L, class D, class T> constexpr OpOn<D, T> op_on_ways(int layers) {
+  OpOn<D, T> o{op<L>(layers), {}};
+  o.several = true;
+  o.way = &L::template way<D, T>;
+  o.ways = functions_of_ways<L, D, T>.data();
+  return o;
+}
 template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {
   OpOn<D, T> o{op<L>(layers), {}};
   static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
-  if constexpr (requires { L::template way<D, T>(Shape()); }) {
-    o.several = true;
-    o.way = &L::template way<D, T>;
-    o.ways = functions_of_ways<L, D, T>.data();
-  } else {
+  if constexpr (requires { L::template way<D, T>(Shape()); }) return op_on_ways<L, D, T>(layers);
+  else {
     if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
     if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
     if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;

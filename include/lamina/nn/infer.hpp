@@ -1,0 +1,93 @@
+/// Inference has rules of its own: a batch norm becomes part of the weights of the convolution before it, ReLU and ReLU6 of what it stores.
+#pragma once
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "fuse.hpp"
+#include "plan.hpp"
+
+namespace lamina {
+
+template <class... Ls> struct Folded;   // no rule
+
+namespace detail {
+template <class L> inline constexpr bool is_conv = false;
+template <auto... A> inline constexpr bool is_conv<Conv<A...>> = true;
+template <auto... A> inline constexpr bool is_conv<DepthwiseConv<A...>> = true;
+template <class B> concept IsNorm = requires { requires std::same_as<std::remove_const_t<decltype(B::spec)>, NormSpec>; };
+template <class L> inline constexpr bool clamps = false;
+template <> inline constexpr bool clamps<ReLU> = true;
+template <> inline constexpr bool clamps<ReLU6> = true;
+template <class L> inline constexpr Clamp clamp_of{};
+template <> inline constexpr Clamp clamp_of<ReLU>{.low = 0};
+template <> inline constexpr Clamp clamp_of<ReLU6>{.low = 0, .high = 6};
+
+/// A convolution C with the norm B behind it, or void, and the activation A, or void. Its weights are made ready as those of C, then come the biases (O).
+template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls...> {
+  static constexpr Needs needs(Shape in) { return FoldedConv::Chain::needs(in, Needs{}); }
+  static constexpr Shape accepts(Shape in) { return C::accepts(in); }
+  template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvSpec>();
+  template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(C::spec(in), in, C::out(in)); }
+
+  template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return C::template arena<D, T, W>(dev, in, n); }
+  template <class D, class T, int W> static Index weights(const D& dev, Shape in) { return room(conv_prepared(dev, Way<W>(), T(), C::spec(in), in, C::out(in))); }
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return weights<D, T, W>(dev, in) + room(C::out(in).c); }
+  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
+    const int o = C::out(in).c;
+    const Index count = C::weights(in);
+    std::vector<T> folded(w, w + count), bias(static_cast<std::size_t>(o));
+    if (const T* b = C::bias(w, in)) std::copy_n(b, o, bias.begin());
+    if constexpr (!std::is_void_v<B>) {
+      const T *gamma = w + lamina::places<C>(in).parameters, *beta = gamma + room(o), *mean = state, *variance = state + room(o);
+      for (int k = 0; k < o; ++k) {
+        const T scale = gamma[k] / std::sqrt(variance[k] + T(B::spec.epsilon));
+        for (Index i = k; i < count; i += o) folded[std::size_t(i)] *= scale;
+        bias[std::size_t(k)] = (bias[std::size_t(k)] - mean[k]) * scale + beta[k];
+      }
+    }
+    conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), folded.data(), to);
+    std::copy_n(bias.data(), o, to + weights<D, T, W>(dev, in));
+  }
+  template <class D, class T, int W> static void predict(D& dev, const Step<T>& s) {
+    conv_predict(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + weights<D, T, W>(dev, s.in), s.y, clamp_of<A>);
+  }
+};
+template <class D, class T> concept Prepares = requires { requires D::host_memory; } && requires(D& dev, T* p) { conv_prepare(dev, Way<0>(), ConvSpec(), Shape(), Shape(), p, p); };
+}  // namespace detail
+
+template <class C> requires (detail::is_conv<C>) struct Folded<C> : detail::FoldedConv<C, void, void, C> {};
+template <class C, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, A> : detail::FoldedConv<C, void, A, C, A> {};
+template <class C, detail::IsNorm B> requires (detail::is_conv<C>) struct Folded<C, B> : detail::FoldedConv<C, B, void, C, B> {};
+template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
+
+namespace detail {
+template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest_folded() {
+  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Prepares<D, T>) return longest<D, T, A, B, C>();
+  else if constexpr (Layer<Folded<A, B, C>>) return op_on_ways<Folded<A, B, C>, D, T>(3);
+  else if constexpr (Layer<Folded<A, B>>) return op_on_ways<Folded<A, B>, D, T>(2);
+  else if constexpr (Layer<Folded<A>>) return op_on_ways<Folded<A>, D, T>(1);
+  else return longest<D, T, A, B, C>();
+}
+template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fold(List<A...>, List<B...>, List<C...>) {
+  return {longest_folded<D, T, A, B, C>()...};
+}
+template <class D, class T, class Layers> constexpr auto fold(Layers layers) {
+  using Next = decltype(next(layers));
+  return fold<D, T>(layers, Next{}, decltype(next(Next{})){});
+}
+}  // namespace detail
+
+/// What a network becomes for inference alone.
+template <class D, class T> struct InferenceView {
+  std::span<const Row<OpOn<D, T>>> steps;
+  PlanView plan;
+  Shape input, output;
+};
+template <class Net, class D, class T> struct Inference {
+  static constexpr auto table = trace(detail::fold<D, T>(typename Net::layers{}), Net::input);
+  static constexpr auto plan = lamina::plan(table, sizeof(T), false);
+  static constexpr InferenceView<D, T> view{{table.rows, std::size_t(table.count)}, plan.view(), Net::input, Net::output};
+};
+
+}  // namespace lamina

@@ -1,0 +1,88 @@
+/// A trained network for prediction alone.
+#pragma once
+#include <utility>
+
+#include "../core/device.hpp"
+#include "../core/error.hpp"
+#include "../nn/infer.hpp"
+#include "inputs.hpp"
+
+namespace lamina {
+
+/// The weights of a model as they were when it was made, ready for inference: batch norm is part of the convolutions, and what a device makes of weights before it
+/// computes is made once. There is no memory for gradients. Scores are those of Model::forward within rounding.
+///   Predictor<LeafNet, Cpu> predict(model, {.batch = 1});   const float* scores = predict(x, 1);
+template <class Net, Device D, class T = float> class Predictor {
+  using P = Inference<Net, D, T>;
+
+ public:
+  struct Options { Index batch = 32; };    // the largest number of samples it is ever given
+
+  /// Throws Error if the batch is not positive. The model is not kept.
+  template <class M> explicit Predictor(M& model, Options options = {}) : Predictor(model, options, D(model.device())) {}
+  template <class M> Predictor(M& model, Options options, D device)
+      : device_(std::move(device)), batch_(positive(options.batch)), ready_(device_, numbers()), inputs_(device_, batch_, size(P::view.input), 0),
+        workspace_(device_, batch_ * P::view.plan.bytes) {
+    static_assert(std::is_same_v<typename M::Network, Net>, "a Predictor is made from a model of its network");
+    Index arena = 0, at = 0;
+    for (const auto& r : P::view.steps)
+      if (r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
+    device_.reserve(std::size_t(arena));
+    for (const auto& r : P::view.steps) {
+      const T *w = model.parameters() + r.w, *state = model.state() + r.state_at;
+      if (r.prepare) {
+        r.prepare(device_, r.in, w, state, ready_.data() + at);
+      } else {
+        std::copy_n(w, r.place.parameters, ready_.data() + at);
+        std::copy_n(state, r.place.state, ready_.data() + at + r.place.parameters);
+      }
+      at += numbers(r);
+    }
+  }
+
+  /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call. Throws Error if there are more than the batch.
+  const T* operator()(const float* x, Index n) {
+    if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a predictor made for 1 to ", batch_, ": say Predictor(model, {.batch = ...})");
+    const PlanView& plan = P::view.plan;
+    const T* const on_device = inputs_.pictures(device_, x, n);
+    const auto of = [&](int id) -> T* {
+      return id < 0 ? nullptr : id == 0 ? const_cast<T*>(on_device) : reinterpret_cast<T*>(workspace_.data() + n * plan.tensors[id].at);
+    };
+    Index at = 0;
+    for (std::size_t i = 0; i < P::view.steps.size(); ++i) {
+      const auto& r = P::view.steps[i];
+      const Uses& u = plan.uses[i];
+      T* const ready = ready_.data() + at;
+      at += numbers(r);
+      const auto run = r.predict ? r.predict : r.forward;
+      if (!run) continue;
+      Step<T> s{};
+      s.in = r.in, s.out = r.out, s.n = n, s.w = ready, s.state = ready + r.place.parameters, s.x = of(u.x), s.y = of(u.y), s.z = of(u.z);
+      run(device_, s);
+    }
+    return of(plan.y);
+  }
+
+  Index batch() const { return batch_; }
+  D& device() { return device_; }
+
+ private:
+  [[gnu::cold]] static Index positive(Index batch) {
+    if (batch < 1) throw Error("a predictor for batches of ", batch, " samples: say Predictor(model, {.batch = ...}) with at least 1");
+    return batch;
+  }
+  Index numbers(const auto& r) const { return r.prepared ? room(r.prepared(device_, r.in)) : room(r.place.parameters) + room(r.place.state); }
+  Index numbers() const {
+    Index n = 0;
+    for (const auto& r : P::view.steps) n += numbers(r);
+    return n;
+  }
+
+  D device_;
+  Index batch_;
+  Buffer<D, T> ready_;                     // weights, step after step
+  detail::Inputs<D, T> inputs_;
+  Buffer<D, std::byte> workspace_;
+};
+
+}  // namespace lamina
