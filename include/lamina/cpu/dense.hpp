@@ -74,38 +74,36 @@ inline void dense_forward(Cpu& dev, Way<1>, Index n, Index in, Index out, const 
 }
 
 namespace detail {
-/// dx, db +=, and put(f, worker) for each block of features from f on.
-template <class Put> void dense_backward_blocks(Cpu& dev, const DenseTiles& d, const float* w, const float* dy, float* dx, float* db, const Put& put) {
-  float* const turned = reinterpret_cast<float*>(dev.arena());
+/// Where the step of the parameters is taken at once: those of w begin at `at` in the block, those of the bias at `b_at`.
+struct DenseLearner { const Learner<float>& learner; float *w, *b; Index at, b_at; };
+
+/// dx, and dw +=, db +=, or with a learner the step of w and b: then one pass over the weights does all, and db is zero before and after.
+[[gnu::noinline]] inline void dense_backward(Cpu& dev, const DenseTiles& d, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db, const DenseLearner* learn) {
+  float *const turned = reinterpret_cast<float*>(dev.arena()), *const buffers = turned + d.padded() * d.out;
   if (dx) d.turn(dy, turned);
   if (db)
     for (Index i = 0; i < d.n; ++i)
       for (Index o = 0; o < d.out; ++o) db[o] += dy[i * d.out + o];
   const Index each = 128;                                           // features
   dev.run((d.in + each - 1) / each, [&](Index task, int worker) {
-    for (Index f = task * each, end = std::min(f + each, d.in); f < end; f += DenseTiles::features) {
+    float* const buffer = buffers + worker * d.features * d.out;
+    for (Index f = task * each, end = std::min(f + each, d.in); f < end; f += d.features) {
       if (dx) d.input_gradient(w, turned, f, dx);
-      put(f, worker);
+      d.weight_gradient(x, dy, f, learn ? buffer : dw + f * d.out, !learn);
+      if (learn) learn->learner(learn->at + f * d.out, learn->w + f * d.out, buffer, d.features * d.out);
     }
   });
+  if (learn && db) learn->learner(learn->b_at, learn->b, db, d.out), std::fill_n(db, d.out, 0.0f);
 }
 }  // namespace detail
 
 inline void dense_backward(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
-  const detail::DenseTiles d{n, in, out};
-  detail::dense_backward_blocks(dev, d, w, dy, dx, db, [&](Index f, int) { d.weight_gradient(x, dy, f, dw + f * out, true); });
+  detail::dense_backward(dev, {n, in, out}, x, w, dy, dx, dw, db, nullptr);
 }
-
-/// The same, and in one pass over w (in, out) and b (out) or null their step: they are the parameters `at` and `b_at` of the block. db is zero before and after.
+/// The same and the step of w (in, out) and b (out) or null, which are the parameters `at` and `b_at` of the block.
 inline void dense_learn(Cpu& dev, Way<1>, Index n, Index in, Index out, const float* x, float* w, float* b, const float* dy, float* dx, float* db, const Learner<float>& learner, Index at, Index b_at) {
-  const detail::DenseTiles d{n, in, out};
-  float* const buffers = reinterpret_cast<float*>(dev.arena()) + d.padded() * out;
-  detail::dense_backward_blocks(dev, d, w, dy, dx, db, [&](Index f, int worker) {
-    float* const dw = buffers + worker * d.features * out;
-    d.weight_gradient(x, dy, f, dw, false);
-    learner(at + f * out, w + f * out, dw, std::min<Index>(d.features, in - f) * out);
-  });
-  if (db) learner(b_at, b, db, out), std::fill_n(db, out, 0.0f);
+  const detail::DenseLearner learn{learner, w, b, at, b_at};
+  detail::dense_backward(dev, {n, in, out}, x, w, dy, dx, nullptr, db, &learn);
 }
 inline Index dense_arena(const Cpu& dev, Way<1>, float, Index n, Index in, Index out) {
   const detail::DenseTiles d{n, in, out};

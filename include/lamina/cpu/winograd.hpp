@@ -231,7 +231,7 @@ struct Winograd {
       for (int t = 0; t < count; ++t) emit_tile(place(first + t), b, m + t * out_block, emit);
     }
   }
-  template <class Emit> LAMINA_INLINE void emit_tile(Place p, int b, const float* m, const Emit& emit) const {
+  template <class Emit> [[gnu::noinline]] void emit_tile(Place p, int b, const float* m, const Emit& emit) const {
     for (int k = 0; k < vectors; ++k) {
       Floats y[4][4];
       transform_products(m + k * simd::width, y);

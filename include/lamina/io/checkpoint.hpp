@@ -190,15 +190,16 @@ class Checkpoint {
     for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
       detail::put_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true);
     const Totals t = run.model.totals();
-    auto& m = file.metadata;
-    m["settings"] = settings_, m["optimizer"] = detail::optimizer_name(run.optimizer);
-    m["epoch"] = std::to_string(run.epoch), m["batch"] = std::to_string(run.batch), m["step"] = std::to_string(run.step);
-    m["total_loss"] = detail::exact(t.loss), m["total_samples"] = std::to_string(t.samples), m["total_correct"] = std::to_string(t.correct);
-    m["best_accuracy"] = detail::exact(best_accuracy_), m["best_epoch"] = std::to_string(best_epoch_);
+    const auto note = [&](const char* key, std::string value) __attribute__((noinline)) { file.metadata[key] = std::move(value); };
+    const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };
+    note("settings", settings_), note("optimizer", detail::optimizer_name(run.optimizer));
+    count("epoch", run.epoch), count("batch", run.batch), count("step", run.step);
+    note("total_loss", detail::exact(t.loss)), count("total_samples", t.samples), count("total_correct", t.correct);
+    note("best_accuracy", detail::exact(best_accuracy_)), count("best_epoch", best_epoch_);
     if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
       std::vector<std::string> state;
       for (double v : run.schedule.state()) state.push_back(detail::exact(v));
-      m["schedule"] = detail::json_list(state);
+      note("schedule", detail::json_list(state));
     }
     write_safetensors(last(), file, {.keep_previous = true});
   }
