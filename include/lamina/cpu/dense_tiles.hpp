@@ -35,16 +35,19 @@ struct DenseTiles {
     for (Index f = f0; f < f1; f += rows) {
       const int count = int(std::min<Index>(rows, f1 - f));
       for (Index o = o0; o < o1; o += tile_out)
-        for (Index i = 0; i < n; i += tile_n) forward_tile(x + f, w + f * out + o, count, i, y + o);
+        for (Index i = 0; i < n;) {
+          if (n - i > 2) forward_tile<tile_n>(x + f, w + f * out + o, count, i, y + o), i += tile_n;
+          else forward_tile<1>(x + f, w + f * out + o, count, i, y + o), ++i;
+        }
     }
   }
   /// Beyond the last sample the tile computes that one again.
-  void forward_tile(const float* x, const float* w, int count, Index first, float* y) const {
-    const float* from[tile_n];
-    Floats sum[tile_n][vectors];
-    float* to[tile_n];
+  template <int N> void forward_tile(const float* x, const float* w, int count, Index first, float* y) const {
+    const float* from[N];
+    Floats sum[N][vectors];
+    float* to[N];
 #pragma GCC unroll 8
-    for (int t = 0; t < tile_n; ++t) {
+    for (int t = 0; t < N; ++t) {
       const Index i = std::min(first + t, n - 1);
       from[t] = x + i * in, to[t] = y + i * out;
       for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(to[t] + j * simd::width);
@@ -55,14 +58,14 @@ struct DenseTiles {
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; ++j) v[j] = simd::load(w + j * simd::width);
 #pragma GCC unroll 8
-      for (int t = 0; t < tile_n; ++t) {
+      for (int t = 0; t < N; ++t) {
         const Floats a = simd::all(from[t][k]);
 #pragma GCC unroll 2
         for (int j = 0; j < vectors; ++j) sum[t][j] += a * v[j];
       }
     }
 #pragma GCC unroll 8
-    for (int t = 0; t < tile_n; ++t)
+    for (int t = 0; t < N; ++t)
       for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
   }
   /// y += the slices but the first, numbers [first, last) of them.

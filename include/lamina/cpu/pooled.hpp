@@ -200,11 +200,11 @@ struct PooledConvBackward {
     std::memset(sums, 0, std::size_t(2 * line) * sizeof(float));
     for (int r0 = 0; r0 < out.h; r0 += strip_rows()) {
       const int h = out.h - r0 < strip_rows() ? out.h - r0 : strip_rows();
-      std::memset(sums + 2 * line, 0, std::size_t(2 * h * line) * sizeof(float));
+      if (!in_registers) std::memset(sums + 2 * line, 0, std::size_t(2 * h * line) * sizeof(float));
       for (int o = 0; o < out.c; o += slab) {
         for (int n = 0; n < h * out.w; ++n) find_channels(g.planes(r0 + n / out.w, n % out.w), o, slab_of(o), out.c, lists[n]);
         for (int i = 0; i < in.c / simd::width; ++i)
-          for (int r = 0; r < h; ++r) add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), sums + 2 * r * line + i * simd::width);
+          for (int r = 0; r < h; ++r) add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), sums + 2 * r * line + i * simd::width, o == 0);
       }
       put_rows(sums, 2 * r0 - before, 2 * h, dx);
       std::memcpy(sums, sums + 2 * h * line, std::size_t(2 * line) * sizeof(float));
@@ -224,17 +224,19 @@ struct PooledConvBackward {
     }
   }
   /// What a row of windows gives to `width` channels of the four rows of inputs it sees: of each window the sums of 4x4 pixels are held in registers where there are
-  /// enough, and its right half handed on to the next.
-  void add_row(const float* g, const List* l, const float* u, float* d) const {
+  /// enough, and its right half handed on to the next. Then the lower two rows are new if the slab is the first.
+  static constexpr bool in_registers = simd::registers == 32;
+  void add_row(const float* g, const List* l, const float* u, float* d, bool first) const {
     const Index line = Index(strip_w()) * in.c;
     const auto pixel = [&](int i, int j) { return d + i * line + Index(j) * in.c; };
-    if constexpr (simd::registers == 32) {
+    if constexpr (in_registers) {
       Floats a[4][4];
+      const auto begin = [&](int i, int j) { return first && i >= 2 ? Floats{} : simd::load(pixel(i, j)); };
 #pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = simd::load(pixel(k / 2, k % 2));
+      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = begin(k / 2, k % 2);
       for (int q = 0; q < out.w; ++q, g += out.c, d += 2 * in.c, ++l) {
 #pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = simd::load(pixel(k / 2, 2 + k % 2));
+        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = begin(k / 2, 2 + k % 2);
         const std::uint8_t* o = l->channel;
 #pragma GCC unroll 4
         for (int tap = 0; tap < 4; ++tap)
