@@ -5,11 +5,16 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
@@ -64,18 +69,25 @@ class Cpu {
     return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
   }
 
-  void* allocate(std::size_t bytes) { return ::operator new(bytes ? bytes : 64, std::align_val_t(64)); }
-  void deallocate(void* p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
+  void* allocate(std::size_t bytes) {
+    void* const p = ::operator new(bytes ? bytes : 64, alignment(bytes));
+#if defined(__linux__)
+    if (bytes >= huge_page) madvise(p, bytes, MADV_HUGEPAGE);      // fewer misses of the address cache; if it is refused nothing is lost
+#endif
+    return p;
+  }
+  void deallocate(void* p, std::size_t bytes) { ::operator delete(p, alignment(bytes)); }
   void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
 
   /// Makes the arena at least this large. Called when a model is made, never in a step.
   void reserve(std::size_t bytes) {
     if (bytes <= shared_->bytes) return;
-    shared_->arena.reset(static_cast<std::byte*>(allocate(bytes)));
+    deallocate(std::exchange(shared_->arena, nullptr), shared_->bytes);
+    shared_->arena = static_cast<std::byte*>(allocate(bytes));
     shared_->bytes = bytes;
   }
-  std::byte* arena() const { return shared_->arena.get(); }
+  std::byte* arena() const { return shared_->arena; }
   std::size_t arena_bytes() const { return shared_->bytes; }
 
   /// f(task, worker) for every task in [0, tasks), worker in [0, threads()). Numbers too small for a normal one are zero meanwhile.
@@ -96,17 +108,21 @@ class Cpu {
   }
 
 
-  struct Free { void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(64)); } };
+  static constexpr std::size_t huge_page = std::size_t(1) << 21;
+  static std::align_val_t alignment(std::size_t bytes) { return std::align_val_t(bytes >= huge_page ? huge_page : 64); }
   struct Shared {
     int threads;
     std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
     tbb::task_arena crew;
-    std::unique_ptr<std::byte, Free> arena;
+    std::byte* arena = nullptr;
     std::size_t bytes = 0;
     [[gnu::cold]] explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
       if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
       if (threads > tbb::info::default_concurrency()) more.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(threads));
     }
+    Shared(const Shared&) = delete;
+    Shared& operator=(const Shared&) = delete;
+    ~Shared() { ::operator delete(arena, alignment(bytes)); }
   };
   std::shared_ptr<Shared> shared_;
 };

@@ -52,9 +52,15 @@ struct DenseTiles {
       from[t] = x + i * in, to[t] = y + i * out;
       for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(to[t] + j * simd::width);
     }
-    for (int k = 0; k < count; ++k, w += out) {
+    // Each tile fetches its part of the weights that come after these.
+    const Index tiles = (n + tile_n - 1) / tile_n;
+    for (Index k = 0, turn = first / tile_n; k < count; ++k, w += out, --turn) {
       Floats v[vectors];
-      __builtin_prefetch(w + rows * out);
+      if (turn == 0) {
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) __builtin_prefetch(w + rows * out + j * simd::width);
+        turn = tiles;
+      }
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; ++j) v[j] = simd::load(w + j * simd::width);
 #pragma GCC unroll 8
@@ -91,7 +97,8 @@ struct DenseTiles {
   void input_gradient(const float* w, const float* turned, Index f, float* dx) const {
     for (Index i = 0; i < padded(); i += tile_out) {
       alignas(64) float tile[features][tile_out];
-      for (int h = 0; h < features; h += tile_features) input_tile(w + (f + h) * out, turned + i, tile[h]);
+      const bool last = i + tile_out >= padded();           // it fetches the weights of the next features
+      for (int h = 0; h < features; h += tile_features) input_tile(w + (f + h) * out, turned + i, tile[h], w + (f + features) * out + h * out, last);
       for (int v = 0; v < vectors; ++v)
         for (int h = 0; h < features; h += simd::width) {
           Floats r[simd::width];
@@ -101,12 +108,13 @@ struct DenseTiles {
         }
     }
   }
-  void input_tile(const float* w, const float* turned, float* tile) const {
+  void input_tile(const float* w, const float* turned, float* tile, const float* ahead, bool fetches) const {
     Floats sum[tile_features][vectors] = {};
     const float* row[tile_features];
     for (int t = 0; t < tile_features; ++t) row[t] = w + t * out;
     for (Index o = 0; o < out; ++o, turned += padded()) {
       Floats d[vectors];
+      if (fetches && o % (16 / tile_features) == 0) __builtin_prefetch(ahead + o * tile_features);
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; ++j) d[j] = simd::load(turned + j * simd::width);
 #pragma GCC unroll 8

@@ -116,45 +116,52 @@ template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in
 namespace detail {
 struct End {};
 
-template <class L, class D, class T, int W> constexpr Functions<D, T> functions() {
+/// What a table is for: for training it has no use for weights made ready, for inference none for the way back.
+enum class Purpose { training, inference };
+
+template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions() {
   Functions<D, T> f;
   if constexpr (requires { &L::template forward<D, T, W>; }) f.forward = &L::template forward<D, T, W>;
-  if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
-  if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
   if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
-  if constexpr (requires { &L::template predict<D, T, W>; })
+  if constexpr (purpose == Purpose::training) {
+    if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
+    if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
+  } else if constexpr (requires { &L::template predict<D, T, W>; }) {
     f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>, f.predict = &L::template predict<D, T, W>;
+  }
   return f;
 }
-template <class L, class D, class T, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) { return {functions<L, D, T, W>()...}; }
-template <class L, class D, class T> inline constexpr auto functions_of_ways = functions<L, D, T>(std::make_integer_sequence<int, L::template ways<D, T>>());
+template <class L, class D, class T, Purpose purpose, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) {
+  return {functions<L, D, T, purpose, W>()...};
+}
+template <class L, class D, class T, Purpose purpose> inline constexpr auto functions_of_ways = functions<L, D, T, purpose>(std::make_integer_sequence<int, L::template ways<D, T>>());
 
-template <class L, class D, class T> constexpr OpOn<D, T> op_on_ways(int layers) {
+template <class L, class D, class T, Purpose purpose> constexpr OpOn<D, T> op_on_ways(int layers) {
   OpOn<D, T> o{op<L>(layers), {}};
   o.several = true;
   o.way = &L::template way<D, T>;
-  o.ways = functions_of_ways<L, D, T>.data();
+  o.ways = functions_of_ways<L, D, T, purpose>.data();
   return o;
 }
-template <class L, class D, class T> constexpr OpOn<D, T> op_on(int layers = 1) {
+template <class L, class D, class T, Purpose purpose = Purpose::training> constexpr OpOn<D, T> op_on(int layers = 1) {
   OpOn<D, T> o{op<L>(layers), {}};
   static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
-  if constexpr (requires { L::template way<D, T>(Shape()); }) return op_on_ways<L, D, T>(layers);
+  if constexpr (requires { L::template way<D, T>(Shape()); }) return op_on_ways<L, D, T, purpose>(layers);
   else {
     if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
-    if constexpr (requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
+    if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
     if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;
   }
   return o;
 }
 /// The longest rule that begins with A and that the device has a kernel for.
-template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T>) return op_on<Fused<A, B, C>, D, T>(3);
-  else if constexpr (LayerOn<Fused<A, B>, D, T>) return op_on<Fused<A, B>, D, T>(2);
-  else return op_on<A, D, T>();
+template <class D, class T, Purpose purpose, class A, class B, class C> constexpr OpOn<D, T> longest() {
+  if constexpr (LayerOn<Fused<A, B, C>, D, T>) return op_on<Fused<A, B, C>, D, T, purpose>(3);
+  else if constexpr (LayerOn<Fused<A, B>, D, T>) return op_on<Fused<A, B>, D, T, purpose>(2);
+  else return op_on<A, D, T, purpose>();
 }
 template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fuse(List<A...>, List<B...>, List<C...>) {
-  return {longest<D, T, A, B, C>()...};
+  return {longest<D, T, Purpose::training, A, B, C>()...};
 }
 template <class A, class... Ls> List<Ls..., End> next(List<A, Ls...>);
 }  // namespace detail

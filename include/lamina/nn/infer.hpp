@@ -63,11 +63,11 @@ template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && de
 
 namespace detail {
 template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest_folded() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Prepares<D, T>) return longest<D, T, A, B, C>();
-  else if constexpr (Layer<Folded<A, B, C>>) return op_on_ways<Folded<A, B, C>, D, T>(3);
-  else if constexpr (Layer<Folded<A, B>>) return op_on_ways<Folded<A, B>, D, T>(2);
-  else if constexpr (Layer<Folded<A>>) return op_on_ways<Folded<A>, D, T>(1);
-  else return longest<D, T, A, B, C>();
+  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Prepares<D, T>) return longest<D, T, Purpose::inference, A, B, C>();
+  else if constexpr (Layer<Folded<A, B, C>>) return op_on_ways<Folded<A, B, C>, D, T, Purpose::inference>(3);
+  else if constexpr (Layer<Folded<A, B>>) return op_on_ways<Folded<A, B>, D, T, Purpose::inference>(2);
+  else if constexpr (Layer<Folded<A>>) return op_on_ways<Folded<A>, D, T, Purpose::inference>(1);
+  else return longest<D, T, Purpose::inference, A, B, C>();
 }
 template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fold(List<A...>, List<B...>, List<C...>) {
   return {longest_folded<D, T, A, B, C>()...};
