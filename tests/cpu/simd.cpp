@@ -50,8 +50,8 @@ TEST_CASE("what a mask keeps comes first") {
     const Floats v = compress(m, count_from(1));
     int n = 0;
     for (int i = 0; i < width; ++i)
-      if (m >> i & 1) CHECK(v[n++] == float(i + 1));
-    for (; n < width; ++n) CHECK(v[n] == 0);
+      if (m >> i & 1) CHECK(float(v[n++]) == float(i + 1));
+    for (; n < width; ++n) CHECK(float(v[n]) == 0);
   }
 }
 
@@ -60,7 +60,7 @@ TEST_CASE("a square is transposed") {
   for (int i = 0; i < width; ++i) r[i] = count_from(float(100 * i));
   transpose(r);
   for (int i = 0; i < width; ++i)
-    for (int j = 0; j < width; ++j) CHECK(r[i][j] == float(100 * j + i));
+    for (int j = 0; j < width; ++j) CHECK(float(r[i][j]) == float(100 * j + i));
 }
 
 TEST_CASE("the larger, the root, bounds; a NaN passes where it is the second") {

@@ -25,7 +25,7 @@ namespace {
 template <class Net> constexpr Index millions() {
   Index flops = 0;
   for (const auto& r : Net::table.rows)
-    if (r.parameters && r.parameters(r.in).first.rank > 1) flops += r.need.flops;
+    if (r.place.parameters && r.parameters(r.in).first.rank > 1) flops += r.need.flops;
   return (flops / 2 + 500'000) / 1'000'000;
 }
 

@@ -138,7 +138,7 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
     else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
   }
   /// For layers that update their own parameters, on one thread.
-  Learner<T> learner() const requires (D::host_memory) {
+  Learner<T> learner() const requires requires { requires D::host_memory; } {
     return {this, [](const void* self, Index at, T* w, const T* g, Index count) {
       const auto& of = *static_cast<const OptimizerState*>(self);
       if constexpr (vectors) {
