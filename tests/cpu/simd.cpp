@@ -51,7 +51,6 @@ TEST_CASE("what a mask keeps comes first") {
     int n = 0;
     for (int i = 0; i < width; ++i)
       if (m >> i & 1) CHECK(float(v[n++]) == float(i + 1));
-    for (; n < width; ++n) CHECK(float(v[n]) == 0);
   }
 }
 

@@ -44,6 +44,7 @@ LAMINA_INLINE Floats load(const float* p) { return *reinterpret_cast<const Float
 LAMINA_INLINE void store(float* p, Floats v) { *reinterpret_cast<FloatsAnywhere*>(p) = v; }
 LAMINA_INLINE void store(std::int32_t* p, Ints v) { *reinterpret_cast<IntsAnywhere*>(p) = v; }
 
+// compress(m, v): the lanes of v in m come first; what follows them is anything.
 #if defined(LAMINA_AVX512)
 LAMINA_INLINE Floats all(float f) { return Floats(_mm512_set1_ps(f)); }
 LAMINA_INLINE Floats max(Floats a, Floats b) { return Floats(_mm512_maskz_max_ps(__mmask16(-1), __m512(a), __m512(b))); }
