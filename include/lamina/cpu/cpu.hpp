@@ -83,7 +83,7 @@ class Cpu {
   /// Makes the arena at least this large. Called when a model is made, never in a step.
   void reserve(std::size_t bytes) {
     if (bytes <= shared_->bytes) return;
-    deallocate(std::exchange(shared_->arena, nullptr), shared_->bytes);
+    deallocate(std::exchange(shared_->arena, nullptr), std::exchange(shared_->bytes, 0));
     shared_->arena = static_cast<std::byte*>(allocate(bytes));
     shared_->bytes = bytes;
   }

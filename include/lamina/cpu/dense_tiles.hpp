@@ -4,7 +4,7 @@
 
 #include "../core/layer.hpp"
 #include "cpu.hpp"
-#include "simd.hpp"
+#include "outer.hpp"
 
 namespace lamina::detail {
 
@@ -14,13 +14,11 @@ using simd::Floats;
 inline constexpr int few_outputs = 16;
 
 struct DenseTiles {
-  static constexpr int vectors = 2, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
+  static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
   static constexpr int out_block = 128, rows = 64;          // of weights that stay in the first cache meanwhile
-  static constexpr int features = 16, tile_features = simd::width == 16 ? 8 : 4;
+  static constexpr int features = 16, tile_features = outer_rows;
 
   Index n, in, out;
-
-  static constexpr bool takes(int in, int out) { return in % features == 0 && out % 32 == 0; }
 
   /// With many inputs and few outputs the inputs are cut into slices, whose sums are added in a fixed order.
   Index slices() const { return out > 512 ? 1 : std::clamp<Index>(in / 512, 1, 16); }
@@ -130,27 +128,7 @@ struct DenseTiles {
   /// dw (features, out), of the inputs from f on, += or =.
   void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add) const {
     for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out) weight_tile(x + f + h, dy + o, dw + h * out + o, add);
-  }
-  void weight_tile(const float* x, const float* dy, float* dw, bool add) const {
-    Floats sum[tile_features][vectors];
-#pragma GCC unroll 8
-    for (int t = 0; t < tile_features; ++t)
-      for (int j = 0; j < vectors; ++j) sum[t][j] = add ? simd::load(dw + t * out + j * simd::width) : Floats{};
-    for (Index i = 0; i < n; ++i, x += in, dy += out) {
-      Floats d[vectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < vectors; ++j) d[j] = simd::load(dy + j * simd::width);
-#pragma GCC unroll 8
-      for (int t = 0; t < tile_features; ++t) {
-        const Floats a = simd::all(x[t]);
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) sum[t][j] += a * d[j];
-      }
-    }
-#pragma GCC unroll 8
-    for (int t = 0; t < tile_features; ++t)
-      for (int j = 0; j < vectors; ++j) simd::store(dw + t * out + j * simd::width, sum[t][j]);
+      for (Index o = 0; o < out; o += tile_out) add_outer(x + f + h, in, dy + o, out, n, dw + h * out + o, out, add);
   }
 };
 

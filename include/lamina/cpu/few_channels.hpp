@@ -14,7 +14,6 @@ template <int C> struct FewChannels {
   Shape in, out;                                  // out: pooled
   int before;
 
-  static constexpr bool takes(int out_channels) { return out_channels % 16 == 0; }
   /// A line of padded input, and room for a vector to end in.
   Index line() const { return room(Index(2 * out.w + 2 + 2 * at_once) * C + 2 * simd::width); }
   Index weights() const { return room(Index(16) * C * out.c); }

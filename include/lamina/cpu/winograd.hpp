@@ -46,7 +46,6 @@ struct Winograd {
       : in(in_), out_c(out_channels), before(pad), h(out_h), w(out_w), tiles_h((out_h + 3) / 4), tiles_w((out_w + 3) / 4),
         block(few() ? (32 + rows / 2) / rows * rows : int(Index(6) * few_weights / (points * (in_.c + out_channels)) / rows * rows)) {}
 
-  static constexpr bool takes(int in_channels, int out_channels) { return in_channels % in_block == 0 && out_channels % 32 == 0; }
   bool few() const { return weights() <= few_weights; }
   int tiles() const { return tiles_h * tiles_w; }
   Index weights() const { return Index(points) * in.c * out_c; }          // numbers of the transformed weights

@@ -1,12 +1,13 @@
 /// The weight gradient of a 3x3 convolution with stride 1 by Winograd's F(4, 3).
 #pragma once
+#include "outer.hpp"
 #include "winograd.hpp"
 
 namespace lamina::detail {
 
 /// The gradient of the weights of such a convolution, by the same points: over all tiles the products of transformed inputs and gradients are added up, point by point.
 struct WinogradWeights {
-  static constexpr int points = Winograd::points, in_block = Winograd::in_block, vectors = Winograd::vectors, tile_c = simd::width == 16 ? 8 : 4, tile_o = vectors * simd::width;
+  static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
 
   Winograd conv;                               // x to y; its block is ours
   WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
@@ -41,28 +42,6 @@ struct WinogradWeights {
     }
   }
 
-  /// sum (tile_c, tile_o), rows O apart, (+)= v (count, tile_c)^T d (count, tile_o), rows in_block apart.
-  static void outer(const float* v, const float* d, int count, float* sum, Index out_c, bool add) {
-    Floats s[tile_c][vectors];
-#pragma GCC unroll 8
-    for (int i = 0; i < tile_c; ++i)
-      for (int j = 0; j < vectors; ++j) s[i][j] = add ? simd::load(sum + i * out_c + j * simd::width) : Floats{};
-    for (int t = 0; t < count; ++t, v += in_block, d += in_block) {
-      Floats b[vectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < vectors; ++j) b[j] = simd::load(d + j * simd::width);
-#pragma GCC unroll 8
-      for (int i = 0; i < tile_c; ++i) {
-        const Floats a = simd::all(v[i]);
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) s[i][j] += a * b[j];
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < tile_c; ++i)
-      for (int j = 0; j < vectors; ++j) simd::store(sum + i * out_c + j * simd::width, s[i][j]);
-  }
-
   /// dw (3, 3, C, O) +=. sums (36, C, O); memory: see above.
   void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* sums, float* memory) const {
     const int in_c = conv.in.c, out_c = conv.out_c;
@@ -80,7 +59,7 @@ struct WinogradWeights {
       dev.run(points, [&](Index e, int) {
         const auto row = [&](const float* of, int channels, int c) { return of + e * conv.plane(channels) + Index(c / in_block) * conv.block * in_block + c % in_block; };
         for (int o = 0; o < out_c; o += tile_o)
-          for (int c = 0; c < in_c; c += tile_c) outer(row(v, in_c, c), row(d, out_c, o), count, sums + (e * in_c + c) * out_c + o, out_c, first > 0);
+          for (int c = 0; c < in_c; c += tile_c) add_outer(row(v, in_c, c), in_block, row(d, out_c, o), in_block, count, sums + (e * in_c + c) * out_c + o, out_c, first > 0);
       });
     }
     dev.run(in_c, [&](Index c, int) {

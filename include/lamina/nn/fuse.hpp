@@ -15,6 +15,10 @@ namespace lamina {
 
 template <class... Ls> struct Fused;   // no rule
 
+namespace detail {
+template <class B> concept IsNorm = requires { requires std::same_as<std::remove_const_t<decltype(B::spec)>, NormSpec>; };
+}
+
 /// What neighbours are together: their last shape; their places, statistics and flops on top of what is new.
 template <class... Ls> struct Chain {
   static constexpr Shape out(Shape in) {
@@ -63,8 +67,7 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
 };
 
 /// y = relu(norm(x)). What it was before ReLU is told from x again.
-template <class B> requires (std::same_as<std::remove_const_t<decltype(B::spec)>, NormSpec>)
-struct Fused<B, ReLU> : Chain<B, ReLU> {
+template <detail::IsNorm B> struct Fused<B, ReLU> : Chain<B, ReLU> {
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .elementwise = true}); }
   template <class D, class T> requires (D::template fuses<T>(NormRelu{})) static void forward(D& dev, const Step<T>& s) {
     batch_norm_relu_forward(dev, B::spec, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);

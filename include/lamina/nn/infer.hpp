@@ -15,7 +15,6 @@ namespace detail {
 template <class L> inline constexpr bool is_conv = false;
 template <auto... A> inline constexpr bool is_conv<Conv<A...>> = true;
 template <auto... A> inline constexpr bool is_conv<DepthwiseConv<A...>> = true;
-template <class B> concept IsNorm = requires { requires std::same_as<std::remove_const_t<decltype(B::spec)>, NormSpec>; };
 template <class L> inline constexpr bool clamps = false;
 template <> inline constexpr bool clamps<ReLU> = true;
 template <> inline constexpr bool clamps<ReLU6> = true;
