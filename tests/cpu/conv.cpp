@@ -35,7 +35,14 @@ template <class T> struct Data {
     dev.reserve(std::size_t(conv_arena(dev, way, T(), spec, in, out, c.n)));
     std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
     Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
-    conv_forward(dev, way, spec, in, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data());
+    const T* const bias = c.bias ? b.data() : nullptr;
+    if constexpr (N == 3) {
+      const Buffer<Cpu, T> ready(dev, conv_prepared(dev, way, T(), spec, in, out));
+      conv_prepare(dev, way, spec, in, out, w.data(), ready.data());
+      conv_forward(dev, way, spec, in, out, c.n, x.data(), ready.data(), bias, r.y.data());
+    } else {
+      conv_forward(dev, way, spec, in, out, c.n, x.data(), w.data(), bias, r.y.data());
+    }
     conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }

@@ -28,14 +28,38 @@ template <class T> struct Data {
     x = draw(c.n * size(in), 1), w = draw(weights, 2), b = draw(c.filters, 3), dy = draw(c.n * size(out), 4), dw = draw(weights, 5), db = draw(c.filters, 6);
   }
   Result<T> start() const { return {std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db}; }
+  /// The gradients, share by share, an image at a time.
+  template <int W> void gather(Cpu& dev, Way<W> way, const T* turned, const std::vector<std::uint8_t>& codes, Result<T>& r) const {
+    const ConvReluPool k{c.conv, c.pool};
+    const Index numbers = conv_relu_pool_part(dev, way, T(), k, in, out);
+    std::vector<T> parts(std::size_t(shares * numbers));
+    const std::size_t bytes = dev.arena_bytes() / std::size_t(dev.threads());
+    dev.run(shares, [&](Index share, int worker) {
+      Cpu alone = dev.alone(dev.arena() + std::size_t(worker) * bytes);
+      for (Index i = first_of_share(share, c.n); i < first_of_share(share + 1, c.n); ++i)
+        conv_relu_pool_gather(alone, way, k, in, out, 1, x.data() + i * size(in), turned, codes.data() + i * size(out), dy.data() + i * size(out), r.dx.data() + i * size(in),
+                              parts.data() + share * numbers);
+    });
+    conv_relu_pool_finish(dev, way, k, in, out, parts.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+  }
   template <int W = 0> Result<T> fused(Cpu dev, Way<W> way = {}) const {
     const ConvReluPool k{c.conv, c.pool};
     dev.reserve(std::size_t(conv_relu_pool_arena(dev, way, T(), k, in, mid, c.n)));
     std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
     Result<T> r = start();
     std::vector<std::uint8_t> codes(dy.size(), 99);
-    conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), c.bias ? b.data() : nullptr, r.y.data(), codes.data());
-    conv_relu_pool_backward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    T* const db = c.bias ? r.db.data() : nullptr;
+    const T* const bias = c.bias ? b.data() : nullptr;
+    if constexpr (W == 0) {
+      conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), bias, r.y.data(), codes.data());
+      conv_relu_pool_backward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data(), db);
+    } else {
+      const Buffer<Cpu, T> ready(dev, conv_relu_pool_prepared(dev, way, T(), k, in, mid)), turned(dev, weights);
+      conv_relu_pool_prepare(dev, way, k, in, mid, w.data(), ready.data());
+      conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), ready.data(), bias, r.y.data(), codes.data());
+      if constexpr (W == 1) conv_relu_pool_turn(dev, way, k, in, out, w.data(), turned.data());
+      gather(dev, way, W == 1 ? turned.data() : w.data(), codes, r);
+    }
     return r;
   }
   Result<T> apart(Cpu dev) const {

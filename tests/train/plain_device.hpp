@@ -10,7 +10,7 @@ namespace lamina_test {
 struct PlainDevice {
   int allocations = 0, uploads = 0, launches = 0;
 
-  void* allocate(std::size_t bytes) { ++allocations; return std::malloc(bytes ? bytes : 1); }
+  void* allocate(std::size_t bytes) { ++allocations; return std::calloc(1, bytes ? bytes : 1); }
   void deallocate(void* p, std::size_t) { std::free(p); }
   void upload(void* to, const void* from, std::size_t bytes) { ++uploads; if (bytes) std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }

@@ -2,6 +2,7 @@
 /// beside it, found by their first argument.
 #pragma once
 #include <concepts>
+#include <cstddef>
 #include <utility>
 
 #include "shape.hpp"
@@ -46,12 +47,21 @@ template <class D, class T, class K> constexpr int way(K kernel, Shape in, Shape
 
 template <class D>
 concept Device = requires(D d, void* p, const void* q, std::size_t bytes) {
-  { d.allocate(bytes) } -> std::same_as<void*>;
+  { d.allocate(bytes) } -> std::same_as<void*>;    // memory that is zero
   d.deallocate(p, bytes);
   d.upload(p, q, bytes);
   d.download(p, q, bytes);
   d.reserve(bytes);                       // an arena for what a verb needs beside its arguments, made once with the model
   { D::template fuses<float>(AddRelu{}) } -> std::same_as<bool>;
+};
+
+/// A device that can also work on one thread, in the midst of a task, with an arena of its own: then a few samples may go through several steps before the next few do.
+/// It says which steps had better be gone through so, `depth_first<T>(parameters, shape)`, and with how many samples of so many bytes, `at_once(bytes)`.
+template <class D>
+concept Slices = Device<D> && requires(D& d, std::byte* arena, Index bytes) {
+  { d.alone(arena) } -> std::same_as<D>;
+  { D::template depth_first<float>(bytes, Shape()) } -> std::same_as<bool>;
+  { D::at_once(bytes) } -> std::same_as<Index>;
 };
 
 /// A device without its fused kernels: what they are compared with.

@@ -6,15 +6,16 @@
 
 namespace lamina::detail {
 
-/// f(task) by reference, whatever the type of f: what shares tasks out among threads is compiled for this type alone.
-class TaskRef {
+/// f(args...) by reference, whatever the type of f: what is given one is compiled once.
+template <class... Args> class FunctionRef {
  public:
-  template <class F> TaskRef(const F& f) : f_(std::addressof(f)), call_([](const void* p, Index task) { (*static_cast<const F*>(p))(task); }) {}
-  void operator()(Index task) const { call_(f_, task); }
+  template <class F> FunctionRef(const F& f) : f_(std::addressof(f)), call_([](const void* p, Args... args) { (*static_cast<const F*>(p))(args...); }) {}
+  void operator()(Args... args) const { call_(f_, args...); }
 
  private:
   const void* f_;
-  void (*call_)(const void*, Index);
+  void (*call_)(const void*, Args...);
 };
+using TaskRef = FunctionRef<Index>;          // what shares tasks out among threads takes f(task) as one
 
 }  // namespace lamina::detail

@@ -70,10 +70,10 @@ void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n
   const detail::Depthwise<T> conv{spec.window, in, out};
   const Index share_numbers = detail::depthwise_share(spec.window, in.c), weights = Index(spec.window.k) * spec.window.k * in.c;
   T* const parts = reinterpret_cast<T*>(dev.arena());
-  dev.run(detail::shares, [&](Index share, int) {
+  dev.run(shares, [&](Index share, int) {
     T* const part = parts + share * share_numbers;
     std::fill_n(part, share_numbers, T(0));
-    for (Index i = detail::first_of_share(share, n); i < detail::first_of_share(share + 1, n); ++i) {
+    for (Index i = first_of_share(share, n); i < first_of_share(share + 1, n); ++i) {
       conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db ? part + room(weights) : nullptr);
       if (!dx) continue;
       std::fill_n(dx + i * size(in), size(in), T(0));
@@ -84,7 +84,7 @@ void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n
   if (db) detail::add_shares(dev, parts + room(weights), Index(in.c), share_numbers, db);
 }
 template <class T> Index conv_arena(const Cpu&, Way<1>, T, ConvSpec spec, Shape in, Shape, Index) {
-  return detail::shares * detail::depthwise_share(spec.window, in.c) * Index(sizeof(T));
+  return shares * detail::depthwise_share(spec.window, in.c) * Index(sizeof(T));
 }
 
 // --- way 2: 1x1, a product of pixels and weights as they lie
@@ -112,11 +112,11 @@ void conv_backward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, con
   const Index pixels = n * out.h * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
   const Index share_numbers = room(c * o) + room(o);
   T* const parts = reinterpret_cast<T*>(dev.arena());
-  std::byte* const memory = dev.arena() + detail::shares * share_numbers * Index(sizeof(T));
-  dev.run(detail::shares, [&](Index share, int worker) {
+  std::byte* const memory = dev.arena() + shares * share_numbers * Index(sizeof(T));
+  dev.run(shares, [&](Index share, int worker) {
     T* const part = parts + share * share_numbers;
     std::fill_n(part, share_numbers, T(0));
-    for (Index first = detail::first_of_share(share, pixels), end = detail::first_of_share(share + 1, pixels); first < end; first += each) {
+    for (Index first = first_of_share(share, pixels), end = first_of_share(share + 1, pixels); first < end; first += each) {
       const Index count = std::min(each, end - first);
       const T* from = dy + first * o;
       gemm<Lies::transposed>(c, o, count, x + first * c, c, from, o, part, o, memory + worker * bytes);
@@ -131,7 +131,7 @@ void conv_backward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, con
   if (db) detail::add_shares(dev, parts + room(c * o), o, share_numbers, db);
 }
 template <class T> Index conv_arena(const Cpu& dev, Way<2>, T, ConvSpec, Shape in, Shape out, Index) {
-  return detail::shares * (room(Index(in.c) * out.c) + room(out.c)) * Index(sizeof(T)) + dev.threads() * detail::pixel_product_bytes<T>(in.c, out.c);
+  return shares * (room(Index(in.c) * out.c) + room(out.c)) * Index(sizeof(T)) + dev.threads() * detail::pixel_product_bytes<T>(in.c, out.c);
 }
 
 // --- way 3: 3x3 by Winograd
@@ -160,11 +160,14 @@ inline auto store_tile(const Winograd& conv, const float* b, float* y, Clamp cla
 inline float* floats(std::byte* arena) { return reinterpret_cast<float*>(arena); }
 }  // namespace detail
 
-inline void conv_forward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* b, float* y) {
+inline Index conv_prepared(const Cpu&, Way<3>, float, ConvSpec, Shape in, Shape out) { return detail::Winograd(in, out.c, 1, out.h, out.w).weights(); }
+inline void conv_prepare(Cpu& dev, Way<3>, ConvSpec, Shape in, Shape out, const float* w, float* to) { detail::Winograd(in, out.c, 1, out.h, out.w).transform_weights(dev, w, to); }
+
+inline void conv_forward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
+                         const float* ready, const float* b,                 // as conv_prepare left them, (O) or null
+                         float* y, Clamp clamp = {}) {
   const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
-  float* const u = detail::floats(dev.arena());
-  conv.transform_weights(dev, w, u);
-  conv.run(dev, n, x, u, u + conv.weights(), detail::store_tile(conv, b, y));
+  conv.run(dev, n, x, ready, detail::floats(dev.arena()), detail::store_tile(conv, b, y, clamp));
 }
 
 inline void conv_backward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
@@ -183,25 +186,7 @@ inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape
   const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
   const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
-  return (forward.weights() + most) * Index(sizeof(float));
-}
-
-// --- for inference: weights that are made ready once
-
-template <class T, int W> Index conv_prepared(const Cpu&, Way<W>, T, ConvSpec spec, Shape in, Shape out) {
-  return W == 3 ? detail::Winograd(in, out.c, 1, out.h, out.w).weights() : Index(spec.window.k) * spec.window.k * (in.c / spec.groups) * out.c;
-}
-template <class T, int W> void conv_prepare(Cpu& dev, Way<W> way, ConvSpec spec, Shape in, Shape out, const T* w, T* to) {
-  if constexpr (W == 3) detail::Winograd(in, out.c, 1, out.h, out.w).transform_weights(dev, w, to);
-  else std::copy_n(w, conv_prepared(dev, way, T(), spec, in, out), to);
-}
-template <class T, int W> void conv_predict(Cpu& dev, Way<W> way, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* ready, const T* b, T* y, Clamp clamp) {
-  if constexpr (W == 3) {
-    const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
-    conv.run(dev, n, x, ready, detail::floats(dev.arena()), detail::store_tile(conv, b, y, clamp));
-  } else {
-    conv_forward(dev, way, spec, in, out, n, x, ready, b, y, clamp);
-  }
+  return (std::max(back.weights(), weights.sums()) + most) * Index(sizeof(float));
 }
 
 }  // namespace lamina

@@ -77,29 +77,36 @@ template <class T> Index conv_relu_pool_arena(const Cpu& dev, Way<0>, T, ConvRel
   return detail::pool_tiles(k, in, mid).arena_bytes<T>(dev.threads());
 }
 
+// --- ways 1 and up: in vectors. The weights are made ready before, and gradients are gathered share by share.
+
 namespace detail {
-/// Where the arena of a way begins that shares its batch out: with the shares' gradients, then turned weights, then the workers.
-template <class Kernel> struct WayMemory {
-  const Kernel& kernel;
-  float* arena;
-  Index weights;                             // numbers
-  float* part(Index share) const { return arena + share * kernel.share_numbers(); }
-  float* turned() const { return arena + shares * kernel.share_numbers(); }
-  float* worker(int number) const { return turned() + weights + number * kernel.worker_numbers(); }
-  Index bytes(int threads) const { return (shares * kernel.share_numbers() + weights + threads * kernel.worker_numbers()) * Index(sizeof(float)); }
-};
 /// The bits of an image lie in the place of its codes.
 inline PooledGradient pooled_gradient(Shape out, const float* dy, const std::uint8_t* codes, Index image) { return {out, dy + image * size(out), codes + image * size(out)}; }
 
-/// db += the sum over the shares, which lies behind the weights of each.
-template <class Kernel> void add_bias(Cpu& dev, const WayMemory<Kernel>& memory, Index count, float* db) {
-  if (db) add_shares(dev, memory.part(0) + memory.kernel.share_numbers() - room(count), count, memory.kernel.share_numbers(), db);
+/// The kernel of a way backwards; the forward kernels of pictures are the same.
+template <int W> auto pooled_kernel(ConvReluPool k, Shape in, Shape out) {
+  if constexpr (W == 1) return PooledConvBackward{in, out, k.conv.before(in.h)};
+  else return FewChannels<W - 1>{in, out, k.conv.before(in.h)};
 }
+inline Winograd pooled_winograd(ConvReluPool k, Shape in, Shape out) { return {in, out.c, k.conv.before(in.h), 2 * out.h, 2 * out.w}; }
 }  // namespace detail
 
-namespace detail {
-inline void pooled_winograd(Cpu& dev, const Winograd& conv, Shape out, Index n, const float* x, const float* u, const float* b, float* memory, float* y, std::uint8_t* codes) {
-  conv.run(dev, n, x, u, memory, [&](Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
+template <int W> requires (W >= 1) Index conv_relu_pool_prepared(const Cpu&, Way<W>, float, ConvReluPool k, Shape in, Shape mid) {
+  const Shape out = k.pool.over(mid, mid.c);
+  if constexpr (W == 1) return detail::pooled_winograd(k, in, out).weights();
+  else return detail::pooled_kernel<W>(k, in, out).weights();
+}
+template <int W> requires (W >= 1) void conv_relu_pool_prepare(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape mid, const float* w, float* to) {
+  const Shape out = k.pool.over(mid, mid.c);
+  if constexpr (W == 1) detail::pooled_winograd(k, in, out).transform_weights(dev, w, to);
+  else detail::pooled_kernel<W>(k, in, out).transform_weights(w, to);
+}
+
+inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x,
+                                   const float* ready, const float* b,        // as conv_relu_pool_prepare left them, (O) or null
+                                   float* y, std::uint8_t* codes) {
+  const detail::Winograd conv = detail::pooled_winograd(k, in, out);
+  conv.run(dev, n, x, ready, detail::floats(dev.arena()), [&](detail::Winograd::Place p, int o, simd::Floats (&v)[4][4]) LAMINA_INLINE_LAMBDA {
     const simd::Floats bias = b ? simd::load(b + o) : simd::Floats{};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i)
@@ -108,106 +115,54 @@ inline void pooled_winograd(Cpu& dev, const Winograd& conv, Shape out, Index n, 
         const int r = p.row * 2 + i, q = p.column * 2 + j;
         if (r >= out.h || q >= out.w) continue;
         const Index window = Index(r) * out.w + q;
-        relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
-                          codes ? codes + p.image * size(out) + window * (window_planes * (out.c / 8)) : nullptr, o, out.c);
+        detail::relu_pool(v[2 * i][2 * j], v[2 * i][2 * j + 1], v[2 * i + 1][2 * j], v[2 * i + 1][2 * j + 1], bias, y + p.image * size(out) + window * out.c,
+                          codes ? codes + p.image * size(out) + window * (detail::window_planes * (out.c / 8)) : nullptr, o, out.c);
       }
   });
 }
-}  // namespace detail
 
-inline void conv_relu_pool_forward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
-  const detail::Winograd conv(in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w);
-  float* const u = detail::floats(dev.arena());
-  conv.transform_weights(dev, w, u);
-  detail::pooled_winograd(dev, conv, out, n, x, u, b, u + conv.weights(), y, codes);
-}
-
-inline void conv_relu_pool_backward(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx,
-                                    float* dw, float* db) {
-  const detail::PooledConvBackward conv{in, out, k.conv.before(in.h)};
-  const detail::WayMemory<detail::PooledConvBackward> memory{conv, detail::floats(dev.arena()), room(conv.weights())};
-  if (dx) conv.turn_weights(dev, w, memory.turned());
-  dev.run(detail::shares, [&](Index share, int worker) {
-    float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
-    std::fill_n(part, conv.share_numbers(), 0.0f);
-    const Index first = detail::first_of_share(share, n), last = detail::first_of_share(share + 1, n);
-    for (Index i = first; i < last; ++i) conv.weight_gradient(x + i * size(in), detail::pooled_gradient(out, dy, codes, i), part, db_part, memory.worker(worker));
-    for (Index i = first; dx && i < last; ++i) conv.input_gradient(detail::pooled_gradient(out, dy, codes, i), memory.turned(), dx + i * size(in), memory.worker(worker));
-  });
-  conv.add_weights(dev, memory.part(0), dw);
-  detail::add_bias(dev, memory, out.c, db);
-}
-
-inline Index conv_relu_pool_arena(const Cpu& dev, Way<1>, float, ConvReluPool k, Shape in, Shape mid, Index) {
-  const Shape out = k.pool.over(mid, mid.c);
-  const detail::Winograd forward(in, mid.c, 1, mid.h, mid.w);
-  const detail::PooledConvBackward backward{in, out, 1};
-  const Index bytes = detail::WayMemory<detail::PooledConvBackward>{backward, nullptr, room(backward.weights())}.bytes(dev.threads());
-  return std::max(bytes, (forward.weights() + forward.memory(dev.threads())) * Index(sizeof(float)));
-}
-
-namespace detail {
-template <int C>
-void pooled_picture(Cpu& dev, const FewChannels<C>& conv, Shape in, Shape out, Index n, const float* x, const float* u, const float* b, float* memory, float* y, std::uint8_t* codes) {
+template <int W> requires (W >= 2)
+void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* ready, const float* b, float* y, std::uint8_t* codes) {
+  const auto conv = detail::pooled_kernel<W>(k, in, out);
   const int rows = 8;                        // of windows, in a task
   const Index per_image = (out.h + rows - 1) / rows;
   dev.run(n * per_image, [&](Index task, int worker) {
     const Index image = task / per_image;
     for (int r = int(task % per_image) * rows, end = std::min(r + rows, out.h); r < end; ++r)
-      conv.forward(x + image * size(in), u, b, r, y + image * size(out) + Index(r) * out.w * out.c,
-                   codes ? codes + image * size(out) + Index(r) * out.w * (window_planes * (out.c / 8)) : nullptr, memory + worker * conv.worker_numbers());
+      conv.forward(x + image * size(in), ready, b, r, y + image * size(out) + Index(r) * out.w * out.c,
+                   codes ? codes + image * size(out) + Index(r) * out.w * (detail::window_planes * (out.c / 8)) : nullptr, detail::floats(dev.arena()) + worker * conv.worker_numbers());
   });
 }
-}  // namespace detail
 
-template <int W> requires (W >= 2)
-void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const float* b, float* y, std::uint8_t* codes) {
-  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
-  float* const u = detail::floats(dev.arena());
-  conv.transform_weights(w, u);
-  detail::pooled_picture(dev, conv, in, out, n, x, u, b, u + conv.weights(), y, codes);
+template <int W> requires (W >= 1) Index conv_relu_pool_part(const Cpu&, Way<W>, float, ConvReluPool k, Shape in, Shape out) { return detail::pooled_kernel<W>(k, in, out).share_numbers(); }
+inline Index conv_relu_pool_turned(const Cpu&, Way<1>, float, ConvReluPool k, Shape in, Shape out) { return detail::pooled_kernel<1>(k, in, out).weights(); }
+inline void conv_relu_pool_turn(Cpu& dev, Way<1>, ConvReluPool k, Shape in, Shape out, const float* w, float* to) { detail::pooled_kernel<1>(k, in, out).turn_weights(dev, w, to); }
+
+/// Images go one after another through a thread.
+template <int W> requires (W >= 1)
+void conv_relu_pool_gather(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape out, Index n, const float* x,
+                           const float* w,                                   // as conv_relu_pool_turn left them, if there is one
+                           const std::uint8_t* codes, const float* dy, float* dx, float* part) {
+  const auto conv = detail::pooled_kernel<W>(k, in, out);
+  float *const db = part + conv.share_numbers() - room(out.c), *const memory = detail::floats(dev.arena());
+  for (Index i = 0; i < n; ++i) conv.weight_gradient(x + i * size(in), detail::pooled_gradient(out, dy, codes, i), part, db, memory);
+  for (Index i = 0; dx && i < n; ++i) {
+    if constexpr (W == 1) conv.input_gradient(detail::pooled_gradient(out, dy, codes, i), w, dx + i * size(in), memory);
+    else conv.input_gradient(detail::pooled_gradient(out, dy, codes, i), w, dx + i * size(in));
+  }
+}
+template <int W> requires (W >= 1) void conv_relu_pool_finish(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape out, const float* parts, float* dw, float* db) {
+  const auto conv = detail::pooled_kernel<W>(k, in, out);
+  if constexpr (W == 1) conv.add_weights(dev, parts, dw);
+  else conv.add_weights(parts, dw);
+  if (db) detail::add_shares(dev, parts + conv.share_numbers() - room(out.c), Index(out.c), conv.share_numbers(), db);
 }
 
-template <int W> requires (W >= 2)
-void conv_relu_pool_backward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, Shape out, Index n, const float* x, const float* w, const std::uint8_t* codes, const float* dy, float* dx, float* dw,
-                             float* db) {
-  const detail::FewChannels<W - 1> conv{in, out, k.conv.before(in.h)};
-  const detail::WayMemory<detail::FewChannels<W - 1>> memory{conv, detail::floats(dev.arena()), 0};
-  dev.run(detail::shares, [&](Index share, int worker) {
-    float *const part = memory.part(share), *const db_part = part + conv.share_numbers() - room(out.c);
-    std::fill_n(part, conv.share_numbers(), 0.0f);
-    for (Index i = detail::first_of_share(share, n); i < detail::first_of_share(share + 1, n); ++i) {
-      const detail::PooledGradient g = detail::pooled_gradient(out, dy, codes, i);
-      conv.weight_gradient(x + i * size(in), g, part, db_part, memory.worker(worker));
-      if (dx) conv.input_gradient(g, w, dx + i * size(in));
-    }
-  });
-  conv.add_weights(memory.part(0), dw);
-  detail::add_bias(dev, memory, out.c, db);
-}
-
-template <int W> requires (W >= 2) Index conv_relu_pool_arena(const Cpu& dev, Way<W>, float, ConvReluPool k, Shape in, Shape mid, Index) {
-  const detail::FewChannels<W - 1> conv{in, k.pool.over(mid, mid.c), 1};
-  return std::max(detail::WayMemory<detail::FewChannels<W - 1>>{conv, nullptr, 0}.bytes(dev.threads()), (conv.weights() + dev.threads() * conv.worker_numbers()) * Index(sizeof(float)));
-}
-
-// --- for inference: weights that are made ready once
-
-template <class T, int W> Index conv_relu_pool_prepared(const Cpu&, Way<W>, T, ConvReluPool k, Shape in, Shape mid) {
-  if constexpr (W == 0) return Index(k.conv.k) * k.conv.k * in.c * mid.c;
-  else if constexpr (W == 1) return detail::Winograd(in, mid.c, 1, mid.h, mid.w).weights();
-  else return detail::FewChannels<W - 1>{in, k.pool.over(mid, mid.c), 1}.weights();
-}
-template <class T, int W> void conv_relu_pool_prepare(Cpu& dev, Way<W> way, ConvReluPool k, Shape in, Shape mid, const T* w, T* to) {
-  if constexpr (W == 0) std::copy_n(w, conv_relu_pool_prepared(dev, way, T(), k, in, mid), to);
-  else if constexpr (W == 1) detail::Winograd(in, mid.c, 1, mid.h, mid.w).transform_weights(dev, w, to);
-  else detail::FewChannels<W - 1>{in, k.pool.over(mid, mid.c), 1}.transform_weights(w, to);
-}
-template <class T, int W> void conv_relu_pool_predict(Cpu& dev, Way<W> way, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* ready, const T* b, T* y) {
-  if constexpr (W == 0) conv_relu_pool_forward(dev, way, k, in, mid, out, n, x, ready, b, y, static_cast<std::uint8_t*>(nullptr));
-  else if constexpr (W == 1)
-    detail::pooled_winograd(dev, {in, mid.c, k.conv.before(in.h), 2 * out.h, 2 * out.w}, out, n, x, ready, b, detail::floats(dev.arena()), y, nullptr);
-  else detail::pooled_picture(dev, detail::FewChannels<W - 1>{in, out, k.conv.before(in.h)}, in, out, n, x, ready, b, detail::floats(dev.arena()), y, nullptr);
+template <int W> requires (W >= 1) Index conv_relu_pool_arena(const Cpu& dev, Way<W>, float, ConvReluPool k, Shape in, Shape mid, Index) {
+  const Shape out = k.pool.over(mid, mid.c);
+  Index numbers = dev.threads() * detail::pooled_kernel<W>(k, in, out).worker_numbers();
+  if constexpr (W == 1) numbers = std::max(numbers, detail::pooled_winograd(k, in, out).memory(dev.threads()));
+  return numbers * Index(sizeof(float));
 }
 
 }  // namespace lamina

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -35,7 +36,7 @@ class Cpu {
   /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
-  int threads() const { return shared_->threads; }
+  int threads() const { return alone_ ? 1 : shared_->threads; }
 
   /// As many numbers as formulas work on at once.
   template <class T> using Vector = std::conditional_t<std::is_same_v<T, float>, simd::Floats, T>;
@@ -69,14 +70,19 @@ class Cpu {
     return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
   }
 
+  /// The memory is zero. What nobody writes to costs nothing: large blocks come from the system as they are asked for.
   void* allocate(std::size_t bytes) {
-    void* const p = ::operator new(bytes ? bytes : 64, alignment(bytes));
+    const std::size_t line = alignment(bytes);
+    void* const whole = std::calloc(1, bytes + line + sizeof whole);
+    if (!whole) throw std::bad_alloc();
+    void* const p = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(whole) + sizeof whole + line - 1) / line * line);
+    static_cast<void**>(p)[-1] = whole;
 #if defined(__linux__)
     if (bytes >= huge_page) madvise(p, bytes, MADV_HUGEPAGE);      // fewer misses of the address cache; if it is refused nothing is lost
 #endif
     return p;
   }
-  void deallocate(void* p, std::size_t bytes) { ::operator delete(p, alignment(bytes)); }
+  void deallocate(void* p, std::size_t) { if (p) std::free(static_cast<void**>(p)[-1]); }
   void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
 
@@ -87,29 +93,39 @@ class Cpu {
     shared_->arena = static_cast<std::byte*>(allocate(bytes));
     shared_->bytes = bytes;
   }
-  std::byte* arena() const { return shared_->arena; }
+  std::byte* arena() const { return alone_ ? arena_ : shared_->arena; }
   std::size_t arena_bytes() const { return shared_->bytes; }
 
   /// f(task, worker) for every task in [0, tasks), worker in [0, threads()). Numbers too small for a normal one are zero meanwhile.
-  template <class F> void run(Index tasks, const F& f) {
-    if (tasks == 1) {
+  [[gnu::noinline]] void run(Index tasks, detail::FunctionRef<Index, int> f) {
+    if (tasks == 1 || alone_) {
       const detail::FlushToZero flush;
-      return f(Index(0), 0);
+      for (Index task = 0; task < tasks; ++task) f(task, 0);
+      return;
     }
-    run_all(tasks, [&](Index task) {
+    const auto one = [&](Index task) {
       const detail::FlushToZero flush;
       f(task, tbb::this_task_arena::current_thread_index());
-    });
+    };
+    shared_->crew.execute([&, each = detail::TaskRef(one)] { tbb::parallel_for(Index(0), tasks, each, tbb::simple_partitioner{}); });
   }
+
+  /// The calling thread by itself, in the midst of a task, with an arena of its own.
+  Cpu alone(std::byte* arena) const {
+    Cpu one = *this;
+    one.alone_ = true, one.arena_ = arena;
+    return one;
+  }
+
+  /// Whether a few samples had better go through a step and its neighbours before the next few do: its weights stay in the second cache, and a sample is large enough
+  /// to use them often.
+  template <class T> static constexpr bool depth_first(Index parameters, Shape in) { return parameters <= Index(1) << 18 && Index(in.h) * in.w >= 64; }
+  /// How many samples those are, of so many bytes.
+  static constexpr Index at_once(Index bytes) { return bytes > (1 << 18) ? 1 : bytes ? (1 << 19) / bytes < 8 ? (1 << 19) / bytes : 8 : 8; }
 
  private:
-  [[gnu::noinline]] void run_all(Index tasks, detail::TaskRef f) {
-    shared_->crew.execute([&] { tbb::parallel_for(Index(0), tasks, f, tbb::simple_partitioner{}); });
-  }
-
-
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
-  static std::align_val_t alignment(std::size_t bytes) { return std::align_val_t(bytes >= huge_page ? huge_page : 64); }
+  static std::size_t alignment(std::size_t bytes) { return bytes >= huge_page ? huge_page : 64; }
   struct Shared {
     int threads;
     std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
@@ -122,9 +138,11 @@ class Cpu {
     }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;
-    ~Shared() { ::operator delete(arena, alignment(bytes)); }
+    ~Shared() { if (arena) std::free(reinterpret_cast<void**>(arena)[-1]); }
   };
   std::shared_ptr<Shared> shared_;
+  bool alone_ = false;                          // one thread in the midst of a task, with this arena
+  std::byte* arena_ = nullptr;
 };
 
 namespace detail {

@@ -10,10 +10,6 @@ namespace lamina {
 
 namespace detail {
 
-/// Batches are summed in this many fixed shares and then in a fixed tree, so that no sum depends on the threads.
-inline constexpr Index shares = 8;
-inline Index first_of_share(Index share, Index n) { return share * n / shares; }
-
 /// dw[i] += the sum over the shares of part[share][i], as a tree.
 template <class T> void add_shares(Cpu& dev, const T* part, Index count, Index stride, T* dw) {
   static_assert(shares == 8);

@@ -1,5 +1,7 @@
 /// Convolution.
 #pragma once
+#include <algorithm>
+
 #include "../core/device.hpp"
 #include "../core/layer.hpp"
 
@@ -29,15 +31,27 @@ template <class L, Window V, bool Bias> struct Convolution {
     return {"weight", {V.k, V.k, in.c / L::groups(in), L::channels(in)}, Bias ? "bias" : nullptr, Bias ? Dims(L::channels(in)) : Dims()};
   }
   static constexpr Needs needs(Shape in) { return {.flops = 2 * weights(in) * out(in).h * out(in).w, .keep = Keep::input}; }
-  template <class P> static P bias(P w, Shape in) { return Bias ? w + room(weights(in)) : nullptr; }
+  template <class P> static P bias(P w, Shape in) { return bias(w, weights(in)); }
+  template <class P> static P bias(P w, Index behind) { return Bias ? w + room(behind) : nullptr; }
 
   static void init(Shape in, const Initializer& fill, float* w, float*) {
     fill.fill(w, weights(in), fan_in(in), Index(V.k) * V.k * (L::channels(in) / L::groups(in)), bias(w, in), L::channels(in));
   }
   template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvSpec>();
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(spec(in), in, out(in)); }
+  /// Numbers of the weights that forward reads: made ready for the device, or as they are.
+  template <class D, class T, int N> static Index ready(const D& dev, Shape in) {
+    if constexpr (requires { conv_prepared(dev, Way<N>(), T(), spec(in), in, in); }) return conv_prepared(dev, Way<N>(), T(), spec(in), in, out(in));
+    else return weights(in);
+  }
   template <class D, class T, int N = 0> static void forward(D& dev, const Step<T>& s) {
-    conv_forward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, s.in), s.y);
+    conv_forward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, ready<D, T, N>(dev, s.in)), s.y);
+  }
+  template <class D, class T, int N> static Index prepared(const D& dev, Shape in) { return room(ready<D, T, N>(dev, in)) + room(out(in).c); }
+  template <class D, class T, int N> requires requires(D& dev, T* w) { conv_prepare(dev, Way<N>(), ConvSpec(), Shape(), Shape(), w, w); }
+  static void prepare(D& dev, Shape in, const T* w, const T*, T* to) {
+    conv_prepare(dev, Way<N>(), spec(in), in, out(in), w, to);
+    if (Bias) std::copy_n(bias(w, in), out(in).c, bias(to, ready<D, T, N>(dev, in)));
   }
   template <class D, class T, int N = 0> static void backward(D& dev, const Step<T>& s) {
     conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));

@@ -44,26 +44,40 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
   template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvReluPool>();
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(kernel, in, conv::out(in)); }
-  template <class D, class T, int W = 0> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
-    conv_relu_pool_forward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, s.in), s.y, s.codes);
+  /// Numbers of the weights that forward reads: made ready for the device, or as they are.
+  template <class D, class T, int W> static Index ready(const D& dev, Shape in) {
+    if constexpr (requires { conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, in); }) return conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, conv::out(in));
+    else return conv::weights(in);
   }
-  template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
+  template <class D, class T, int W = 0> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
+    conv_relu_pool_forward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, ready<D, T, W>(dev, s.in)), s.y, s.codes);
+  }
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return room(ready<D, T, W>(dev, in)) + room(conv::out(in).c); }
+  template <class D, class T, int W> requires requires(D& dev, T* w) { conv_relu_pool_prepare(dev, Way<W>(), kernel, Shape(), Shape(), w, w); }
+  static void prepare(D& dev, Shape in, const T* w, const T*, T* to) {
+    conv_relu_pool_prepare(dev, Way<W>(), kernel, in, conv::out(in), w, to);
+    if (const T* b = conv::bias(w, in)) std::copy_n(b, conv::out(in).c, conv::bias(to, ready<D, T, W>(dev, in)));
+  }
+
+  template <class D, class T, int W = 0>
+  requires requires(D& dev, T* p, std::uint8_t* codes) { conv_relu_pool_backward(dev, Way<W>(), kernel, Shape(), Shape(), Shape(), 1, p, p, codes, p, p, p, p); }
+  static void backward(D& dev, const Step<T>& s) {
     conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
   }
-  template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
-
-  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, conv::out(in))) + room(conv::out(in).c); }
-  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T*, T* to) {
-    conv_relu_pool_prepare(dev, Way<W>(), kernel, in, conv::out(in), w, to);
-    if (const T* b = conv::bias(w, in)) std::copy_n(b, conv::out(in).c, to + room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, in, conv::out(in))));
+  template <class D, class T, int W>
+  requires requires(D& dev, T* p, std::uint8_t* codes) { conv_relu_pool_gather(dev, Way<W>(), kernel, Shape(), Shape(), 1, p, p, codes, p, p, p); }
+  static void gather(D& dev, const Step<T>& s, T* part) {
+    conv_relu_pool_gather(dev, Way<W>(), kernel, s.in, s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, part);
+  }
+  template <class D, class T, int W> static Index part(const D& dev, Shape in) { return conv_relu_pool_part(dev, Way<W>(), T(), kernel, in, Fused::out(in)); }
+  template <class D, class T, int W> static void finish(D& dev, const Step<T>& s, const T* parts) {
+    conv_relu_pool_finish(dev, Way<W>(), kernel, s.in, s.out, parts, s.dw, conv::bias(s.dw, s.in));
   }
   template <class D, class T, int W>
-  requires requires(D& dev, T* p) { conv_relu_pool_prepare(dev, Way<W>(), kernel, Shape(), Shape(), p, p); }
-  static void predict(D& dev, const Step<T>& s) {
-    const Shape mid = conv::out(s.in);
-    const T* const bias = conv::bias(s.w, s.in) ? s.w + room(conv_relu_pool_prepared(dev, Way<W>(), T(), kernel, s.in, mid)) : nullptr;
-    conv_relu_pool_predict(dev, Way<W>(), kernel, s.in, mid, s.out, s.n, s.x, s.w, bias, s.y);
-  }
+  requires requires(D& dev, T* w) { conv_relu_pool_turn(dev, Way<W>(), kernel, Shape(), Shape(), w, w); }
+  static void turn(D& dev, Shape in, const T* w, T* to) { conv_relu_pool_turn(dev, Way<W>(), kernel, in, Fused::out(in), w, to); }
+  template <class D, class T, int W> static Index turned(const D& dev, Shape in) { return conv_relu_pool_turned(dev, Way<W>(), T(), kernel, in, Fused::out(in)); }
+  template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
 };
 
 /// y = relu(norm(x)). What it was before ReLU is told from x again.
@@ -98,10 +112,16 @@ template <class D, class T> struct Functions {
   void (*backward)(D&, const Step<T>&) = nullptr;
   void (*learn)(D&, const Step<T>&, const Learner<T>&, T*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
-  // For inference, if the weights are made ready for it once: how many numbers those are, how they are made from (w, state), and forward with them as w.
+  // If forward wants its weights made ready: how many numbers those are, and how they are made from (w, state). They are its w.
   Index (*prepared)(const D&, Shape) = nullptr;
   void (*prepare)(D&, Shape, const T*, const T*, T*) = nullptr;
-  void (*predict)(D&, const Step<T>&) = nullptr;
+  // Instead of backward: a share of the batch adds its gradients to a part of so many numbers, a few samples at a time on one thread; in the end dw += the sum of the
+  // parts. Its w are turned before, if there is a function for it.
+  Index (*part)(const D&, Shape) = nullptr;
+  void (*gather)(D&, const Step<T>&, T*) = nullptr;
+  void (*finish)(D&, const Step<T>&, const T*) = nullptr;
+  Index (*turned)(const D&, Shape) = nullptr;
+  void (*turn)(D&, Shape, const T*, T*) = nullptr;
 };
 /// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
@@ -119,18 +139,19 @@ template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in
 namespace detail {
 struct End {};
 
-/// What a table is for: for training it has no use for weights made ready, for inference none for the way back.
+/// What a table is for: for inference it has no use for the way back.
 enum class Purpose { training, inference };
 
 template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions() {
   Functions<D, T> f;
   if constexpr (requires { &L::template forward<D, T, W>; }) f.forward = &L::template forward<D, T, W>;
   if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
+  if constexpr (requires { &L::template prepare<D, T, W>; }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
   if constexpr (purpose == Purpose::training) {
     if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
     if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
-  } else if constexpr (requires { &L::template predict<D, T, W>; }) {
-    f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>, f.predict = &L::template predict<D, T, W>;
+    if constexpr (requires { &L::template gather<D, T, W>; }) f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
+    if constexpr (requires { &L::template turn<D, T, W>; }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;
   }
   return f;
 }

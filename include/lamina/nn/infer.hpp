@@ -4,8 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "fuse.hpp"
-#include "plan.hpp"
+#include "program.hpp"
 
 namespace lamina {
 
@@ -30,8 +29,8 @@ template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls..
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(C::spec(in), in, C::out(in)); }
 
   template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return C::template arena<D, T, W>(dev, in, n); }
-  template <class D, class T, int W> static Index weights(const D& dev, Shape in) { return room(conv_prepared(dev, Way<W>(), T(), C::spec(in), in, C::out(in))); }
-  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return weights<D, T, W>(dev, in) + room(C::out(in).c); }
+  template <class D, class T, int W> static Index ready(const D& dev, Shape in) { return room(C::template ready<D, T, W>(dev, in)); }
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return C::template prepared<D, T, W>(dev, in); }
   template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
     const int o = C::out(in).c;
     const Index count = C::weights(in);
@@ -45,14 +44,15 @@ template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls..
         bias[std::size_t(k)] = (bias[std::size_t(k)] - mean[k]) * scale + beta[k];
       }
     }
-    conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), folded.data(), to);
-    std::copy_n(bias.data(), o, to + weights<D, T, W>(dev, in));
+    if constexpr (requires { conv_prepare(dev, Way<W>(), C::spec(in), in, in, w, to); }) conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), folded.data(), to);
+    else std::copy_n(folded.data(), count, to);
+    std::copy_n(bias.data(), o, to + ready<D, T, W>(dev, in));
   }
-  template <class D, class T, int W> static void predict(D& dev, const Step<T>& s) {
-    conv_predict(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + weights<D, T, W>(dev, s.in), s.y, clamp_of<A>);
+  template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) {
+    conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + ready<D, T, W>(dev, s.in), s.y, clamp_of<A>);
   }
 };
-template <class D, class T> concept Prepares = requires { requires D::host_memory; } && requires(D& dev, T* p) { conv_prepare(dev, Way<0>(), ConvSpec(), Shape(), Shape(), p, p); };
+template <class D, class T> concept Clamps = requires { requires D::host_memory; } && requires(D& dev, T* p) { conv_forward(dev, Way<0>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, Clamp()); };
 }  // namespace detail
 
 template <class C> requires (detail::is_conv<C>) struct Folded<C> : detail::FoldedConv<C, void, void, C> {};
@@ -62,7 +62,7 @@ template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && de
 
 namespace detail {
 template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest_folded() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Prepares<D, T>) return longest<D, T, Purpose::inference, A, B, C>();
+  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, Purpose::inference, A, B, C>();
   else if constexpr (Layer<Folded<A, B, C>>) return op_on_ways<Folded<A, B, C>, D, T, Purpose::inference>(3);
   else if constexpr (Layer<Folded<A, B>>) return op_on_ways<Folded<A, B>, D, T, Purpose::inference>(2);
   else if constexpr (Layer<Folded<A>>) return op_on_ways<Folded<A>, D, T, Purpose::inference>(1);
@@ -82,11 +82,12 @@ template <class D, class T> struct InferenceView {
   std::span<const Row<OpOn<D, T>>> steps;
   PlanView plan;
   Shape input, output;
+  Index at_once;                       // samples that go together through steps that are joined
 };
 template <class Net, class D, class T> struct Inference {
-  static constexpr auto table = trace(detail::fold<D, T>(typename Net::layers{}), Net::input);
+  static constexpr auto table = depth_first<D, T>(trace(detail::fold<D, T>(typename Net::layers{}), Net::input), false);
   static constexpr auto plan = lamina::plan(table, sizeof(T), false);
-  static constexpr InferenceView<D, T> view{{table.rows, std::size_t(table.count)}, plan.view(), Net::input, Net::output};
+  static constexpr InferenceView<D, T> view{{table.rows, std::size_t(table.count)}, plan.view(), Net::input, Net::output, table.at_once};
 };
 
 }  // namespace lamina

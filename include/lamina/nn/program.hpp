@@ -7,6 +7,24 @@
 
 namespace lamina {
 
+/// The steps that a device would rather take a few samples through before the next few, and how many samples those are, are marked in the table. In training they must not
+/// mix samples, and backwards it is those whose gradients are gathered share by share.
+template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> depth_first(Table<OpOn<D, T>, N> t, bool training) {
+  if constexpr (Slices<D>) {
+    const auto joins = [&](const auto& r) { return D::template depth_first<T>(r.place.parameters, r.in) && !(training && (r.need.statistics || r.place.state)); };
+    Index bytes = 0, most = 0;               // that a sample has in a stretch of such steps
+    for (int i = 0; i < t.count; ++i) {
+      auto& r = t.rows[i];
+      r.joined = i > 0 && joins(t.rows[i - 1]) && joins(r);
+      r.joined_back = training && r.joined && t.rows[i - 1].gather && r.gather && r.x == t.rows[i - 1].y;
+      bytes = size(r.out) * Index(sizeof(T)) + (r.joined ? bytes : 0);
+      most = r.joined && bytes > most ? bytes : most;
+    }
+    t.at_once = D::at_once(most);
+  }
+  return t;
+}
+
 /// The tables of a program without the type of its network: all that a model reads, so that a model's code is compiled once for all networks.
 template <class D, class T> struct ProgramView {
   std::span<const Row<OpOn<D, T>>> steps;
@@ -14,20 +32,22 @@ template <class D, class T> struct ProgramView {
   PlanView training, inference;
   Shape input, output;
   Index parameters = 0, state = 0, statistics = 0;   // numbers in the blocks, room between tensors included
+  Index at_once = 1;                                 // samples that go together through steps that are joined
 
-  /// Bytes for a batch of at most n samples.
+  /// Bytes for a batch of at most n samples, and for `working` of them that are within joined steps.
   constexpr Index workspace(Index n) const { return n * (training.bytes > inference.bytes ? training.bytes : inference.bytes); }
+  constexpr Index inner(Index working) const { return working * (training.inner > inference.inner ? training.inner : inference.inner); }
 };
 
 template <class Net, class D, class T> struct Program {
   static constexpr auto layers = Net::table;         // a copy, since the name of the network's own is the whole list
-  static constexpr auto table = trace(fuse<D, T>(typename Net::layers{}), Net::input);
+  static constexpr auto table = depth_first<D, T>(trace(fuse<D, T>(typename Net::layers{}), Net::input), true);
   static constexpr auto training = plan(table, sizeof(T), true), inference = plan(table, sizeof(T), false);
   static_assert(table.block.parameters == layers.block.parameters && table.block.state == layers.block.state,
                 "a fused layer must have the parameters of its parts");
 
   static constexpr ProgramView<D, T> view{{table.rows, std::size_t(table.count)}, {layers.rows, std::size_t(layers.count)}, training.view(), inference.view(),
-                                          Net::input, Net::output, table.block.parameters, table.block.state, table.statistics};
+                                          Net::input, Net::output, table.block.parameters, table.block.state, table.statistics, table.at_once};
   static constexpr Index workspace(Index n) { return view.workspace(n); }
 };
 

@@ -68,6 +68,7 @@ template <class O> struct Row : O {
   Index w = 0, state_at = 0, statistics = 0;  // where its parameters, state and batch statistics begin
   int x = 0, y = 0, z = -1;            // the edges it joins; z is the second x of Add, the second y of Split
   bool wants_dx = false;               // something before it learns
+  bool joined = false, joined_back = false;   // a few samples go through it and the step before it, there and back, before the next few do
 };
 
 template <class O, std::size_t N> struct Table {
@@ -75,6 +76,7 @@ template <class O, std::size_t N> struct Table {
   int count = 0, edges = 1;            // edge 0 is the input of the network
   Places block;                        // the blocks of parameters and of state: numbers, room between tensors included
   Index statistics = 0, flops = 0;
+  Index at_once = 1;                   // samples that go together through steps that are joined
   Shape out;
   int misfit = -1, number = 0;         // the first layer that cannot take what it gets, if any: its index, its number as people count
   Shape got, accepts;                  // what it gets, and the nearest it could take

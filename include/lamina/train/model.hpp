@@ -11,12 +11,11 @@
 #include "../nn/network.hpp"
 #include "../nn/program.hpp"
 #include "inputs.hpp"
+#include "passes.hpp"
 
 namespace lamina {
 
 namespace detail {
-template <class T> struct Zero { T* p; LAMINA_HD void operator()(Index i) const { p[i] = 0; } };
-
 /// What a run of batches adds up to, kept on the device until it is asked for.
 struct Totals {
   double loss = 0;              // summed over the samples
@@ -65,18 +64,12 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       : program_(program), device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)),
         w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
         loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), clock_(device_, 1), totals_(device_, 1),
-        inputs_(device_, batch_, size(program.input), size(program.output)), workspace_(device_, program.workspace(batch_)) {
+        inputs_(device_, batch_, size(program.input), size(program.output)),
+        passes_(device_, program.steps, {batch_, program.at_once, program.workspace(1), program.inner(1)}, true) {
     const std::vector<double> given = loss_of_.constants(size(program.output));
     const std::vector<T> constants(given.begin(), given.end());
     device_.upload(constants_.data(), constants.data(), constants_.bytes());
-    Index arena = 0;
-    for (const auto& r : program.steps)
-      if (r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
-    device_.reserve(std::size_t(arena));
     initialise(options.init);
-    zero_gradients();
-    set_clock(0);
-    reset_totals();
   }
 
   ModelBase& base() { return *this; }
@@ -84,7 +77,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   D& device() { return device_; }
   Index batch() const { return batch_; }
   T* parameters() { return w_.data(); }     // (program().parameters), in device memory, as all of these
-  T* gradients() { return dw_.data(); }     // (program().parameters)
+  T* gradients() { return fresh_ = false, dw_.data(); }   // (program().parameters)
   T* state() { return state_.data(); }      // (program().state)
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
@@ -104,7 +97,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     evaluate(plan);
   }
   /// The second half: adds the gradient of the mean loss to gradients().
-  void backward() { backward(nullptr); }
+  void backward() { fresh_ = false, backward(nullptr); }
   /// The second half and a step of the optimizer. The gradients are zero before, and again after: a layer that can updates its parameters while it has their gradients
   /// at hand. The bits are those of backward(), step() and zero_gradients().
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
@@ -141,7 +134,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     return at(plan, plan.y, now_.x, now_.n);
   }
 
-  void zero_gradients() { parallel_for(device_, program_.parameters, detail::Zero<T>{dw_.data()}); }
+  void zero_gradients() { if (!fresh_) parallel_for(device_, program_.parameters, detail::Zero<T>{dw_.data()}); }
 
   /// Training steps so far: what dropout's masks follow.
   void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
@@ -182,21 +175,15 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
 
   void backward(const Learner<T>* learner) {
-    const PlanView& plan = program_.training;
-    for (std::size_t i = program_.steps.size(); i-- > 0;) {
-      const auto& r = program_.steps[i];
-      if (!r.backward || !(r.wants_dx || r.place.parameters)) continue;
-      Step<T> s = step(plan, i, now_.x, now_.n, now_.first, true);
-      if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;   // by now another tensor may lie there
-      if (!keeps(r.need.keep, Keep::output)) s.y = nullptr;
-      if (learner && r.learn) r.learn(device_, s, *learner, w_.data() + r.w, r.w);
-      else r.backward(device_, s);
-    }
+    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
   }
-
   void run(const PlanView& plan, const T* x, Index n, Index first, bool training) {
-    for (std::size_t i = 0; i < program_.steps.size(); ++i)
-      if (const auto& r = program_.steps[i]; r.forward) r.forward(device_, step(plan, i, x, n, first, training));
+    passes_.forward(plan, x, n, [&](std::size_t i, Step<T>& s) { fill(i, s, first, training); });
+  }
+  void fill(std::size_t i, Step<T>& s, Index first, bool training) const {
+    const auto& r = program_.steps[i];
+    s.first = first, s.training = training, s.random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, s.clock = clock_.data();
+    s.w = w_.data() + r.w, s.dw = dw_.data() + r.w, s.state = state_.data() + r.state_at, s.statistics = statistics_.data() + r.statistics;
   }
 
   /// The loss; in inference its gradient goes where nothing else is needed any more.
@@ -207,23 +194,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(program_.output), totals_.data()});
   }
 
-  /// The address of a tensor.
-  T* at(const PlanView& plan, int id, const T* x, Index n) const {
-    if (id < 0) return nullptr;
-    if (id == 0) return const_cast<T*>(x);                   // the input of the network: the plan overwrites it nowhere
-    return reinterpret_cast<T*>(workspace_.data() + n * plan.tensors[id].at);
-  }
-
-  /// Step i as addresses.
-  Step<T> step(const PlanView& plan, std::size_t i, const T* x, Index n, Index first, bool training) const {
-    const auto& r = program_.steps[i];
-    const Uses& u = plan.uses[i];
-    const auto of = [&](int id) { return at(plan, id, x, n); };
-    return {.in = r.in, .out = r.out, .n = n, .first = first, .training = training, .random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, .clock = clock_.data(),
-            .w = w_.data() + r.w, .dw = dw_.data() + r.w, .state = state_.data() + r.state_at, .x = of(u.x), .y = of(u.y), .dy = of(u.dy), .dx = of(u.dx),
-            .z = of(u.z), .dz = of(u.dz), .saved = of(u.saved), .codes = reinterpret_cast<std::uint8_t*>(of(u.codes)),
-            .statistics = statistics_.data() + r.statistics, .scratch = of(u.scratch)};
-  }
+  T* at(const PlanView& plan, int id, const T* x, Index n) const { return passes_.at(plan, id, x, n); }
 
   [[gnu::cold]] void initialise(Init kind) {
     std::vector<float> w(w_.bytes() / sizeof(T)), state(state_.bytes() / sizeof(T));
@@ -243,8 +214,9 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   Buffer<D, std::uint32_t> clock_;
   Buffer<D, Totals> totals_;
   detail::Inputs<D, T> inputs_;
-  Buffer<D, std::byte> workspace_;
+  detail::Passes<D, T> passes_;
   Now now_;
+  bool fresh_ = true;                        // nobody has touched the gradients but learn(), which leaves none: what is never written takes no memory
 };
 
 /// struct LeafNet : Network<...> {};   Model<LeafNet, Cpu> model({.batch = 32, .seed = 1});

@@ -6,6 +6,7 @@
 #include "../core/error.hpp"
 #include "../nn/infer.hpp"
 #include "inputs.hpp"
+#include "passes.hpp"
 
 namespace lamina {
 
@@ -22,12 +23,9 @@ template <class Net, Device D, class T = float> class Predictor {
   template <class M> explicit Predictor(M& model, Options options = {}) : Predictor(model, options, D(model.device())) {}
   template <class M> Predictor(M& model, Options options, D device)
       : device_(std::move(device)), batch_(positive(options.batch)), ready_(device_, numbers()), inputs_(device_, batch_, size(P::view.input), 0),
-        workspace_(device_, batch_ * P::view.plan.bytes) {
+        passes_(device_, P::view.steps, {batch_, P::view.at_once, P::view.plan.bytes, P::view.plan.inner}, false) {
     static_assert(std::is_same_v<typename M::Network, Net>, "a Predictor is made from a model of its network");
-    Index arena = 0, at = 0;
-    for (const auto& r : P::view.steps)
-      if (r.arena) arena = std::max(arena, r.arena(device_, r.in, batch_));
-    device_.reserve(std::size_t(arena));
+    Index at = 0;
     for (const auto& r : P::view.steps) {
       const T *w = model.parameters() + r.w, *state = model.state() + r.state_at;
       if (r.prepare) {
@@ -45,22 +43,12 @@ template <class Net, Device D, class T = float> class Predictor {
     if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a predictor made for 1 to ", batch_, ": say Predictor(model, {.batch = ...})");
     const PlanView& plan = P::view.plan;
     const T* const on_device = inputs_.pictures(device_, x, n);
-    const auto of = [&](int id) -> T* {
-      return id < 0 ? nullptr : id == 0 ? const_cast<T*>(on_device) : reinterpret_cast<T*>(workspace_.data() + n * plan.tensors[id].at);
-    };
     Index at = 0;
-    for (std::size_t i = 0; i < P::view.steps.size(); ++i) {
-      const auto& r = P::view.steps[i];
-      const Uses& u = plan.uses[i];
-      T* const ready = ready_.data() + at;
-      at += numbers(r);
-      const auto run = r.predict ? r.predict : r.forward;
-      if (!run) continue;
-      Step<T> s{};
-      s.in = r.in, s.out = r.out, s.n = n, s.w = ready, s.state = ready + r.place.parameters, s.x = of(u.x), s.y = of(u.y), s.z = of(u.z);
-      run(device_, s);
-    }
-    return of(plan.y);
+    passes_.forward(plan, on_device, n, [&](std::size_t i, Step<T>& s) {
+      s.w = ready_.data() + at, s.state = ready_.data() + at + P::view.steps[i].place.parameters;
+      at += numbers(P::view.steps[i]);
+    });
+    return passes_.at(plan, plan.y, on_device, n);
   }
 
   Index batch() const { return batch_; }
@@ -82,7 +70,7 @@ template <class Net, Device D, class T = float> class Predictor {
   Index batch_;
   Buffer<D, T> ready_;                     // weights, step after step
   detail::Inputs<D, T> inputs_;
-  Buffer<D, std::byte> workspace_;
+  detail::Passes<D, T> passes_;
 };
 
 }  // namespace lamina

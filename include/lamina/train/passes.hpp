@@ -1,0 +1,174 @@
+/// How a batch goes through the steps of a program, there and back: step after step, or, through steps that are joined, a few samples at a time, so that what one step
+/// leaves for the next is still in the cache.
+#pragma once
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "../core/device.hpp"
+#include "../nn/program.hpp"
+
+namespace lamina::detail {
+
+template <class T> struct Zero { T* p; LAMINA_HD void operator()(Index i) const { p[i] = 0; } };
+
+/// The steps and the memory they work in.
+template <Device D, class T> class Passes {
+ public:
+  using Rows = std::span<const Row<OpOn<D, T>>>;
+  struct Sizes { Index batch, at_once, bytes, inner; };          // samples; bytes for each sample of the batch, and for each at work
+
+  /// `prepares`: weights are made ready in every pass.
+  [[gnu::cold]] Passes(D& device, Rows rows, Sizes sizes, bool prepares)
+      : device_(device), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
+        inner_(device, working_ * sizes.inner), ready_(device, numbers()), steps_(rows.size()), parts_(rows.size()) {}
+
+  /// The address of a tensor of n samples; x is the input of the network.
+  T* at(const PlanView& plan, int id, const T* x, Index n) const {
+    if (id < 0) return nullptr;
+    if (id == 0) return const_cast<T*>(x);                        // the plan overwrites it nowhere
+    const Tensor& t = plan.tensors[id];
+    return reinterpret_cast<T*>((t.inner ? inner_ : workspace_).data() + n * t.at);
+  }
+
+  /// fill(i, step) says of step i what is not in the plan: where its parameters lie, and what the batch is.
+  template <class Fill> void forward(const PlanView& plan, const T* x, Index n, const Fill& fill) {
+    for (std::size_t i = 0, end; i < rows_.size(); i = end) {
+      T* ready = ready_.data();
+      for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
+        const auto& r = rows_[end];
+        Step<T>& s = steps_[end] = step(plan, end, x, n);
+        fill(end, s);
+        if (!prepares_ || !r.prepare) continue;
+        r.prepare(device_, r.in, s.w, s.state, ready);
+        s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
+      }
+      if (end - i > 1 && n > working_) forward_in_slices(plan, i, end, n);
+      else
+        for (std::size_t k = i; k < end; ++k)
+          if (rows_[k].forward) rows_[k].forward(device_, steps_[k]);
+    }
+  }
+
+  /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w.
+  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<T>* learner, T* w, const Fill& fill) {
+    for (std::size_t end = rows_.size(), i; end > 0; end = i) {
+      for (i = end; i-- > 0;) {
+        const auto& r = rows_[i];
+        Step<T>& s = steps_[i] = step(plan, i, x, n);
+        fill(i, s);
+        if (!keeps(r.need.keep, Keep::input)) s.x = nullptr;      // by now another tensor may lie there
+        if (!keeps(r.need.keep, Keep::output)) s.y = nullptr;
+        if (!r.joined_back || n <= working_) break;
+      }
+      const auto& r = rows_[i];
+      if (!r.wants_dx && !r.place.parameters) continue;
+      if (r.gather) gather(plan, i, end, n);
+      else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
+      else if (r.backward) r.backward(device_, steps_[i]);
+    }
+  }
+
+ private:
+  int threads() const {
+    if constexpr (Slices<D>) return device_.threads();
+    else return 1;
+  }
+  /// Room in the arena for the whole batch and for the workers, each with a few samples; returns what a worker has.
+  [[gnu::cold]] Index reserve() {
+    Index whole = 0, worker = 0;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      const auto& r = rows_[i];
+      if (!r.arena) continue;
+      whole = std::max(whole, r.arena(device_, r.in, sizes_.batch));
+      if constexpr (Slices<D>)
+        if (r.gather || r.joined || (i + 1 < rows_.size() && rows_[i + 1].joined)) worker = std::max(worker, r.arena(device_.alone(nullptr), r.in, sizes_.at_once));
+    }
+    worker = (worker + 63) / 64 * 64;
+    device_.reserve(std::size_t(std::max(whole, threads() * worker)));
+    return worker;
+  }
+  /// The most that weights made ready and the parts of gradients take, of steps that are joined.
+  [[gnu::cold]] Index numbers() const {
+    Index ready = 0, back = 0, most = 0;
+    for (const auto& r : rows_) {
+      ready = (r.joined ? ready : 0) + (r.prepare && prepares_ ? room(r.prepared(device_, r.in)) : 0);
+      back = (r.joined_back ? back : 0) + (r.gather ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
+      most = std::max(most, std::max(ready, back));
+    }
+    return most;
+  }
+
+  Step<T> step(const PlanView& plan, std::size_t i, const T* x, Index n) const {
+    const auto& r = rows_[i];
+    const Uses& u = plan.uses[i];
+    const auto of = [&](int id) { return at(plan, id, x, n); };
+    Step<T> s{};
+    s.in = r.in, s.out = r.out, s.n = n, s.x = of(u.x), s.y = of(u.y), s.z = of(u.z), s.dy = of(u.dy), s.dx = of(u.dx), s.dz = of(u.dz);
+    s.saved = of(u.saved), s.codes = reinterpret_cast<std::uint8_t*>(of(u.codes)), s.scratch = of(u.scratch);
+    return s;
+  }
+
+  /// Samples [begin, begin + count) of step i for a worker, whose inner tensors hold no others.
+  Step<T> slice(const PlanView& plan, std::size_t i, Index begin, Index count, int worker) const {
+    const auto& r = rows_[i];
+    const Uses& u = plan.uses[i];
+    Step<T> s = steps_[i];
+    const bool apart = s.n > working_;
+    const auto move = [&](auto*& p, int id, Index each) {
+      if (!p) return;
+      if (apart && plan.tensors[id].inner) p = reinterpret_cast<std::remove_reference_t<decltype(p)>>(inner_.data() + sizes_.at_once * (worker * sizes_.inner + plan.tensors[id].at));
+      else p += begin * each;
+    };
+    move(s.x, u.x, size(r.in)), move(s.z, u.z, size(r.in)), move(s.dx, u.dx, size(r.in));
+    move(s.y, u.y, size(r.out)), move(s.dy, u.dy, size(r.out)), move(s.dz, u.dz, size(r.out));
+    move(s.saved, u.saved, r.need.saved), move(s.codes, u.codes, r.need.codes), move(s.scratch, u.scratch, r.need.scratch);
+    s.n = count, s.first += begin;
+    return s;
+  }
+
+  void forward_in_slices(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
+    if constexpr (Slices<D>)
+      device_.run((n + sizes_.at_once - 1) / sizes_.at_once, [&](Index task, int worker) {
+        D alone = device_.alone(device_.arena() + worker * arena_);
+        const Index begin = task * sizes_.at_once, count = std::min(sizes_.at_once, n - begin);
+        for (std::size_t k = i; k < end; ++k)
+          if (rows_[k].forward) rows_[k].forward(alone, slice(plan, k, begin, count, worker));
+      });
+  }
+
+  /// The gradients of steps [i, end).
+  void gather(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
+    if constexpr (Slices<D>) {
+      T* free = ready_.data();
+      for (std::size_t k = i; k < end; ++k) {
+        const auto& r = rows_[k];
+        parts_[k] = std::exchange(free, free + shares * room(r.part(device_, r.in)));
+        if (!r.turn || !steps_[k].dx) continue;
+        r.turn(device_, r.in, steps_[k].w, free);
+        steps_[k].w = std::exchange(free, free + room(r.turned(device_, r.in)));
+      }
+      device_.run(shares, [&](Index share, int worker) {
+        D alone = device_.alone(device_.arena() + worker * arena_);
+        const auto part = [&](std::size_t k) { return parts_[k] + share * rows_[k].part(device_, rows_[k].in); };
+        for (std::size_t k = i; k < end; ++k) parallel_for(alone, rows_[k].part(device_, rows_[k].in), Zero<T>{part(k)});
+        const Index last = first_of_share(share + 1, n);
+        for (Index begin = first_of_share(share, n); begin < last; begin += sizes_.at_once)
+          for (std::size_t k = end; k-- > i;) rows_[k].gather(alone, slice(plan, k, begin, std::min(sizes_.at_once, last - begin), worker), part(k));
+      });
+      for (std::size_t k = i; k < end; ++k) rows_[k].finish(device_, steps_[k], parts_[k]);
+    }
+  }
+
+  D& device_;
+  Rows rows_;
+  Sizes sizes_;
+  bool prepares_;
+  Index working_, arena_;                                         // samples that are within joined steps at one time; bytes of a worker's arena
+  Buffer<D, std::byte> workspace_, inner_;
+  Buffer<D, T> ready_;
+  std::vector<Step<T>> steps_;
+  std::vector<T*> parts_;
+};
+
+}  // namespace lamina::detail

@@ -1,0 +1,80 @@
+#include <lamina/lamina.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/integers.hpp"
+#include "../support/nets.hpp"
+
+using namespace lamina;
+using namespace lamina_test;
+
+namespace {
+/// The CPU step after step: no steps are joined.
+struct StepAfterStep : Cpu {
+  using Cpu::Cpu;
+  template <class T> static constexpr bool depth_first(Index, Shape) { return false; }
+  StepAfterStep alone(std::byte* arena) const {
+    StepAfterStep one = *this;
+    static_cast<Cpu&>(one) = Cpu::alone(arena);
+    return one;
+  }
+};
+
+struct Leaf : Network<Input<24, 20, 3>, Block<32>, Block<64>, Flatten, Dense<32>, ReLU, Dropout<20>, Dense<5>> {};
+/// Branches, dropout, and layers that run image by image forward alone.
+struct Branches : Network<Input<12, 10, 3>, Conv<32, 3>, ReLU, Residual<Conv<32, 3>, Dropout<30>, SiLU>, GELU, Block<32>, Sum<Conv<8, 1>, Sequential<DepthwiseConv<3>, Tanh, Conv<8, 3>>>, ReLU6,
+                          AvgPool<2>, Flatten, Dense<4>> {};
+/// Batch norms mix the samples of a batch in training, and not in inference.
+struct Norms : Network<Input<16, 12, 3>, ConvNorm<32, 3>, ReLU, Equal<32>, MaxPool<2>, Down<64>, GlobalAvgPool, Dense<3>> {};
+
+struct Found {
+  std::vector<float> scores, gradients, predicted;
+  bool operator==(const Found&) const = default;
+};
+/// A step of training, and a prediction after it.
+template <class Net, class D> Found run(Index n, int threads) {
+  constexpr Index batch = 33;
+  Model<Net, D> model({.batch = batch, .seed = 3}, D(threads));
+  const auto x = fractions<float>(n * size(Net::input), 1);
+  std::vector<std::int32_t> label;
+  for (Index i = 0; i < n; ++i) label.push_back(std::int32_t(i % size(Net::output)));
+  Found found;
+  model.forward_training({.n = n, .x = x.data(), .label = label.data()}, 0, 7);
+  found.scores.assign(model.scores(), model.scores() + n * size(Net::output));
+  model.backward();
+  found.gradients.assign(model.gradients(), model.gradients() + model.parameter_count);
+  Predictor<Net, D> predict(model, {.batch = batch});
+  for (const float* scores : {model.forward(x.data(), n), predict(x.data(), n)}) found.predicted.insert(found.predicted.end(), scores, scores + n * size(Net::output));
+  return found;
+}
+template <class Net> void check() {
+  INFO(name<Net>().s);
+  for (Index n : {1, 5, 16, 33}) {
+    const Found expected = run<Net, StepAfterStep>(n, 2);
+    for (int threads : {1, 2, 3, 8}) {
+      INFO(n << " samples, " << threads << " threads");
+      CHECK(run<Net, Cpu>(n, threads) == expected);
+    }
+  }
+}
+}  // namespace
+
+TEST_CASE("a few samples at a time or step after step: the same bits") {
+  check<Leaf>(), check<Branches>(), check<Norms>();
+}
+
+TEST_CASE("which steps are joined") {
+  const auto joined = [](const auto& table, bool back) {
+    std::string marks;
+    for (int i = 0; i < table.count; ++i) marks += (back ? table.rows[i].joined_back : table.rows[i].joined) ? '1' : '0';
+    return marks;
+  };
+  CHECK(joined(Program<Leaf, Cpu, float>::table, false) == "0100000");       // Flatten and what follows see 30 pixels and fewer
+  CHECK(joined(Program<Leaf, Cpu, float>::table, true) == "0100000");
+  CHECK(joined(Program<Leaf, Cpu, double>::table, true) == "0000000");       // only kernels in vectors gather
+  CHECK(joined(Program<Norms, Cpu, float>::table, false).find("11") == std::string::npos);
+  CHECK(joined(Inference<Norms, Cpu, float>::table, false).find("11111") != std::string::npos);
+  CHECK(joined(Program<Leaf, StepAfterStep, float>::table, false) == "0000000");
+  CHECK(joined(Program<Leaf, Unfused<Cpu>, float>::table, false).find('1') == std::string::npos);
+  CHECK(Program<Leaf, Cpu, float>::inference.bytes < Program<Leaf, StepAfterStep, float>::inference.bytes);
+}
