@@ -24,6 +24,19 @@ case $way in
     quietly cmake -S "$here/find_package" -B "$folder/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$folder/prefix" -DLAMINA_VERSION="$version"
     quietly cmake --build "$folder/build"
     "$folder/build/consumer"
+    # The portable one takes the level it is told, or that of this processor; the lower ones run anywhere.
+    says() { [[ $("${@:2}") == "$1" ]] || { echo "${*:2} does not say $1"; exit 1; }; }
+    if [[ $(uname -m) == x86_64 ]]; then
+      says "4 word" env LAMINA_PROCESSOR=x86-64 "$folder/build/anywhere" word
+      lanes=4
+      if grep -qw avx2 /proc/cpuinfo; then lanes=8; fi
+      says "$lanes word" env LAMINA_PROCESSOR=x86-64-v3 "$folder/build/anywhere" word
+      if grep -qw avx512vl /proc/cpuinfo; then lanes=16; fi
+      says "$lanes word" "$folder/build/anywhere" word
+      rm "$folder/build/anywhere-"*
+      if "$folder/build/anywhere" 2> "$folder/log"; then echo "it ran without its programs"; exit 1; fi
+      grep -q "belong beside this program" "$folder/log"
+    fi
     ;;
   add_subdirectory | fetch_content)
     quietly cmake -S "$here/add_subdirectory" -B "$folder/build" -DLAMINA_SOURCE="$source" -DLAMINA_FETCH="$([[ $way == fetch_content ]] && echo ON || echo OFF)"
