@@ -8,6 +8,7 @@ namespace lamina::detail {
 /// The gradient of the weights of such a convolution, by the same points: over all tiles the products of transformed inputs and gradients are added up, point by point.
 struct WinogradWeights {
   static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
+  static constexpr int together = 96;          // tiles whose products are added at a time: 32 channels of them stay in the first cache
 
   Winograd conv;                               // x to y; its block is ours
   WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
@@ -58,8 +59,10 @@ struct WinogradWeights {
       });
       dev.run(points, [&](Index e, int) {
         const auto row = [&](const float* of, int channels, int c) { return of + e * conv.plane(channels) + Index(c / in_block) * conv.block * in_block + c % in_block; };
-        for (int o = 0; o < out_c; o += tile_o)
-          for (int c = 0; c < in_c; c += tile_c) add_outer(row(v, in_c, c), in_block, row(d, out_c, o), in_block, count, sums + (e * in_c + c) * out_c + o, out_c, first > 0);
+        for (int t = 0; t < count; t += together)
+          for (int o = 0; o < out_c; o += tile_o)
+            for (int c = 0; c < in_c; c += tile_c)
+              add_outer(row(v, in_c, c) + t * in_block, in_block, row(d, out_c, o) + t * in_block, in_block, std::min(count - t, together), sums + (e * in_c + c) * out_c + o, out_c, first + t > 0);
       });
     }
     dev.run(in_c, [&](Index c, int) {
