@@ -91,8 +91,11 @@ struct Peer {
   double loss = -1;
 };
 
-/// One line.
-inline void report(const Work& work, const Peer& peer, Steps& steps) {
+/// The work of a step in floating-point operations by the direct formulas, and how many multiply-adds in registers these threads do in a second, each counting as two.
+struct Direct { double flops = 0, roof = 0; };
+
+/// One line. A way that does fewer operations than the direct formula, such as Winograd's, may be at more than 100 % of the roof.
+inline void report(const Work& work, const Peer& peer, Steps& steps, const Direct& direct = {}) {
   const double ms = 1e3 * steps.median(), images_per_s = 1e3 * work.batch / ms;
   char loss[40] = "";
   if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.json ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
@@ -101,9 +104,13 @@ inline void report(const Work& work, const Peer& peer, Steps& steps) {
                 "\"parameters\": %lld, \"images_per_s\": %.2f, \"step_ms_median\": %.4f, \"peak_rss_mb\": %.1f, \"steps\": %zu%s}\n",
                 peer.name.c_str(), peer.settings.c_str(), peer.version.c_str(), work.mode.c_str(), work.net.c_str(), work.size, work.batch, peer.threads, peer.parameters,
                 images_per_s, ms, peak_rss_mb(), steps.count(), loss);
-  else
-    std::printf("%s %s %d x %d, batch %d, threads %d: %.1f images/s, %.3f ms a step (median of %zu), peak %.0f MB%s\n", work.mode.c_str(), work.net.c_str(),
+  else {
+    std::printf("%s %s %d x %d, batch %d, threads %d: %.1f images/s, %.3f ms a step (median of %zu), peak %.0f MB%s", work.mode.c_str(), work.net.c_str(),
                 work.size, work.size, work.batch, peer.threads, images_per_s, ms, steps.count(), peak_rss_mb(), loss);
+    if (const double rate = 1e3 * direct.flops / ms; direct.roof > 0)
+      std::printf(", %.1f GFLOP/s of direct work, %.0f %% of the FMA roof of %.1f", rate / 1e9, 100 * rate / direct.roof, direct.roof / 1e9);
+    std::printf("\n");
+  }
 }
 
 }  // namespace bench
