@@ -22,19 +22,21 @@ struct Made {
 using Maker = Made(int size, lamina::Index batch, lamina::Cpu device);
 Maker leaf, vgg11, resnet18, mobilenetv2;
 
-/// Net<size> if `size` is one of Sizes.
-template <template <int> class Net, int... Sizes> Made one_of(int size, lamina::Index batch, lamina::Cpu device) {
+/// That of Nets whose pictures have this size. Types and no template of them: an alias template of one name in two files would be one name for the linker, too, and then
+/// one network the other.
+template <class... Nets> Made one_of(int size, lamina::Index batch, lamina::Cpu device) {
   Made made;
-  const auto make = [&]<int Size>(std::integral_constant<int, Size>) {
-    using Model = lamina::Model<Net<Size>, lamina::Cpu>;
-    if (size != Size) return;
+  const auto make = [&]<class Net>(std::type_identity<Net>) {
+    using Model = lamina::Model<Net, lamina::Cpu>;
+    using Predictor = lamina::Predictor<Net, lamina::Cpu>;
+    if (size != Net::input.h) return;
     const auto model = std::make_shared<Model>(typename Model::Options{.batch = batch, .seed = 1}, device);
     made = {model, [model, batch] {
-      const auto predictor = std::make_shared<lamina::Predictor<Net<Size>, lamina::Cpu>>(*model, typename lamina::Predictor<Net<Size>, lamina::Cpu>::Options{batch});
+      const auto predictor = std::make_shared<Predictor>(*model, typename Predictor::Options{batch});
       return Predict([predictor](const float* x, lamina::Index n) { return (*predictor)(x, n); });
     }};
   };
-  (make(std::integral_constant<int, Sizes>()), ...);
+  (make(std::type_identity<Nets>()), ...);
   return made;
 }
 
