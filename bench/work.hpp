@@ -19,10 +19,10 @@ struct Work {
   std::string net = "leaf", mode;
   int size = 64, batch = 32, threads = 0;
   double seconds = 3;
-  bool json = false;
+  bool listed = false;            // in the form that programs read
 
-  /// --mode is read only where `mode` does not say it. Ends the program if the command line is not understood.
-  static Work of(const char* program, const char* mode, int argc, char** argv) {
+  /// --mode is read only where `mode` does not say it, and `form` is the option for `listed`. Ends the program if the command line is not understood.
+  static Work of(const char* program, const char* mode, int argc, char** argv, const char* form = "--json") {
     Work work{.mode = mode};
     for (int i = 1; i < argc; ++i) {
       const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
@@ -32,12 +32,12 @@ struct Work {
       else if (is("--batch")) work.batch = std::atoi(argv[++i]);
       else if (is("--threads")) work.threads = std::atoi(argv[++i]);
       else if (is("--seconds")) work.seconds = std::atof(argv[++i]);
-      else if (!std::strcmp(argv[i], "--json")) work.json = true;
+      else if (!std::strcmp(argv[i], form)) work.listed = true;
       else work.mode = "?";
     }
     if (work.mode != "train" && work.mode != "predict") {
-      std::fprintf(stderr, "%s %s[--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [--json]\n", program,
-                   *mode ? "" : "--mode train|predict ");
+      std::fprintf(stderr, "%s %s[--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [%s]\n", program,
+                   *mode ? "" : "--mode train|predict ", form);
       std::exit(2);
     }
     return work;
@@ -98,8 +98,8 @@ struct Direct { double flops = 0, roof = 0; };
 inline void report(const Work& work, const Peer& peer, Steps& steps, const Direct& direct = {}) {
   const double ms = 1e3 * steps.median(), images_per_s = 1e3 * work.batch / ms;
   char loss[40] = "";
-  if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.json ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
-  if (work.json)
+  if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.listed ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
+  if (work.listed)
     std::printf("{\"peer\": \"%s\", \"settings\": \"%s\", \"version\": \"%s\", \"mode\": \"%s\", \"net\": \"%s\", \"size\": %d, \"batch\": %d, \"threads\": %d, "
                 "\"parameters\": %lld, \"images_per_s\": %.2f, \"step_ms_median\": %.4f, \"peak_rss_mb\": %.1f, \"steps\": %zu%s}\n",
                 peer.name.c_str(), peer.settings.c_str(), peer.version.c_str(), work.mode.c_str(), work.net.c_str(), work.size, work.batch, peer.threads, peer.parameters,

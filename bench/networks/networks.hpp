@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "../parts.hpp"
 #include "../roofs.hpp"
 #include "../work.hpp"
 
@@ -57,15 +58,9 @@ inline std::vector<float> noise(const Work& work) {
   return x;
 }
 
-/// Floating-point operations of one layer by its formula, per sample; backward has those of forward for the gradient of what it learns, and as many for that of its input.
-/// A whole training step is three times the forward pass, without the first layer's gradient of its input, and with two times where nothing is learned.
-template <class O> double direct_flops(const lamina::Row<O>& r, bool backward) {
-  return double(r.need.flops) * (backward ? (r.place.parameters > 0) + r.wants_dx : 1);
-}
-
 /// What report() says beside the time of a step. The roof is measured now: the steps are over, and it does not disturb them.
 inline Direct direct(const Work& work, const lamina::ProgramView<lamina::Cpu, float>& program, lamina::Cpu device) {
-  if (work.json) return {};
+  if (work.listed) return {};
   Direct d{.roof = fma_roof(device)};
   for (const auto& layer : program.layers) d.flops += work.batch * (direct_flops(layer, false) + (work.mode == "train" ? direct_flops(layer, true) : 0));
   return d;
