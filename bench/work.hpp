@@ -75,13 +75,16 @@ class Steps {
   std::vector<double> times_;
 };
 
-/// The most memory this process has had, in MiB: the kernel's VmHWM, since getrusage would tell the parent's if that was larger.
-inline double peak_rss_mb() {
+/// Memory of this process as the kernel has it, in MiB.
+inline double status_mb(const char* field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.rfind("VmHWM:", 0) == 0) return std::atof(line.c_str() + 6) / 1024;   // the kernel counts in KiB
+    if (line.rfind(field, 0) == 0) return std::atof(line.c_str() + std::strlen(field)) / 1024;   // the kernel counts in KiB
   return 0;
 }
+inline double rss_mb() { return status_mb("VmRSS:"); }
+/// The most it has had: VmHWM, since getrusage would tell the parent's if that was larger.
+inline double peak_rss_mb() { return status_mb("VmHWM:"); }
 
 /// Who did the work. `parameters` are the numbers it learns, and `loss` is the mean of the last training step, below 0 if there was none.
 struct Peer {

@@ -13,10 +13,11 @@ namespace bench {
 
 /// Scores (N, classes) of pictures (N, H, W, 3).
 using Predict = std::function<const float*(const float* x, lamina::Index n)>;
-/// A network without its type: as a model for training, and what makes a predictor of it.
+/// A network without its type: as a model for training, what makes a predictor of it, and the plan of what that works in.
 struct Made {
   std::shared_ptr<lamina::ModelBase<lamina::Cpu>> model;
   std::function<Predict()> predictor;
+  lamina::PlanView inference;
 };
 
 /// A network for pictures of (size, size, 3); nothing if it is not compiled for that size.
@@ -35,7 +36,7 @@ template <class... Nets> Made one_of(int size, lamina::Index batch, lamina::Cpu 
     made = {model, [model, batch] {
       const auto predictor = std::make_shared<Predictor>(*model, typename Predictor::Options{batch});
       return Predict([predictor](const float* x, lamina::Index n) { return (*predictor)(x, n); });
-    }};
+    }, lamina::Inference<Net, lamina::Cpu, float>::view.plan};
   };
   (make(std::type_identity<Nets>()), ...);
   return made;
