@@ -7,12 +7,14 @@ int main(int argc, char** argv) try {
   bench::Made made = bench::model_of(work);
   const bench::Predict predict = made.predictor();
   const bench::Peer peer = bench::lamina_peer(*made.model);
+  const auto& program = made.model->program();
+  const lamina::Cpu device = made.model->device();
   made = {};                               // a predictor needs no model
   const std::vector<float> x = bench::noise(work);
   bench::Steps steps(work.seconds);
   do predict(x.data(), work.batch);
   while (steps.next());
-  bench::report(work, peer, steps);
+  bench::report(work, peer, steps, bench::direct(work, program, device));
 } catch (const lamina::Error& e) {
   return std::fprintf(stderr, "bench_predict: %s\n", e.what()), 1;
 }

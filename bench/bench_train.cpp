@@ -52,7 +52,7 @@ int main(int argc, char** argv) try {
   double loss = 0;
   bench::Steps steps(work.seconds);
   fit(*model, train, validation, Sgd{.rate = bench::rate, .momentum = bench::momentum}, Constant{}, {}, Clock{steps, loss});
-  bench::report(work, bench::lamina_peer(*model, loss), steps);
+  bench::report(work, bench::lamina_peer(*model, loss), steps, bench::direct(work, model->program(), model->device()));
 } catch (const Error& e) {
   return std::fprintf(stderr, "bench_train: %s\n", e.what()), 1;
 }

@@ -19,10 +19,10 @@ struct Work {
   std::string net = "leaf", mode;
   int size = 64, batch = 32, threads = 0;
   double seconds = 3;
-  bool json = false;
+  bool listed = false;            // in the form that programs read
 
-  /// --mode is read only where `mode` does not say it. Ends the program if the command line is not understood.
-  static Work of(const char* program, const char* mode, int argc, char** argv) {
+  /// --mode is read only where `mode` does not say it, and `form` is the option for `listed`. Ends the program if the command line is not understood.
+  static Work of(const char* program, const char* mode, int argc, char** argv, const char* form = "--json") {
     Work work{.mode = mode};
     for (int i = 1; i < argc; ++i) {
       const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
@@ -32,12 +32,12 @@ struct Work {
       else if (is("--batch")) work.batch = std::atoi(argv[++i]);
       else if (is("--threads")) work.threads = std::atoi(argv[++i]);
       else if (is("--seconds")) work.seconds = std::atof(argv[++i]);
-      else if (!std::strcmp(argv[i], "--json")) work.json = true;
+      else if (!std::strcmp(argv[i], form)) work.listed = true;
       else work.mode = "?";
     }
     if (work.mode != "train" && work.mode != "predict") {
-      std::fprintf(stderr, "%s %s[--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [--json]\n", program,
-                   *mode ? "" : "--mode train|predict ");
+      std::fprintf(stderr, "%s %s[--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--threads 0] [--seconds 3] [%s]\n", program,
+                   *mode ? "" : "--mode train|predict ", form);
       std::exit(2);
     }
     return work;
@@ -75,13 +75,16 @@ class Steps {
   std::vector<double> times_;
 };
 
-/// The most memory this process has had, in MiB: the kernel's VmHWM, since getrusage would tell the parent's if that was larger.
-inline double peak_rss_mb() {
+/// Memory of this process as the kernel has it, in MiB.
+inline double status_mb(const char* field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.rfind("VmHWM:", 0) == 0) return std::atof(line.c_str() + 6) / 1024;   // the kernel counts in KiB
+    if (line.rfind(field, 0) == 0) return std::atof(line.c_str() + std::strlen(field)) / 1024;   // the kernel counts in KiB
   return 0;
 }
+inline double rss_mb() { return status_mb("VmRSS:"); }
+/// The most it has had: VmHWM, since getrusage would tell the parent's if that was larger.
+inline double peak_rss_mb() { return status_mb("VmHWM:"); }
 
 /// Who did the work. `parameters` are the numbers it learns, and `loss` is the mean of the last training step, below 0 if there was none.
 struct Peer {
@@ -91,19 +94,26 @@ struct Peer {
   double loss = -1;
 };
 
-/// One line.
-inline void report(const Work& work, const Peer& peer, Steps& steps) {
+/// The work of a step in floating-point operations by the direct formulas, and how many multiply-adds in registers these threads do in a second, each counting as two.
+struct Direct { double flops = 0, roof = 0; };
+
+/// One line. A way that does fewer operations than the direct formula, such as Winograd's, may be at more than 100 % of the roof.
+inline void report(const Work& work, const Peer& peer, Steps& steps, const Direct& direct = {}) {
   const double ms = 1e3 * steps.median(), images_per_s = 1e3 * work.batch / ms;
   char loss[40] = "";
-  if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.json ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
-  if (work.json)
+  if (peer.loss >= 0) std::snprintf(loss, sizeof loss, work.listed ? ", \"loss\": %.4f" : ", loss %.4f", peer.loss);
+  if (work.listed)
     std::printf("{\"peer\": \"%s\", \"settings\": \"%s\", \"version\": \"%s\", \"mode\": \"%s\", \"net\": \"%s\", \"size\": %d, \"batch\": %d, \"threads\": %d, "
                 "\"parameters\": %lld, \"images_per_s\": %.2f, \"step_ms_median\": %.4f, \"peak_rss_mb\": %.1f, \"steps\": %zu%s}\n",
                 peer.name.c_str(), peer.settings.c_str(), peer.version.c_str(), work.mode.c_str(), work.net.c_str(), work.size, work.batch, peer.threads, peer.parameters,
                 images_per_s, ms, peak_rss_mb(), steps.count(), loss);
-  else
-    std::printf("%s %s %d x %d, batch %d, threads %d: %.1f images/s, %.3f ms a step (median of %zu), peak %.0f MB%s\n", work.mode.c_str(), work.net.c_str(),
+  else {
+    std::printf("%s %s %d x %d, batch %d, threads %d: %.1f images/s, %.3f ms a step (median of %zu), peak %.0f MB%s", work.mode.c_str(), work.net.c_str(),
                 work.size, work.size, work.batch, peer.threads, images_per_s, ms, steps.count(), peak_rss_mb(), loss);
+    if (const double rate = 1e3 * direct.flops / ms; direct.roof > 0)
+      std::printf(", %.1f GFLOP/s of direct work, %.0f %% of the FMA roof of %.1f", rate / 1e9, 100 * rate / direct.roof, direct.roof / 1e9);
+    std::printf("\n");
+  }
 }
 
 }  // namespace bench

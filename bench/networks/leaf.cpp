@@ -9,4 +9,4 @@ template <int Size> struct Leaf : Network<Input<Size, Size, 3>, Block<32>, Block
 
 }  // namespace
 
-bench::Made bench::leaf(int size, Index batch, Cpu device) { return one_of<Leaf, 64, 128, 256>(size, batch, device); }
+bench::Made bench::leaf(int size, Index batch, Cpu device) { return one_of<Leaf<64>, Leaf<128>, Leaf<256>>(size, batch, device); }

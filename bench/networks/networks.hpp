@@ -5,35 +5,40 @@
 #include <functional>
 #include <memory>
 
+#include "../parts.hpp"
+#include "../roofs.hpp"
 #include "../work.hpp"
 
 namespace bench {
 
 /// Scores (N, classes) of pictures (N, H, W, 3).
 using Predict = std::function<const float*(const float* x, lamina::Index n)>;
-/// A network without its type: as a model for training, and what makes a predictor of it.
+/// A network without its type: as a model for training, what makes a predictor of it, and the plan of what that works in.
 struct Made {
   std::shared_ptr<lamina::ModelBase<lamina::Cpu>> model;
   std::function<Predict()> predictor;
+  lamina::PlanView inference;
 };
 
 /// A network for pictures of (size, size, 3); nothing if it is not compiled for that size.
 using Maker = Made(int size, lamina::Index batch, lamina::Cpu device);
 Maker leaf, vgg11, resnet18, mobilenetv2;
 
-/// Net<size> if `size` is one of Sizes.
-template <template <int> class Net, int... Sizes> Made one_of(int size, lamina::Index batch, lamina::Cpu device) {
+/// That of Nets whose pictures have this size. Types and no template of them: an alias template of one name in two files would be one name for the linker, too, and then
+/// one network the other.
+template <class... Nets> Made one_of(int size, lamina::Index batch, lamina::Cpu device) {
   Made made;
-  const auto make = [&]<int Size>(std::integral_constant<int, Size>) {
-    using Model = lamina::Model<Net<Size>, lamina::Cpu>;
-    if (size != Size) return;
+  const auto make = [&]<class Net>(std::type_identity<Net>) {
+    using Model = lamina::Model<Net, lamina::Cpu>;
+    using Predictor = lamina::Predictor<Net, lamina::Cpu>;
+    if (size != Net::input.h) return;
     const auto model = std::make_shared<Model>(typename Model::Options{.batch = batch, .seed = 1}, device);
     made = {model, [model, batch] {
-      const auto predictor = std::make_shared<lamina::Predictor<Net<Size>, lamina::Cpu>>(*model, typename lamina::Predictor<Net<Size>, lamina::Cpu>::Options{batch});
+      const auto predictor = std::make_shared<Predictor>(*model, typename Predictor::Options{batch});
       return Predict([predictor](const float* x, lamina::Index n) { return (*predictor)(x, n); });
-    }};
+    }, lamina::Inference<Net, lamina::Cpu, float>::view.plan};
   };
-  (make(std::integral_constant<int, Sizes>()), ...);
+  (make(std::type_identity<Nets>()), ...);
   return made;
 }
 
@@ -52,6 +57,14 @@ inline std::vector<float> noise(const Work& work) {
   std::vector<float> x(std::size_t(work.batch) * std::size_t(work.size * work.size * 3));
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(random.uniform(lamina::Index(i), -1, 1));
   return x;
+}
+
+/// What report() says beside the time of a step. The roof is measured now: the steps are over, and it does not disturb them.
+inline Direct direct(const Work& work, const lamina::ProgramView<lamina::Cpu, float>& program, lamina::Cpu device) {
+  if (work.listed) return {};
+  Direct d{.roof = fma_roof(device)};
+  for (const auto& layer : program.layers) d.flops += work.batch * (direct_flops(layer, false) + (work.mode == "train" ? direct_flops(layer, true) : 0));
+  return d;
 }
 
 inline Peer lamina_peer(lamina::ModelBase<lamina::Cpu>& model, double loss = -1) {

@@ -1,5 +1,4 @@
 /// ResNet-18 for pictures of 64 x 64; bench/peers has it for any size.
 #include "networks.hpp"
 
-template <int Size> using Net = lamina::zoo::ResNet18<Size, bench::classes>;
-bench::Made bench::resnet18(int size, lamina::Index batch, lamina::Cpu device) { return one_of<Net, 64>(size, batch, device); }
+bench::Made bench::resnet18(int size, lamina::Index batch, lamina::Cpu device) { return one_of<lamina::zoo::ResNet18<64, classes>>(size, batch, device); }
