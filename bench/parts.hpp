@@ -28,13 +28,18 @@ class Parts {
       : program_(program), n_(n), device_(std::move(device)), w_(block(program.parameters)), dw_(block(program.parameters)), state_(block(program.state)),
         statistics_(block(program.statistics)) {
     const lamina::PlanView& plan = program.training;
-    lamina::Index arena = 0;
+    lamina::Index arena = 0, ready = 0;
     for (std::size_t i = 0; i < count(); ++i) {
       const lamina::Uses& u = plan.uses[i];
       for (int id : {u.x, u.y, u.z, u.dx, u.dy, u.dz, u.saved, u.codes, u.scratch}) give(id, id > 0 ? n * plan.tensors[id].size : n * size(program.input) * 4);
-      if (row(i).arena) arena = std::max(arena, row(i).arena(device_, row(i).in, n));
+      const Row& r = row(i);
+      if (r.arena) arena = std::max(arena, r.arena(device_, r.in, n));
+      if (r.gather && r.arena) worker_ = std::max(worker_, (r.arena(device_.alone(nullptr), r.in, n) + 63) / 64 * 64);
+      if (r.prepare) ready = std::max(ready, r.prepared(device_, r.in));
+      if (r.gather) ready = std::max(ready, lamina::shares * r.part(device_, r.in) + (r.turn ? r.turned(device_, r.in) : 0));
     }
-    device_.reserve(std::size_t(arena));
+    device_.reserve(std::size_t(std::max(arena, device_.threads() * worker_)));
+    ready_ = block(ready);
     for (const auto& layer : program.layers)
       if (layer.init) layer.init(layer.in, {lamina::Init::he_uniform, {1, lamina::Stream::initialize, std::uint32_t(layer.layer)}}, w_->data() + layer.w, state_->data() + layer.state_at);
     fill(0, size(program.input), 1);
@@ -52,11 +57,20 @@ class Parts {
   float* gradients() { return dw_->data(); }
 
   bool has_forward(std::size_t i) const { return row(i).forward; }
-  bool has_backward(std::size_t i) const { return row(i).backward && (row(i).wants_dx || row(i).place.parameters); }
+  bool has_backward(std::size_t i) const { return (row(i).backward || row(i).gather) && (row(i).wants_dx || row(i).place.parameters); }
   /// y = of what the steps before left.
-  void forward(std::size_t i) { row(i).forward(device_, step(i)); }
+  void forward(std::size_t i) {
+    const Row& r = row(i);
+    lamina::Step<float> s = step(i);
+    if (r.prepare) r.prepare(device_, r.in, s.w, s.state, ready_->data()), s.w = ready_->data();
+    r.forward(device_, s);
+  }
   /// dw +=, dx = of what the steps behind left.
-  void backward(std::size_t i) { row(i).backward(device_, step(i)); }
+  void backward(std::size_t i) {
+    const Row& r = row(i);
+    if (r.gather) gather(r, step(i));
+    else r.backward(device_, step(i));
+  }
 
   /// "Conv<32, 3> ReLU MaxPool<2>"
   std::string name(std::size_t i) const {
@@ -83,6 +97,21 @@ class Parts {
  private:
   using Memory = lamina::Buffer<lamina::Cpu, float>;
 
+  void gather(const Row& r, lamina::Step<float> s) {
+    float *const parts = ready_->data(), *const turned = parts + lamina::shares * r.part(device_, r.in);
+    if (r.turn && s.dx) r.turn(device_, r.in, s.w, turned), s.w = turned;
+    std::fill(parts, turned, 0.f);
+    device_.run(lamina::shares, [&](lamina::Index share, int worker) {
+      lamina::Cpu alone = device_.alone(device_.arena() + worker * worker_);
+      const lamina::Index first = lamina::first_of_share(share, n_);
+      lamina::Step<float> of_share = s;
+      of_share.n = lamina::first_of_share(share + 1, n_) - first;
+      of_share.x += first * size(r.in), of_share.dy += first * size(r.out), of_share.codes += first * r.need.codes;
+      if (s.dx) of_share.dx += first * size(r.in);
+      r.gather(alone, of_share, parts + share * r.part(device_, r.in));
+    });
+    r.finish(device_, s, parts);
+  }
   std::unique_ptr<Memory> block(lamina::Index count) {
     auto memory = std::make_unique<Memory>(device_, count);
     std::fill_n(memory->data(), count, 0.f);
@@ -111,7 +140,8 @@ class Parts {
   lamina::Index n_;
   lamina::Cpu device_;
   std::uint32_t clock_ = 0;
-  std::unique_ptr<Memory> w_, dw_, state_, statistics_;
+  lamina::Index worker_ = 0;                       // bytes of a worker's arena
+  std::unique_ptr<Memory> ready_, w_, dw_, state_, statistics_;
   std::vector<std::unique_ptr<Memory>> tensors_;   // by their number in the plan
 };
 
