@@ -31,19 +31,33 @@ template <class T> struct Data {
     const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
     x = draw(c.n * size(in), 1), w = draw(weights, 2), b = draw(c.filters, 3), dy = draw(c.n * size(out), 4), dw = draw(weights, 5), db = draw(c.filters, 6);
   }
+  /// The gradients, share by share, an image at a time.
+  template <int N> void gather(Cpu& dev, Way<N> way, Result<T>& r) const {
+    const Buffer<Cpu, T> turned(dev, conv_turned(dev, way, T(), spec, in, out));
+    conv_turn(dev, way, spec, in, out, w.data(), turned.data());
+    const Index numbers = conv_part(dev, way, T(), spec, in, out), bytes = Index(dev.arena_bytes()) / dev.threads();
+    std::vector<T> parts(std::size_t(shares * numbers));
+    dev.run(shares, [&](Index share, int worker) {
+      Cpu alone = dev.alone(dev.arena() + worker * bytes);
+      for (Index i = first_of_share(share, c.n); i < first_of_share(share + 1, c.n); ++i)
+        conv_gather(alone, way, spec, in, out, 1, x.data() + i * size(in), turned.data(), dy.data() + i * size(out), r.dx.data() + i * size(in), parts.data() + share * numbers);
+    });
+    conv_finish(dev, way, spec, in, out, parts.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+  }
   template <int N = 0> Result<T> run(Cpu dev, Way<N> way = {}) const {
     dev.reserve(std::size_t(conv_arena(dev, way, T(), spec, in, out, c.n)));
     std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
     Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, db};
     const T* const bias = c.bias ? b.data() : nullptr;
-    if constexpr (N == 3) {
+    if constexpr (N >= 3) {
       const Buffer<Cpu, T> ready(dev, conv_prepared(dev, way, T(), spec, in, out));
       conv_prepare(dev, way, spec, in, out, w.data(), ready.data());
       conv_forward(dev, way, spec, in, out, c.n, x.data(), ready.data(), bias, r.y.data());
     } else {
       conv_forward(dev, way, spec, in, out, c.n, x.data(), w.data(), bias, r.y.data());
     }
-    conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
+    if constexpr (N == 4) gather(dev, way, r);
+    else conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
   /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
@@ -127,4 +141,16 @@ TEST_CASE("every channel by itself, and 1x1: a plain loop bit for bit, for any n
                         {{8, 2, 20}, 20, 3, 2, same, 20, true, 9}, {{4, 4, 5}, 5, 7, 1, 3, 5}})
     check_way<1>(c);
   for (const Case& c : {Case{{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{1, 1, 5}, 4, 1, 1, 0}, {{20, 17, 33}, 70, 1, 1, 0, 1, true, 3}, {{3, 5, 130}, 17, 1, 1, same, 1, true, 9}}) check_way<2>(c);
+}
+
+TEST_CASE("any kernel and stride in vectors: a plain loop bit for bit, for any number of threads") {
+  for (const Case& c : {Case{{8, 9, 32}, 32, 3, 2, 1}, {{7, 6, 64}, 96, 1, 2, 0, 1, false, 3}, {{14, 15, 3}, 64, 7, 2, 3, 1, false, 9}, {{9, 40, 3}, 32, 3, 1, 1}, {{9, 5, 32}, 64, 5, 1, 2},
+                        {{11, 8, 1}, 32, 5, 3, 0, 1, true, 3}, {{10, 11, 32}, 32, 3, 2, same}, {{5, 4, 32}, 32, 2, 3, 0, 1, true, 5}, {{2, 1, 64}, 32, 1, 3, 0}, {{1, 1, 32}, 32, 3, 2, 1},
+                        {{40, 70, 64}, 32, 3, 2, 1, 1, true, 1}, {{6, 5, 2}, 32, 5, 2, 4}, {{12, 12, 4}, 32, 11, 4, 2}, {{3, 3, 128}, 256, 3, 2, 1, 1, true, 9}}) {
+    INFO("k " << c.k << " stride " << c.stride << " pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
+    const Data<float> whole(c, false), data(c, true);
+    CHECK(whole.run(Cpu(2), Way<4>()) == whole.plain());
+    const Result<float> one = data.run(Cpu(1), Way<4>());
+    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads), Way<4>()) == one);
+  }
 }

@@ -1,8 +1,9 @@
-/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, way 3 for 3x3 by Winograd.
+/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, way 3 for 3x3 by Winograd, way 4 for any kernel in vectors.
 #pragma once
 #include <algorithm>
 
 #include "depthwise.hpp"
+#include "direct.hpp"
 #include "im2col.hpp"
 #include "winograd_weights.hpp"
 
@@ -187,6 +188,54 @@ inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
   const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
   return (std::max(back.weights(), weights.sums()) + most) * Index(sizeof(float));
+}
+
+// --- way 4: any kernel and stride in vectors; gradients are gathered share by share
+
+inline Index conv_prepared(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.weights(); }
+inline void conv_prepare(Cpu&, Way<4>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) { detail::Direct{spec.window, in, out}.pack(w, to); }
+
+inline void conv_forward(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
+                         const float* ready, const float* b,                 // as conv_prepare left them, (O) or null
+                         float* y, Clamp clamp = {}) {
+  const detail::Direct conv{spec.window, in, out};
+  const simd::Floats low = simd::all(float(clamp.low)), high = simd::all(float(clamp.high));
+  // Where there are fewer strips than threads, the output channels are shared out too.
+  const Index strips = n * conv.strips(), blocks = out.c / conv.block, parts = strips < dev.threads() ? std::min<Index>(blocks, dev.threads()) : 1;
+  dev.run(strips * parts, [&](Index task, int worker) {
+    const Index image = task / parts / conv.strips(), part = task % parts;
+    conv.forward(x + image * size(in), ready, b, int(task / parts % conv.strips()), int(part * blocks / parts) * conv.block, int((part + 1) * blocks / parts) * conv.block, low, high,
+                 y + image * size(out), detail::floats(dev.arena()) + worker * conv.worker_numbers());
+  });
+}
+
+inline Index conv_part(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.part(); }
+inline Index conv_turned(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.weights(); }
+inline void conv_turn(Cpu&, Way<4>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) {
+  const detail::Direct conv{spec.window, in, out};
+  if (in.c % conv.block) std::copy_n(w, conv.weights(), to);
+  else conv.turn(w, to);
+}
+inline void conv_gather(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
+                        const float* turned,                                 // as conv_turn left them
+                        const float* dy, float* dx, float* part) {
+  const detail::Direct conv{spec.window, in, out};
+  float *const db = part + conv.part() - room(out.c), *const memory = detail::floats(dev.arena());
+  for (Index i = 0; i < n; ++i) {
+    conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db, memory);
+    if (!dx) continue;
+    if (in.c % conv.block) conv.picture_gradient(dy + i * size(out), turned, dx + i * size(in));
+    else conv.input_gradient(dy + i * size(out), turned, dx + i * size(in), memory);
+  }
+}
+inline void conv_finish(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, const float* parts, float* dw, float* db) {
+  const detail::Direct conv{spec.window, in, out};
+  for (int i = 0; i < conv.v.k; ++i) detail::add_shares(dev, parts + i * conv.padded_run() * out.c, conv.run() * out.c, conv.part(), dw + i * conv.run() * out.c);
+  if (db) detail::add_shares(dev, parts + conv.part() - room(out.c), Index(out.c), conv.part(), db);
+}
+
+inline Index conv_arena(const Cpu& dev, Way<4>, float, ConvSpec spec, Shape in, Shape out, Index) {
+  return dev.threads() * detail::Direct{spec.window, in, out}.worker_numbers() * Index(sizeof(float));
 }
 
 }  // namespace lamina

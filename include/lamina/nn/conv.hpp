@@ -53,9 +53,18 @@ template <class L, Window V, bool Bias> struct Convolution {
     conv_prepare(dev, Way<N>(), spec(in), in, out(in), w, to);
     if (Bias) std::copy_n(bias(w, in), out(in).c, bias(to, ready<D, T, N>(dev, in)));
   }
-  template <class D, class T, int N = 0> static void backward(D& dev, const Step<T>& s) {
+  template <class D, class T, int N = 0>
+  requires requires(D& dev, T* p) { conv_backward(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, p, p); }
+  static void backward(D& dev, const Step<T>& s) {
     conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
   }
+  template <class D, class T, int N> requires requires(D& dev, T* p) { conv_gather(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, p); }
+  static void gather(D& dev, const Step<T>& s, T* part) { conv_gather(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, part); }
+  template <class D, class T, int N> static Index part(const D& dev, Shape in) { return conv_part(dev, Way<N>(), T(), spec(in), in, out(in)); }
+  template <class D, class T, int N> static void finish(D& dev, const Step<T>& s, const T* parts) { conv_finish(dev, Way<N>(), spec(s.in), s.in, s.out, parts, s.dw, bias(s.dw, s.in)); }
+  template <class D, class T, int N> requires requires(D& dev, T* w) { conv_turn(dev, Way<N>(), ConvSpec(), Shape(), Shape(), w, w); }
+  static void turn(D& dev, Shape in, const T* w, T* to) { conv_turn(dev, Way<N>(), spec(in), in, out(in), w, to); }
+  template <class D, class T, int N> static Index turned(const D& dev, Shape in) { return conv_turned(dev, Way<N>(), T(), spec(in), in, out(in)); }
   template <class D, class T, int N = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_arena(dev, Way<N>(), T(), spec(in), in, out(in), n); }
 };
 }  // namespace detail
