@@ -1,4 +1,4 @@
-/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, way 3 for 3x3 by Winograd, way 4 for any kernel in vectors.
+/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, ways 3 and 5 for 3x3 by Winograd, way 4 for any kernel in vectors.
 #pragma once
 #include <algorithm>
 
@@ -135,7 +135,7 @@ template <class T> Index conv_arena(const Cpu& dev, Way<2>, T, ConvSpec, Shape i
   return shares * (room(Index(in.c) * out.c) + room(out.c)) * Index(sizeof(T)) + dev.threads() * detail::pixel_product_bytes<T>(in.c, out.c);
 }
 
-// --- way 3: 3x3 by Winograd
+// --- ways 3 and 5: 3x3 by Winograd, with many weights and with few, whose gradients are gathered share by share
 
 namespace detail {
 /// db (O) += the sum over the rows of dy (rows, O).
@@ -161,12 +161,16 @@ inline auto store_tile(const Winograd& conv, const float* b, float* y, Clamp cla
 inline float* floats(std::byte* arena) { return reinterpret_cast<float*>(arena); }
 }  // namespace detail
 
-inline Index conv_prepared(const Cpu&, Way<3>, float, ConvSpec, Shape in, Shape out) { return detail::Winograd(in, out.c, 1, out.h, out.w).weights(); }
-inline void conv_prepare(Cpu& dev, Way<3>, ConvSpec, Shape in, Shape out, const float* w, float* to) { detail::Winograd(in, out.c, 1, out.h, out.w).transform_weights(dev, w, to); }
+template <int W> concept ByWinograd = W == 3 || W == 5;
+template <int W> requires ByWinograd<W> Index conv_prepared(const Cpu&, Way<W>, float, ConvSpec, Shape in, Shape out) { return detail::Winograd(in, out.c, 1, out.h, out.w).weights(); }
+template <int W> requires ByWinograd<W> void conv_prepare(Cpu& dev, Way<W>, ConvSpec, Shape in, Shape out, const float* w, float* to) {
+  detail::Winograd(in, out.c, 1, out.h, out.w).transform_weights(dev, w, to);
+}
 
-inline void conv_forward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
-                         const float* ready, const float* b,                 // as conv_prepare left them, (O) or null
-                         float* y, Clamp clamp = {}) {
+template <int W> requires ByWinograd<W>
+void conv_forward(Cpu& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
+                  const float* ready, const float* b,                        // as conv_prepare left them, (O) or null
+                  float* y, Clamp clamp = {}) {
   const detail::Winograd conv(in, out.c, spec.window.before(in.h), out.h, out.w);
   conv.run(dev, n, x, ready, detail::floats(dev.arena()), detail::store_tile(conv, b, y, clamp));
 }
@@ -188,6 +192,32 @@ inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
   const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
   return (std::max(back.weights(), weights.sums()) + most) * Index(sizeof(float));
+}
+
+namespace detail {
+/// The convolution that leads from the gradient of the outputs to that of the inputs.
+inline Winograd winograd_back(ConvSpec spec, Shape in, Shape out) { return {out, in.c, 2 - spec.window.before(in.h), in.h, in.w}; }
+}  // namespace detail
+inline Index conv_part(const Cpu&, Way<5>, float, ConvSpec, Shape in, Shape out) { return detail::WinogradWeights(in, out.c, 1, out.h, out.w).part(); }
+inline Index conv_turned(const Cpu&, Way<5>, float, ConvSpec spec, Shape in, Shape out) { return detail::winograd_back(spec, in, out).weights(); }
+inline void conv_turn(Cpu& dev, Way<5>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) { detail::winograd_back(spec, in, out).transform_turned(dev, w, to); }
+inline void conv_gather(Cpu& dev, Way<5>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* turned, const float* dy, float* dx, float* part) {
+  const detail::WinogradWeights weights(in, out.c, spec.window.before(in.h), out.h, out.w);
+  weights.gather(n, x, dy, part, detail::floats(dev.arena()));
+  detail::add_columns(dev, dy, n * out.h * out.w, out.c, part + weights.sums());
+  if (!dx) return;
+  const detail::Winograd back = detail::winograd_back(spec, in, out);
+  back.run(dev, n, dy, turned, detail::floats(dev.arena()), detail::store_tile(back, nullptr, dx));
+}
+inline void conv_finish(Cpu& dev, Way<5>, ConvSpec, Shape in, Shape out, const float* parts, float* dw, float* db) {
+  const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
+  weights.finish(dev, parts, shares, weights.part(), dw);
+  if (db) detail::add_shares(dev, parts + weights.sums(), Index(out.c), weights.part(), db);
+}
+inline Index conv_arena(const Cpu& dev, Way<5>, float, ConvSpec, Shape in, Shape out, Index) {
+  const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
+  const Index weights = dev.threads() * detail::WinogradWeights(in, out.c, 1, out.h, out.w).memory();
+  return std::max(weights, std::max(forward.memory(dev.threads()), back.memory(dev.threads()))) * Index(sizeof(float));
 }
 
 // --- way 4: any kernel and stride in vectors; gradients are gathered share by share

@@ -55,14 +55,16 @@ class Cpu {
     return in.c % 32 == 0 ? 1 : in.c <= 4 ? 1 + in.c : 0;
   }
 
-  /// 0: any shape. 1: every channel by itself. 2: 1x1. 3: 3x3 by Winograd. 4: any kernel and stride, in vectors.
-  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == sizeof(float) ? 5 : 3; }
+  static constexpr Index few_weights = 5461;     // pairs of channels: 36 sums of products for each of them stay in the second cache
+  /// 0: any shape. 1: every channel by itself. 2: 1x1. 3: 3x3 by Winograd. 4: any kernel and stride, in vectors. 5: 3x3 by Winograd with few weights.
+  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == sizeof(float) ? 6 : 3; }
   template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
     const Window v = c.window;
     if (c.groups > 1) return c.groups == in.c && out.c == in.c ? 1 : 0;
     if (v.k == 1 && v.stride == 1 && v.before(in.h) == 0) return 2;
     if (sizeof(T) != sizeof(float) || out.c % 32 || (in.c % 32 && in.c > 4)) return 0;
-    return v.k == 3 && v.stride == 1 && v.before(in.h) <= 2 && in.c % 32 == 0 ? 3 : 4;
+    const bool winograd = v.k == 3 && v.stride == 1 && v.before(in.h) <= 2 && in.c % 32 == 0;
+    return !winograd ? 4 : Index(in.c) * out.c > few_weights ? 3 : 5;
   }
   /// 0: any shape. 1: in vectors. 2: at most 16 outputs.
   template <class T> static constexpr int ways(DenseSpec) { return sizeof(T) == sizeof(float) ? 3 : 1; }

@@ -6,15 +6,20 @@
 namespace lamina::detail {
 
 /// The gradient of the weights of such a convolution, by the same points: over all tiles the products of transformed inputs and gradients are added up, point by point.
+/// Few sums stay in a worker's cache, with blocks of tiles that do too, and each share of the batch has its own; many are shared, and the blocks as large as memory allows.
 struct WinogradWeights {
   static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
   static constexpr int together = 96;          // tiles whose products are added at a time: 32 channels of them stay in the first cache
+  static constexpr Index few_sums = Index(3) << 16;
 
   Winograd conv;                               // x to y; its block is ours
   WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
-    conv.block = int(std::max<Index>(64, Index(3) * Winograd::few_weights / (points * (in.c + out_c)))) / Winograd::rows * Winograd::rows;
+    const Index most = few(in.c, out_c) ? 3 << 16 : Index(3) * Winograd::few_weights;
+    conv.block = int(std::max<Index>(few(in.c, out_c) ? 16 : 64, most / (points * (in.c + out_c)))) / Winograd::rows * Winograd::rows;
   }
+  static constexpr bool few(int in_c, int out_c) { return Index(points) * in_c * out_c <= few_sums; }
   Index sums() const { return conv.weights(); }
+  Index part() const { return sums() + room(conv.out_c); }
   Index memory() const { return room(conv.in.c) + room(conv.out_c) + points * (room(conv.plane(conv.in.c)) + room(conv.plane(conv.out_c))); }
 
   /// d points to the tile's row in (36, O / in_block, block, in_block): the transformed gradient dy (N, H, W, O).
@@ -43,36 +48,41 @@ struct WinogradWeights {
     }
   }
 
-  /// dw (3, 3, C, O) +=. sums (36, C, O); memory: see above.
-  void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* sums, float* memory) const {
+  struct Room { float *zeros, *v, *d; };       // (zeros), (36, C / in_block, block, in_block), (36, O / in_block, block, in_block)
+  Room rooms(float* memory) const {
+    float* const v = memory + room(conv.in.c) + room(conv.out_c);
+    std::fill_n(memory, std::max(conv.in.c, conv.out_c), 0.0f);
+    return {memory, v, v + points * room(conv.plane(conv.in.c))};
+  }
+  void transform(const float* x, const float* dy, const Room& m, Index tile, int t) const {
+    conv.transform_input(x, m.zeros, conv.place(tile), m.v + t * in_block);
+    transform_gradient(dy, m.zeros, conv.place(tile), m.d + t * in_block);
+  }
+  /// sums (36, C, O) = or += those of `count` tiles at point e.
+  void add_products(const Room& m, Index e, int count, float* sums, bool add) const {
     const int in_c = conv.in.c, out_c = conv.out_c;
-    float *const zeros = memory, *const v = zeros + room(in_c) + room(out_c), *const d = v + points * room(conv.plane(in_c));
-    std::fill_n(zeros, std::max(in_c, out_c), 0.0f);
-    const Index all = n * conv.tiles();
-    for (Index first = 0; first < all; first += conv.block) {
-      const int count = int(std::min<Index>(conv.block, all - first)), each = 4;
-      dev.run((count + each - 1) / each, [&](Index task, int) {
-        for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t) {
-          conv.transform_input(x, zeros, conv.place(first + t), v + t * in_block);
-          transform_gradient(dy, zeros, conv.place(first + t), d + t * in_block);
-        }
-      });
-      dev.run(points, [&](Index e, int) {
-        const auto row = [&](const float* of, int channels, int c) { return of + e * conv.plane(channels) + Index(c / in_block) * conv.block * in_block + c % in_block; };
-        for (int t = 0; t < count; t += together)
-          for (int o = 0; o < out_c; o += tile_o)
-            for (int c = 0; c < in_c; c += tile_c)
-              add_outer(row(v, in_c, c) + t * in_block, in_block, row(d, out_c, o) + t * in_block, in_block, std::min(count - t, together), sums + (e * in_c + c) * out_c + o, out_c, first + t > 0);
-      });
-    }
+    const auto row = [&](const float* of, int channels, int c, int t) { return of + e * conv.plane(channels) + (Index(c / in_block) * conv.block + t) * in_block + c % in_block; };
+    for (int t = 0; t < count; t += together)
+      for (int o = 0; o < out_c; o += tile_o)
+        for (int c = 0; c < in_c; c += tile_c)
+          add_outer(row(m.v, in_c, c, t), in_block, row(m.d, out_c, o, t), in_block, std::min(count - t, together), sums + (e * in_c + c) * out_c + o, out_c, add || t > 0);
+  }
+  /// dw (3, 3, C, O) += the sums, or those of all shares.
+  void finish(Cpu& dev, const float* sums, Index of_shares, Index apart, float* dw) const {
+    const int in_c = conv.in.c, out_c = conv.out_c;
     dev.run(in_c, [&](Index c, int) {
       for (int o = 0; o < out_c; o += simd::width) {
         Floats t[3][6];
-        const auto sum = [&](int e) { return simd::load(sums + (Index(e) * in_c + c) * out_c + o); };
-        for (int k = 0; k < 3; ++k)
-          for (int j = 0; j < 6; ++j) {
-            t[k][j] = F43::weight[0][k] * sum(j);
-            for (int i = 1; i < 6; ++i) t[k][j] += F43::weight[i][k] * sum(i * 6 + j);
+        const auto sum = [&](int e) {
+          const float* const at = sums + (Index(e) * in_c + c) * out_c + o;
+          Floats s = simd::load(at);
+          for (Index share = 1; share < of_shares; ++share) s += simd::load(at + share * apart);
+          return s;
+        };
+        for (int j = 0; j < 6; ++j)
+          for (int i = 0; i < 6; ++i) {
+            const Floats s = sum(i * 6 + j);
+            for (int k = 0; k < 3; ++k) t[k][j] = i ? t[k][j] + F43::weight[i][k] * s : F43::weight[0][k] * s;
           }
         for (int k = 0; k < 9; ++k) {
           float* const to = dw + (Index(k) * in_c + c) * out_c + o;
@@ -82,6 +92,31 @@ struct WinogradWeights {
         }
       }
     });
+  }
+
+  /// dw (3, 3, C, O) +=. sums (36, C, O); memory: see above.
+  void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* sums, float* memory) const {
+    const Room m = rooms(memory);
+    const Index all = n * conv.tiles();
+    for (Index first = 0; first < all; first += conv.block) {
+      const int count = int(std::min<Index>(conv.block, all - first)), each = 4;
+      dev.run((count + each - 1) / each, [&](Index task, int) {
+        for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t) transform(x, dy, m, first + t, t);
+      });
+      dev.run(points, [&](Index e, int) { add_products(m, e, count, sums, first > 0); });
+    }
+    finish(dev, sums, 1, 0, dw);
+  }
+
+  /// part (36, C, O) += of n images, on one thread.
+  void gather(Index n, const float* x, const float* dy, float* part, float* memory) const {
+    const Room m = rooms(memory);
+    const Index all = n * conv.tiles();
+    for (Index first = 0; first < all; first += conv.block) {
+      const int count = int(std::min<Index>(conv.block, all - first));
+      for (int t = 0; t < count; ++t) transform(x, dy, m, first + t, t);
+      for (Index e = 0; e < points; ++e) add_products(m, e, count, part, true);
+    }
   }
 };
 
