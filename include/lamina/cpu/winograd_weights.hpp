@@ -6,7 +6,8 @@
 namespace lamina::detail {
 
 /// The gradient of the weights of such a convolution, by the same points: over all tiles the products of transformed inputs and gradients are added up, point by point.
-/// Few sums stay in a worker's cache, with blocks of tiles that do too, and each share of the batch has its own; many are shared, and the blocks as large as memory allows.
+/// Few sums stay in a worker's cache, with blocks of tiles that do too, and each share of the batch has its own; many are shared, point by point: larger blocks would go to memory
+/// and back, smaller ones the sums.
 struct WinogradWeights {
   static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
   static constexpr int together = 96;          // tiles whose products are added at a time: 32 channels of them stay in the first cache
@@ -14,8 +15,8 @@ struct WinogradWeights {
 
   Winograd conv;                               // x to y; its block is ours
   WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
-    const Index most = few(in.c, out_c) ? 3 << 16 : Index(3) * Winograd::few_weights;
-    conv.block = int(std::max<Index>(few(in.c, out_c) ? 16 : 64, most / (points * (in.c + out_c)))) / Winograd::rows * Winograd::rows;
+    const int tiles = few(in.c, out_c) ? std::max(16, int((3 << 16) / (points * (in.c + out_c)))) : 128;
+    conv.block = tiles / Winograd::rows * Winograd::rows;
   }
   static constexpr bool few(int in_c, int out_c) { return Index(points) * in_c * out_c <= few_sums; }
   Index sums() const { return conv.weights(); }
