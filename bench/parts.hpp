@@ -34,9 +34,9 @@ class Parts {
       for (int id : {u.x, u.y, u.z, u.dx, u.dy, u.dz, u.saved, u.codes, u.scratch}) give(id, id > 0 ? n * plan.tensors[id].size : n * size(program.input) * 4);
       const Row& r = row(i);
       if (r.arena) arena = std::max(arena, r.arena(device_, r.in, n));
-      if (r.gather && r.arena) worker_ = std::max(worker_, (r.arena(device_.alone(nullptr), r.in, n) + 63) / 64 * 64);
+      if (r.gathers && r.arena) worker_ = std::max(worker_, (r.arena(device_.alone(nullptr), r.in, n) + 63) / 64 * 64);
       if (r.prepare) ready = std::max(ready, r.prepared(device_, r.in));
-      if (r.gather) ready = std::max(ready, lamina::shares * r.part(device_, r.in) + (r.turn ? r.turned(device_, r.in) : 0));
+      if (r.gathers) ready = std::max(ready, lamina::shares * r.part(device_, r.in) + (r.turn ? r.turned(device_, r.in) : 0));
     }
     device_.reserve(std::size_t(std::max(arena, device_.threads() * worker_)));
     ready_ = block(ready);
@@ -57,7 +57,7 @@ class Parts {
   float* gradients() { return dw_->data(); }
 
   bool has_forward(std::size_t i) const { return row(i).forward; }
-  bool has_backward(std::size_t i) const { return (row(i).backward || row(i).gather) && (row(i).wants_dx || row(i).place.parameters); }
+  bool has_backward(std::size_t i) const { return (row(i).backward || row(i).gathers) && (row(i).wants_dx || row(i).place.parameters); }
   /// y = of what the steps before left.
   void forward(std::size_t i) {
     const Row& r = row(i);
@@ -68,7 +68,7 @@ class Parts {
   /// dw +=, dx = of what the steps behind left.
   void backward(std::size_t i) {
     const Row& r = row(i);
-    if (r.gather) gather(r, step(i));
+    if (r.gathers) gather(r, step(i));
     else r.backward(device_, step(i));
   }
 

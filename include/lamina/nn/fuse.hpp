@@ -117,6 +117,7 @@ template <class D, class T> struct Functions {
   void (*prepare)(D&, Shape, const T*, const T*, T*) = nullptr;
   // Instead of backward: a share of the batch adds its gradients to a part of so many numbers, a few samples at a time on one thread; in the end dw += the sum of the
   // parts. Its w are turned before, if there is a function for it.
+  bool gathers = false;                      // g++ with UBSan takes no function pointer compared with null for a constant
   Index (*part)(const D&, Shape) = nullptr;
   void (*gather)(D&, const Step<T>&, T*) = nullptr;
   void (*finish)(D&, const Step<T>&, const T*) = nullptr;
@@ -150,7 +151,7 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   if constexpr (purpose == Purpose::training) {
     if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
     if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
-    if constexpr (requires { &L::template gather<D, T, W>; }) f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
+    if constexpr (requires { &L::template gather<D, T, W>; }) f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
     if constexpr (requires { &L::template turn<D, T, W>; }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;
   }
   return f;

@@ -16,7 +16,7 @@ template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> depth_
     for (int i = 0; i < t.count; ++i) {
       auto& r = t.rows[i];
       r.joined = i > 0 && joins(t.rows[i - 1]) && joins(r);
-      r.joined_back = training && r.joined && t.rows[i - 1].gather && r.gather && r.x == t.rows[i - 1].y;
+      r.joined_back = training && r.joined && t.rows[i - 1].gathers && r.gathers && r.x == t.rows[i - 1].y;
       bytes = size(r.out) * Index(sizeof(T)) + (r.joined ? bytes : 0);
       most = r.joined && bytes > most ? bytes : most;
     }

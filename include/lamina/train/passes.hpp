@@ -63,7 +63,7 @@ template <Device D, class T> class Passes {
       }
       const auto& r = rows_[i];
       if (!r.wants_dx && !r.place.parameters) continue;
-      if (r.gather) gather(plan, i, end, n);
+      if (r.gathers) gather(plan, i, end, n);
       else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
       else if (r.backward) r.backward(device_, steps_[i]);
     }
@@ -82,7 +82,7 @@ template <Device D, class T> class Passes {
       if (!r.arena) continue;
       whole = std::max(whole, r.arena(device_, r.in, sizes_.batch));
       if constexpr (Slices<D>)
-        if (r.gather || r.joined || (i + 1 < rows_.size() && rows_[i + 1].joined)) worker = std::max(worker, r.arena(device_.alone(nullptr), r.in, sizes_.at_once));
+        if (r.gathers || r.joined || (i + 1 < rows_.size() && rows_[i + 1].joined)) worker = std::max(worker, r.arena(device_.alone(nullptr), r.in, sizes_.at_once));
     }
     worker = (worker + 63) / 64 * 64;
     device_.reserve(std::size_t(std::max(whole, threads() * worker)));
@@ -93,7 +93,7 @@ template <Device D, class T> class Passes {
     Index ready = 0, back = 0, most = 0;
     for (const auto& r : rows_) {
       ready = (r.joined ? ready : 0) + (r.prepare && prepares_ ? room(r.prepared(device_, r.in)) : 0);
-      back = (r.joined_back ? back : 0) + (r.gather ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
+      back = (r.joined_back ? back : 0) + (r.gathers ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
       most = std::max(most, std::max(ready, back));
     }
     return most;
