@@ -43,11 +43,12 @@ TEST_CASE("decode: a PNG comes back to the bit, a JPEG nearly, and channels beco
   const Picture j = decode(jpeg(s), "x");
   REQUIRE(j.shape() == Shape{40, 24, 3});
   for (std::size_t i = 0; i < j.pixels.size(); ++i) REQUIRE(std::abs(j.pixels[i] - s.pixels[i]) <= 8);
-  const Picture grey = noise(3, 4, 1), alpha = noise(3, 4, 4);
-  const Picture from_grey = decode(png(grey), "x"), from_alpha = decode(png(alpha), "x");
+  const Picture grey = noise(3, 4, 1), grey_alpha = noise(3, 4, 2), alpha = noise(3, 4, 4);
+  const Picture from_grey = decode(png(grey), "x"), from_grey_alpha = decode(png(grey_alpha), "x"), from_alpha = decode(png(alpha), "x");
   for (std::size_t i = 0; i < 12; ++i)
     for (std::size_t k = 0; k < 3; ++k) {
       REQUIRE(from_grey.pixels[3 * i + k] == grey.pixels[i]);
+      REQUIRE(from_grey_alpha.pixels[3 * i + k] == grey_alpha.pixels[2 * i]);
       REQUIRE(from_alpha.pixels[3 * i + k] == alpha.pixels[4 * i + k]);
     }
 }

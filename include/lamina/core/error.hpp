@@ -11,7 +11,7 @@
 namespace lamina {
 
 namespace detail {
-/// One part of a sentence. Plain data: a throw is a few stores where it stands, and one function makes all sentences.
+/// One part of a sentence. Plain data: a throw is a few stores and a call where it stands, and one function makes all sentences.
 class Part {
  public:
   Part(std::string_view s) : kind_(Kind::text), text_(s) {}
@@ -56,8 +56,12 @@ class Part {
 }  // namespace detail
 
 /// Error("a batch of ", n, " ...") builds its sentence from text, numbers and shapes, as a NetworkError does at compile time.
-struct Error : std::runtime_error {
-  template <class... Parts> [[gnu::always_inline]] explicit Error(const Parts&... parts) : std::runtime_error(detail::sentence({detail::Part(parts)...})) {}
+class Error : public std::runtime_error {
+ public:
+  template <class... Parts> [[gnu::always_inline]] explicit Error(const Parts&... parts) : Error(std::initializer_list<detail::Part>{detail::Part(parts)...}) {}
+
+ private:
+  [[gnu::cold, gnu::noinline]] explicit Error(std::initializer_list<detail::Part> parts) : std::runtime_error(detail::sentence(parts)) {}
 };
 
 }  // namespace lamina

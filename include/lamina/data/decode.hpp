@@ -72,12 +72,18 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
   struct Free { void operator()(std::uint8_t* p) const { detail::stb::stbi_image_free(p); } };
   if (!detail::stb::stbi_info_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c) || Size{h, w} != gate.size)
     refuse("its header makes no sense: the file is damaged or of a rare kind, convert it to PNG");
-  const std::unique_ptr<std::uint8_t, Free> pixels(detail::stb::stbi_load_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c, 3));
+  const std::unique_ptr<std::uint8_t, Free> pixels(detail::stb::stbi_load_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c, 0));
   if (!pixels) {
     const char* why = detail::stb::stbi_failure_reason();
     throw Error("the picture ", name, " cannot be decoded (", why ? why : "no reason given", "): it is damaged or of a rare kind, convert it to PNG");
   }
-  return {h, w, 3, std::vector<std::uint8_t>(pixels.get(), pixels.get() + Index(h) * w * 3)};
+  const std::uint8_t* const x = pixels.get();      // (H, W, C)
+  const Index area = Index(h) * w;
+  if (c == 3) return {h, w, 3, {x, x + area * 3}};
+  Picture rgb{h, w, 3, std::vector<std::uint8_t>(std::size_t(area * 3))};
+  for (Index i = 0; i < area; ++i)
+    for (Index k = 0; k < 3; ++k) rgb.pixels[std::size_t(3 * i + k)] = x[i * c + (c == 4 ? k : 0)];
+  return rgb;
 }
 
 namespace detail {

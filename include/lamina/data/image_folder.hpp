@@ -28,12 +28,9 @@ struct ImageFolder : Dataset {
     }
     if (!std::filesystem::is_directory(status))
       throw Error(name, " is a file, not a folder: give the path of a folder that holds one folder of pictures for each class");
-    std::set<std::string> found;
-    for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
-      if (!hidden(it->path()) && is_folder(*it)) found.insert(it->path().filename().string());
-    if (failed) refuse(folder, failed);
-    classes.assign(found.begin(), found.end());
-    if (!expected.empty()) compare(std::move(found), expected);
+    std::set<std::string> found = find(folder, Wanted::folders);
+    if (!expected.empty()) take(expected, found);
+    else for (const std::string& c : found) classes.push_back(c);
     if (classes.empty()) throw Error(name, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
     if (classes.size() == 1)
       throw Error(name, " holds one class folder, ", classes[0], ", and a classifier needs two or more: was the folder above it meant, or one below?");
@@ -41,7 +38,8 @@ struct ImageFolder : Dataset {
   }
 
  private:
-  [[gnu::cold]] static bool hidden(const std::filesystem::path& path) { return path.filename().native().starts_with('.'); }
+  enum class Wanted { folders, pictures };
+
   [[noreturn, gnu::cold]] static void refuse(const std::filesystem::path& path, const std::error_code& why) {
     throw Error("the folder ", path, " cannot be read (", why.message(), "): check that it may be read by this user");
   }
@@ -53,33 +51,42 @@ struct ImageFolder : Dataset {
     return is;
   }
 
-  [[gnu::cold]] void compare(std::set<std::string> found, const std::vector<std::string>& expected) {
-    for (const std::string& c : expected)
-      if (!found.erase(c)) throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
+  /// The names of the folders in it, or of the pictures at any depth below it.
+  [[gnu::cold]] static std::set<std::string> find(const std::filesystem::path& folder, Wanted wanted) {
+    std::set<std::string> found;
+    std::error_code failed, unknown;
+    for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+      const std::filesystem::path name = it->path().lexically_relative(folder);
+      const bool hidden = name.filename().native().starts_with('.');
+      if (hidden || wanted == Wanted::folders) it.disable_recursion_pending();
+      if (!hidden && (wanted == Wanted::folders ? is_folder(*it) : !it->is_directory(unknown) && is_picture(name))) found.insert(name.native());
+    }
+    if (failed) refuse(folder, failed);
+    return found;
+  }
+
+  /// The expected classes, each of which has to be found, and no other.
+  [[gnu::cold]] void take(const std::vector<std::string>& expected, std::set<std::string>& found) {
+    for (const std::string& c : expected) {
+      const auto at = found.find(c);
+      if (at == found.end()) throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
+      found.erase(at);
+      classes.push_back(c);
+    }
     if (!found.empty())
       throw Error(name, " has a folder ", *found.begin(), ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
-    classes = expected;
   }
 
   [[gnu::cold]] void add_class(const std::filesystem::path& folder, std::int32_t label) {
-    std::set<std::string> found;                       // below the folder
-    std::error_code failed, unknown;
-    for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
-      const std::filesystem::path& path = it->path();
-      const bool inner = it->is_directory(unknown);
-      if (hidden(path)) {
-        if (inner) it.disable_recursion_pending();
-      } else if (!inner && is_picture(path)) {
-        found.insert(path.lexically_relative(folder).generic_string());
-      }
-    }
-    if (failed) refuse(folder, failed);
+    const std::set<std::string> found = find(folder, Wanted::pictures);
     if (found.empty())
       throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {
-      const auto bytes = std::filesystem::file_size(folder / file, unknown);
-      if (unknown == std::errc::permission_denied) refuse((folder / file).parent_path(), unknown);    // it can be listed but not entered
-      samples.push_back({folder / file, label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
+      std::filesystem::path path = folder / file;
+      std::error_code unknown;
+      const auto bytes = std::filesystem::file_size(path, unknown);
+      if (unknown == std::errc::permission_denied) refuse(path.parent_path(), unknown);    // it can be listed but not entered
+      samples.push_back({std::move(path), label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
     }
   }
 };

@@ -30,7 +30,7 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
 /// The network in words, as a checkpoint remembers it.
 [[gnu::cold]] inline std::string network_text(Shape input, std::span<const Row<Op>> layers) {
   std::string s = sentence({"Input<", input.h, ", ", input.w, ", ", input.c, ">"});
-  for (const SummaryRow& r : summary_rows(layers)) s += ", " + r.layer;
+  for (const auto& r : layers) if (r.role != Role::split) (s += ", ") += written(r.name->s);
   return s;
 }
 
@@ -49,9 +49,9 @@ template <class T>
     std::copy(numbers.begin(), numbers.end(), block + t.at);
   }
 }
-[[gnu::cold]] inline const std::string& meta(const SafeTensors& file, const std::string& key, const std::filesystem::path& path) {
+[[gnu::cold]] inline const std::string& meta(const SafeTensors& file, const char* key) {
   const auto at = file.metadata.find(key);
-  if (at == file.metadata.end()) throw Error(path, " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
+  if (at == file.metadata.end()) throw Error(file.path, " says nothing of \"", key, "\": it is no checkpoint that a training can go on from");
   return at->second;
 }
 template <class Opt, class D, class T> std::string optimizer_name(const OptimizerState<Opt, D, T>&) {
@@ -124,8 +124,8 @@ class Checkpoint {
 
   double best_accuracy() const { return best_accuracy_; }
   Index best_epoch() const { return best_epoch_; }
-  std::filesystem::path last() const { return folder_ / "last.safetensors"; }
-  std::filesystem::path best() const { return folder_ / "best.safetensors"; }
+  std::filesystem::path last() const { return path_of("last.safetensors"); }
+  std::filesystem::path best() const { return path_of("best.safetensors"); }
 
   template <class R> [[gnu::cold]] void start(R& run) {
     std::error_code failed;
@@ -134,12 +134,12 @@ class Checkpoint {
       return;
     }
     const SafeTensors file = read_last();
-    const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key, last()).c_str(), nullptr, 10)); };
-    const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key, last()).c_str(), nullptr); };
-    if (detail::meta(file, "settings", last()) != settings_)
-      throw Error(folder_, " holds a training begun with other settings (", file.metadata.at("settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+    const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key).c_str(), nullptr, 10)); };
+    const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key).c_str(), nullptr); };
+    if (detail::meta(file, "settings") != settings_)
+      throw Error(folder_, " holds a training begun with other settings (", detail::meta(file, "settings"), ") than these (", settings_, "): repeat its command, or give another folder");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
-    if (const std::string& theirs = detail::meta(file, "optimizer", last()); theirs != optimizer)
+    if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)
       throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
     restore_model(run.model, file, last());
     std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
@@ -153,14 +153,14 @@ class Checkpoint {
     best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
     if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
       std::vector<double> state;
-      for (const std::string& v : detail::parse_metadata_list(file, "schedule", detail::meta(file, "schedule", last()))) state.push_back(std::strtod(v.c_str(), nullptr));
+      for (const std::string& v : detail::parse_metadata_list(file, "schedule", detail::meta(file, "schedule"))) state.push_back(std::strtod(v.c_str(), nullptr));
       run.schedule.restore(state);
     }
-    run.history = read_history(folder_ / "history.csv", run.epoch);
+    run.history = read_history(path_of("history.csv"), run.epoch);
   }
 
   template <class R> [[gnu::cold]] void epoch(R& run) {
-    write_history(folder_ / "history.csv", run.history);
+    write_history(path_of("history.csv"), run.history);
     if (run.now.val_accuracy > best_accuracy_ || !best_epoch_) {
       best_accuracy_ = run.now.val_accuracy, best_epoch_ = run.now.epoch;
       SafeTensors file = model_tensors(run.model, classes_);
@@ -174,6 +174,8 @@ class Checkpoint {
   template <class R> void finish(R& run) { if (run.batch) save(run); }
 
  private:
+  [[gnu::cold]] std::filesystem::path path_of(const char* name) const { return folder_ / name; }
+
   [[gnu::cold]] SafeTensors read_last() const try {
     return read_safetensors(last());
   } catch (const Error& e) {

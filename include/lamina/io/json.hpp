@@ -36,22 +36,30 @@ template <class Handler> bool parse_events(std::string_view text, Handler& handl
 
 namespace lamina::detail {
 
-/// A value: an object has keys and items, an array has items, a whole number from 0 on its value; everything else has its text.
+/// A value: an object and an array have items, a whole number from 0 on its value; everything else has its text. The items of an object have keys.
 struct Json {
   enum class Kind : char { natural, text, object, array, other } kind = Kind::other;
-  std::string text = {};
+  std::string key = {}, text = {};
   std::uint64_t natural = 0;
-  std::vector<std::string> keys = {};
   std::vector<Json> items = {};
 
   bool is(Kind k) const { return kind == k; }
-  /// The item of that key, or null.
-  const Json* find(std::string_view key) const {
-    for (std::size_t i = 0; i < keys.size(); ++i) if (keys[i] == key) return &items[i];
+  /// The first item of that key, or null.
+  const Json* find(std::string_view wanted) const {
+    for (const Json& item : items) if (item.key == wanted) return &item;
     return nullptr;
   }
   /// For a message.
-  [[gnu::cold]] std::string written() const { return is(Kind::object) ? "an object" : is(Kind::array) ? "a list" : is(Kind::text) ? '"' + text + '"' : is(Kind::natural) ? sentence({natural}) : text; }
+  [[gnu::cold]] std::string written() const {
+    switch (kind) {
+      case Kind::object: return "an object";
+      case Kind::array: return "a list";
+      case Kind::text: return sentence({"\"", text, "\""});
+      case Kind::natural: return sentence({natural});
+      case Kind::other: break;
+    }
+    return text;
+  }
 };
 
 /// What the parser calls. A file that nests deeper than any of ours is refused, so that nobody's stack ends in `Json`.
@@ -61,34 +69,38 @@ class JsonBuilder {
   Json root;
   std::size_t failed_at = 0;                // byte, counted from 1
 
-  [[gnu::cold]] bool null() { return add({.text = "null"}); }
-  [[gnu::cold]] bool boolean(bool v) { return add({.text = v ? "true" : "false"}); }
-  [[gnu::cold]] bool number_integer(std::int64_t v) { return add({.text = sentence({v})}); }
-  [[gnu::cold]] bool number_unsigned(std::uint64_t v) { return add({Json::Kind::natural, {}, v}); }
-  [[gnu::cold]] bool number_float(double, const std::string& digits) { return add({.text = digits}); }
-  [[gnu::cold]] bool string(std::string& s) { return add({Json::Kind::text, std::move(s)}); }
+  bool null() { return other("null"); }
+  bool boolean(bool v) { return other(v ? "true" : "false"); }
+  bool number_integer(std::int64_t v) { return other(v); }
+  bool number_unsigned(std::uint64_t v) { return next(Json::Kind::natural).natural = v, true; }
+  bool number_float(double, const std::string& digits) { return other(digits); }
+  bool string(std::string& s) { return next(Json::Kind::text).text = std::move(s), true; }
   template <class Bytes> bool binary(Bytes&) { return false; }     // only in formats that are not JSON
   bool start_object(std::size_t) { return open(Json::Kind::object); }
   bool start_array(std::size_t) { return open(Json::Kind::array); }
-  bool end_object() { return open_.pop_back(), true; }
+  bool end_object() { return --depth_, true; }
   bool end_array() { return end_object(); }
-  bool key(std::string& k) { return open_.back()->keys.push_back(std::move(k)), true; }
+  bool key(std::string& k) { return key_ = std::move(k), true; }
   template <class Why> bool parse_error(std::size_t position, const std::string&, const Why&) { return failed_at = position, false; }
 
  private:
-  [[gnu::cold]] bool add(Json v) {
-    if (open_.empty()) root = std::move(v);
-    else open_.back()->items.push_back(std::move(v));
-    return true;
+  [[gnu::cold, gnu::noinline]] Json& next(Json::Kind kind) {
+    Json& v = depth_ ? open_[depth_ - 1]->items.emplace_back() : root;
+    v.kind = kind;
+    v.key = std::move(key_);
+    key_.clear();
+    return v;
   }
+  [[gnu::cold]] bool other(const Part& text) { return next(Json::Kind::other).text = sentence({text}), true; }
   [[gnu::cold]] bool open(Json::Kind kind) {
-    if (open_.size() == deepest) return false;
-    add({.kind = kind});
-    open_.push_back(open_.empty() ? &root : &open_.back()->items.back());
-    return true;
+    if (depth_ == deepest) return false;
+    Json& v = next(kind);
+    return open_[depth_++] = &v, true;
   }
 
-  std::vector<Json*> open_;                 // the objects and arrays around the next value; the items of one grow only while it is the last
+  Json* open_[deepest] = {};                // the objects and arrays around the next value; the items of one grow only while it is the last
+  std::size_t depth_ = 0;
+  std::string key_;                         // of the next value, if that is in an object
 };
 
 /// Throws Error, whose sentence goes on after "it" or the name of the text.
@@ -135,12 +147,12 @@ class JsonBuilder {
   return list += ']';
 }
 [[gnu::cold]] inline std::vector<std::string> parse_json_list(std::string_view text) {
-  Json list = parse_json(text);
+  const Json list = parse_json(text);
   std::vector<std::string> texts;
   if (!list.is(Json::Kind::array)) throw Error("is not a list");
-  for (Json& item : list.items) {
+  for (const Json& item : list.items) {
     if (!item.is(Json::Kind::text)) throw Error("holds ", item.written(), " where a text is due");
-    texts.push_back(std::move(item.text));
+    texts.push_back(item.text);
   }
   return texts;
 }

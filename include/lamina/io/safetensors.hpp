@@ -137,12 +137,14 @@ class SafeTensorsReader {
 
   [[gnu::cold]] SafeTensors read() {
     SafeTensors file{.path = path_};
-    const Json entries = header();
-    for (std::size_t i = 0; i < entries.keys.size(); ++i) {
-      const std::string& name = entries.keys[i];
-      if (file.tensors.contains(name) || (name == "__metadata__" && entries.find(name) != &entries.items[i])) fail("its header says \"", name, "\" twice");
-      if (name == "__metadata__") file.metadata = metadata(entries.items[i]);
-      else file.tensors.emplace(name, tensor(name, entries.items[i]));
+    const Json entries = parse(header());
+    if (!entries.is(Json::Kind::object)) fail({"its header is not a JSON object"});
+    const Json* const metadata = entries.find("__metadata__");
+    for (const Json& entry : entries.items) {
+      const bool is_metadata = entry.key == "__metadata__";
+      if (is_metadata ? &entry != metadata : file.tensors.contains(entry.key)) fail({"its header says \"", entry.key, "\" twice"});
+      if (is_metadata) read_metadata(entry, file.metadata);
+      else file.tensors.emplace(entry.key, tensor(entry));
     }
     layout();
     verify(file.metadata);
@@ -150,59 +152,57 @@ class SafeTensorsReader {
   }
 
  private:
-  template <class... Parts> [[noreturn, gnu::always_inline]] void fail(const Parts&... parts) const {
-    throw Error(path_, " is damaged or no safetensors file: ", parts..., "; use another copy");
+  [[noreturn, gnu::cold, gnu::noinline]] void fail(std::initializer_list<Part> parts) const {
+    throw Error(path_, " is damaged or no safetensors file: ", sentence(parts), "; use another copy");
   }
 
-  [[gnu::cold]] Json header() {
+  /// The text of the header; what comes after it are the data.
+  [[gnu::cold]] std::string_view header() {
     std::uint64_t length = 0;
-    if (bytes_.size() < length_bytes) fail("it has ", bytes_.size(), " bytes, fewer than the length of a header");
+    if (bytes_.size() < length_bytes) fail({"it has ", bytes_.size(), " bytes, fewer than the length of a header"});
     std::memcpy(&length, bytes_.data(), length_bytes);
-    if (length > largest_header || length > bytes_.size() - length_bytes) fail("its header would have ", length, " bytes and the file has ", bytes_.size());
+    if (length > largest_header || length > bytes_.size() - length_bytes) fail({"its header would have ", length, " bytes and the file has ", bytes_.size()});
     data_ = bytes_.substr(length_bytes + std::size_t(length));
-    Json header;
-    try {
-      header = parse_json(bytes_.substr(length_bytes, std::size_t(length)));
-    } catch (const Error& e) {
-      fail("its header ", e.what());
-    }
-    if (!header.is(Json::Kind::object)) fail("its header is not a JSON object");
-    return header;
+    return bytes_.substr(length_bytes, std::size_t(length));
+  }
+  [[gnu::cold]] Json parse(std::string_view header) const try {
+    return parse_json(header);
+  } catch (const Error& e) {
+    fail({"its header ", e.what()});
   }
 
-  [[gnu::cold]] std::map<std::string, std::string> metadata(const Json& entry) const {
-    std::map<std::string, std::string> all;
-    if (!entry.is(Json::Kind::object)) fail("its metadata is not a JSON object");
-    for (std::size_t i = 0; i < entry.keys.size(); ++i) {
-      if (!entry.items[i].is(Json::Kind::text)) fail("its metadata \"", entry.keys[i], "\" is not text");
-      if (!all.emplace(entry.keys[i], entry.items[i].text).second) fail("its header says \"", entry.keys[i], "\" twice");
+  [[gnu::cold]] void read_metadata(const Json& entry, std::map<std::string, std::string>& metadata) const {
+    if (!entry.is(Json::Kind::object)) fail({"its metadata is not a JSON object"});
+    for (const Json& item : entry.items) {
+      if (!item.is(Json::Kind::text)) fail({"its metadata \"", item.key, "\" is not text"});
+      if (!metadata.emplace(item.key, item.text).second) fail({"its header says \"", item.key, "\" twice"});
     }
-    return all;
   }
 
-  [[gnu::cold]] SafeTensor tensor(const std::string& name, const Json& entry) {
+  [[gnu::cold]] SafeTensor tensor(const Json& entry) {
+    const std::string& name = entry.key;
     const auto field = [&](const char* key) -> const Json& {
       const Json* const found = entry.find(key);
-      if (!found) fail("the tensor \"", name, "\" has no ", key);
+      if (!found) fail({"the tensor \"", name, "\" has no ", key});
       return *found;
     };
     const Json &dtype = field("dtype"), &shape = field("shape"), &offsets = field("data_offsets");
-    if (entry.keys.size() != 3) fail("the tensor \"", name, "\" has more fields than dtype, shape and data_offsets");
+    if (entry.items.size() != 3) fail({"the tensor \"", name, "\" has more fields than dtype, shape and data_offsets"});
     const std::size_t bytes = dtype.is(Json::Kind::text) ? bytes_of(dtype.text) : 0;
-    if (!bytes) fail("the tensor \"", name, "\" has the type ", dtype.written(), "; F32, F64, U8, I32 and I64 are read");
+    if (!bytes) fail({"the tensor \"", name, "\" has the type ", dtype.written(), "; F32, F64, U8, I32 and I64 are read"});
     SafeTensor t{.dtype = dtype.text};
-    if (!shape.is(Json::Kind::array)) fail("the shape of the tensor \"", name, "\" is not a list");
+    if (!shape.is(Json::Kind::array)) fail({"the shape of the tensor \"", name, "\" is not a list"});
     for (const Json& side : shape.items) {
       if (!side.is(Json::Kind::natural) || side.natural > std::uint64_t(std::numeric_limits<Index>::max()))
-        fail("the tensor \"", name, "\" has a side of ", side.written());
+        fail({"the tensor \"", name, "\" has a side of ", side.written()});
       t.shape.push_back(Index(side.natural));
     }
     if (!offsets.is(Json::Kind::array) || offsets.items.size() != 2 || !offsets.items[0].is(Json::Kind::natural) || !offsets.items[1].is(Json::Kind::natural))
-      fail("the place of the tensor \"", name, "\" is not two numbers");
+      fail({"the place of the tensor \"", name, "\" is not two numbers"});
     const std::uint64_t begin = offsets.items[0].natural, end = offsets.items[1].natural;
-    if (begin > end || end > data_.size()) fail("the tensor \"", name, "\" lies at ", begin, " to ", end, " of ", data_.size(), " bytes");
+    if (begin > end || end > data_.size()) fail({"the tensor \"", name, "\" lies at ", begin, " to ", end, " of ", data_.size(), " bytes"});
     if (t.count() < 0 || end - begin != std::uint64_t(t.count()) * bytes)
-      fail("the tensor \"", name, "\" has ", end - begin, " bytes, which is not what its shape and type make");
+      fail({"the tensor \"", name, "\" has ", end - begin, " bytes, which is not what its shape and type make"});
     t.data.resize(std::size_t(end - begin));
     if (!t.data.empty()) std::memcpy(t.data.data(), data_.data() + begin, t.data.size());
     extents_.insert({begin, end});
@@ -213,20 +213,21 @@ class SafeTensorsReader {
   [[gnu::cold]] void layout() {
     std::uint64_t end = 0;
     for (const auto& [begin, until] : extents_) {
-      if (begin != end) fail("its tensors ", begin < end ? "overlap" : "leave a gap", " at byte ", std::min(begin, end), " of the data");
+      if (begin != end) fail({"its tensors ", begin < end ? "overlap" : "leave a gap", " at byte ", std::min(begin, end), " of the data"});
       end = until;
     }
-    if (end != data_.size()) fail("its tensors have ", end, " bytes and the file has ", data_.size(), " for them");
+    if (end != data_.size()) fail({"its tensors have ", end, " bytes and the file has ", data_.size(), " for them"});
   }
 
   /// A file of ours has the right checksum, which is taken out of the metadata; somebody else's is left as it is.
   [[gnu::cold]] void verify(std::map<std::string, std::string>& metadata) const {
-    const bool signed_by_us = metadata.contains("written_by") && metadata["written_by"] == "lamina";
-    const bool begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
+    const auto signature = metadata.find("written_by");
+    const bool signed_by_us = signature != metadata.end() && signature->second == "lamina", begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
     if (!signed_by_us && !begins_as_ours) return;
     if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum(bytes_))
-      fail("its checksum is not that of its bytes");
-    metadata.erase("checksum"), metadata.erase("written_by");
+      fail({"its checksum is not that of its bytes"});
+    metadata.erase(signature);
+    metadata.erase(metadata.find("checksum"));             // it is there: so begins a header of ours
   }
 
   std::string_view bytes_, data_;
@@ -245,7 +246,7 @@ class SafeTensorsReader {
   for (const std::size_t bytes : {8, 4, 1})
     for (const auto& entry : file.tensors) if (detail::bytes_of(entry.second.dtype) == bytes) in_order.push_back(&entry);
 
-  std::string header = std::string(detail::our_header) + std::string(detail::no_checksum) + '"';
+  std::string header = detail::sentence({detail::our_header, detail::no_checksum, "\""});
   std::size_t end = 0;
   try {
     for (const auto& [key, value] : file.metadata)
@@ -269,7 +270,8 @@ class SafeTensorsReader {
   bytes.reserve(bytes.size() + header.size() + end);
   bytes += header;
   for (const auto* entry : in_order) bytes.append(reinterpret_cast<const char*>(entry->second.data.data()), entry->second.data.size());
-  return bytes.replace(detail::checksum_at, detail::no_checksum.size(), detail::checksum(bytes));
+  std::memcpy(bytes.data() + detail::checksum_at, detail::checksum(bytes).data(), detail::no_checksum.size());
+  return bytes;
 }
 
 /// The inverse. Files of others, which have no such checksum, are read too. Throws Error, with `path` in its sentence, on anything that is not as it should be.

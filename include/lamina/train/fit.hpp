@@ -147,7 +147,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     (call_epoch(run, callbacks), ...);
   }
   (call_finish(run, callbacks), ...);
-  return {run.history, run.validation, run.stopped, run.step};
+  return {std::move(run.history), std::move(run.validation), std::move(run.stopped), run.step};
 }
 }  // namespace detail
 
