@@ -77,12 +77,11 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
     const char* why = detail::stb::stbi_failure_reason();
     throw Error("the picture ", name, " cannot be decoded (", why ? why : "no reason given", "): it is damaged or of a rare kind, convert it to PNG");
   }
-  const std::uint8_t* const x = pixels.get();      // (H, W, C)
-  const Index area = Index(h) * w;
-  if (c == 3) return {h, w, 3, {x, x + area * 3}};
-  Picture rgb{h, w, 3, std::vector<std::uint8_t>(std::size_t(area * 3))};
-  for (Index i = 0; i < area; ++i)
-    for (Index k = 0; k < 3; ++k) rgb.pixels[std::size_t(3 * i + k)] = x[i * c + (c == 4 ? k : 0)];
+  const std::uint8_t *x = pixels.get(), *const end = x + Index(h) * w * c;       // (H, W, C)
+  if (c == 3) return {h, w, 3, {x, end}};
+  Picture rgb{h, w, 3, std::vector<std::uint8_t>(std::size_t(size(Shape{h, w, 3})))};
+  const int green = c == 4 ? 1 : 0, blue = 2 * green;                            // where they lie beside red; grey is all three
+  for (std::uint8_t* y = rgb.pixels.data(); x != end; x += c, y += 3) y[0] = x[0], y[1] = x[green], y[2] = x[blue];
   return rgb;
 }
 
