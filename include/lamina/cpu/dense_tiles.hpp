@@ -24,7 +24,7 @@ struct DenseTiles {
   Index slices() const { return out > 512 ? 1 : std::clamp<Index>(in / 512, 1, 16); }
   Index first_of_slice(Index slice) const { return slice * (in / features) / slices() * features; }
   Index across() const { return (out + out_block - 1) / out_block; }
-  Index padded() const { return (n + tile_out - 1) / tile_out * tile_out; }
+  Index padded() const { return (n + simd::width - 1) / simd::width * simd::width; }
 
   /// y (N, out) = b + the inputs of [f0, f1) for the outputs of [o0, o1).
   void forward(const float* x, const float* w, const float* b, Index f0, Index f1, Index o0, Index o1, float* y) const {
@@ -93,42 +93,57 @@ struct DenseTiles {
   }
   /// dx of `features` inputs from f on, of all samples: w (in, out) times the turned gradient.
   void input_gradient(const float* w, const float* turned, Index f, float* dx) const {
-    for (Index i = 0; i < padded(); i += tile_out) {
-      alignas(64) float tile[features][tile_out];
-      const bool last = i + tile_out >= padded();           // it fetches the weights of the next features
-      for (int h = 0; h < features; h += tile_features) input_tile(w + (f + h) * out, turned + i, tile[h], w + (f + features) * out + h * out, last);
-      for (int v = 0; v < vectors; ++v)
-        for (int h = 0; h < features; h += simd::width) {
-          Floats r[simd::width];
-          for (int k = 0; k < simd::width; ++k) r[k] = simd::load(tile[h + k] + v * simd::width);
-          simd::transpose(r);
-          for (Index k = 0, at = i + v * simd::width; k < simd::width && at + k < n; ++k) simd::store(dx + (at + k) * in + f + h, r[k]);
-        }
+    for (Index i = 0; i < padded();) {
+      if (padded() - i >= tile_out) input_tiles<vectors>(w, turned, f, dx, i), i += tile_out;
+      else input_tiles<1>(w, turned, f, dx, i), i += simd::width;
     }
   }
-  void input_tile(const float* w, const float* turned, float* tile, const float* ahead, bool fetches) const {
-    Floats sum[tile_features][vectors] = {};
+  /// Of V vectors of samples from i on.
+  template <int V> void input_tiles(const float* w, const float* turned, Index f, float* dx, Index i) const {
+    alignas(64) float tile[features][tile_out];
+    const bool last = i + V * simd::width >= padded();      // it fetches the weights of the next features
+    for (int h = 0; h < features; h += tile_features) input_tile<V>(w + (f + h) * out, turned + i, tile[h], w + (f + features) * out + h * out, last);
+    for (int v = 0; v < V; ++v)
+      for (int h = 0; h < features; h += simd::width) {
+        Floats r[simd::width];
+        for (int k = 0; k < simd::width; ++k) r[k] = simd::load(tile[h + k] + v * simd::width);
+        simd::transpose(r);
+        for (Index k = 0, at = i + v * simd::width; k < simd::width && at + k < n; ++k) simd::store(dx + (at + k) * in + f + h, r[k]);
+      }
+  }
+  template <int V> void input_tile(const float* w, const float* turned, float* tile, const float* ahead, bool fetches) const {
+    Floats sum[tile_features][V] = {};
     const float* row[tile_features];
     for (int t = 0; t < tile_features; ++t) row[t] = w + t * out;
     for (Index o = 0; o < out; ++o, turned += padded()) {
-      Floats d[vectors];
+      Floats d[V];
       if (fetches && o % (16 / tile_features) == 0) __builtin_prefetch(ahead + o * tile_features);
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; ++j) d[j] = simd::load(turned + j * simd::width);
+      for (int j = 0; j < V; ++j) d[j] = simd::load(turned + j * simd::width);
 #pragma GCC unroll 8
       for (int t = 0; t < tile_features; ++t) {
         const Floats a = simd::all(row[t][o]);
 #pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) sum[t][j] += a * d[j];
+        for (int j = 0; j < V; ++j) sum[t][j] += a * d[j];
       }
     }
     for (int t = 0; t < tile_features; ++t)
-      for (int j = 0; j < vectors; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
+      for (int j = 0; j < V; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
   }
-  /// dw (features, out), of the inputs from f on, += or =.
-  void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add) const {
+  /// dw (features, out), of the inputs from f on, += or =. Before each of its `tiles()` parts before(part) is called.
+  Index tiles() const { return features / tile_features * (out / tile_out); }
+  template <class Before> void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, const Before& before) const {
+    Index part = 0;
     for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out) add_outer(x + f + h, in, dy + o, out, n, dw + h * out + o, out, add);
+      for (Index o = 0; o < out; o += tile_out) before(part++), add_outer(x + f + h, in, dy + o, out, n, dw + h * out + o, out, add);
+  }
+  /// Brings near what the inputs from f on read of x and write to dx, or null.
+  void fetch(const float* x, const float* dx, Index f) const {
+    if (f >= in) return;
+    for (Index i = 0; i < n; ++i) {
+      __builtin_prefetch(x + i * in + f);
+      if (dx) __builtin_prefetch(dx + i * in + f, 1);
+    }
   }
 };
 

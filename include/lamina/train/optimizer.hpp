@@ -148,6 +148,11 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
         const detail::Update<Opt, T> f{of.opt_, of.clock_.data(), w, g, of.state_.data() + at, of.n_};
         for (Index i = 0; i < count; ++i) f(i);
       }
+    }, [](const void* self, Index at, Index count) {
+      const auto& of = *static_cast<const OptimizerState*>(self);
+      constexpr Index line = 64 / Index(sizeof(T));
+      for (const T* slot = of.state_.data(); slot < of.state_.data() + of.state_.count(); slot += of.n_)
+        for (Index i = at; i < std::min(at + count, of.n_); i += line) __builtin_prefetch(slot + i, 1);
     }};
   }
 
