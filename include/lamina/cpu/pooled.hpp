@@ -2,6 +2,7 @@
 /// planes of channels / 8 bytes: the low and the high bit of the tap that won, and whether it was positive. Of a window's four gradients one is not zero, and none where
 /// ReLU cut the window off: the gradients of weights and inputs are sums over these alone.
 #pragma once
+#include <algorithm>
 #include <bit>
 
 #include "../core/layer.hpp"
@@ -59,15 +60,12 @@ struct PooledConvBackward {
   // Inputs: a strip of windows; for each window the channels of a slab are listed by the tap that won.
   static constexpr int slab = simd::width == 16 ? 32 : 64, strip = 64;
 
-
   int strip_rows() const { return out.w >= strip ? 1 : strip / out.w; }
-  int strip_w() const { return 2 * out.w + 2; }
   Index weights() const { return Index(9) * in.c * out.c; }
   Index share_numbers() const { return room(weights()) + room(out.c); }
   Index live_numbers() const { return room(Index(out.c) * (2 * list + 1)); }
-  Index strip_numbers() const { return room(Index(2 * strip_rows() + 2) * strip_w() * in.c); }
   Index lists_numbers() const { return room(Index(strip_rows()) * out.w * Index(sizeof(List)) / 4 + 1); }
-  Index worker_numbers() const { return room(copied) + live_numbers() + strip_numbers() + lists_numbers(); }
+  Index worker_numbers() const { return room(copied) + live_numbers() + simd::width + lists_numbers(); }
 
   /// Per output channel the windows of a block that are alive: the gradient, and where in the copied input its maximum came from.
   struct Live {
@@ -193,49 +191,47 @@ struct PooledConvBackward {
 
   /// dx (H, W, C) = of one image.
   void input_gradient(const PooledGradient& g, const float* u, float* dx, float* memory) const {
-    float* const sums = memory + room(copied) + live_numbers();                 // (2 * strip_rows + 2, strip_w, C): the rows that the strip's windows touch
-    List* const lists = reinterpret_cast<List*>(sums + strip_numbers());
-    const Index line = Index(strip_w()) * in.c;
-    std::memset(sums, 0, std::size_t(2 * line) * sizeof(float));
+    float* const outside = memory + room(copied) + live_numbers();              // where sums of pixels beyond the border go
+    List* const lists = reinterpret_cast<List*>(outside + simd::width);
+    const Index line = Index(in.w) * in.c;
+    const auto clear = [&](int from, int to) { if (to > from) std::memset(dx + from * line, 0, std::size_t((to - from) * line) * sizeof(float)); };
+    clear(0, in_registers ? std::max(0, 2 - before) : in.h);                    // else the first sum of a pixel is stored
+    clear(2 * out.h + 2 - before, in.h);                                        // where no window reaches
+    if (const int reach = 2 * out.w + 2 - before; reach < in.w)
+      for (int y = 0; y < in.h; ++y) std::memset(dx + y * line + reach * in.c, 0, std::size_t(in.w - reach) * std::size_t(in.c) * sizeof(float));
     for (int r0 = 0; r0 < out.h; r0 += strip_rows()) {
-      const int h = out.h - r0 < strip_rows() ? out.h - r0 : strip_rows();
-      if (!in_registers) std::memset(sums + 2 * line, 0, std::size_t(2 * h * line) * sizeof(float));
+      const int h = std::min(out.h - r0, strip_rows());
       for (int o = 0; o < out.c; o += slab) {
         for (int n = 0; n < h * out.w; ++n) find_channels(g.planes(r0 + n / out.w, n % out.w), o, slab_of(o), out.c, lists[n]);
         for (int i = 0; i < in.c / simd::width; ++i)
-          for (int r = 0; r < h; ++r) add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), sums + 2 * r * line + i * simd::width, o == 0);
+          for (int r = 0; r < h; ++r) {
+            float* rows[4];                                                     // that the windows see
+            for (int k = 0; k < 4; ++k) {
+              const int y = 2 * (r0 + r) - before + k;
+              rows[k] = y >= 0 && y < in.h ? dx + y * line + i * simd::width : nullptr;
+            }
+            add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), rows, outside, o == 0);
+          }
       }
-      put_rows(sums, 2 * r0 - before, 2 * h, dx);
-      std::memcpy(sums, sums + 2 * h * line, std::size_t(2 * line) * sizeof(float));
-    }
-    put_rows(sums, 2 * out.h - before, 2, dx);
-    const int done = 2 * out.h + 2 - before;                                    // rows below no window reaches
-    if (done < in.h) std::memset(dx + Index(done) * in.w * in.c, 0, std::size_t(in.h - done) * std::size_t(in.w) * std::size_t(in.c) * sizeof(float));
-  }
-  /// Rows `first` ... of dx are those of the sums.
-  void put_rows(const float* sums, int first, int count, float* dx) const {
-    const int from = before, to = strip_w() - before < in.w ? strip_w() - before : in.w;
-    for (int r = 0; r < count; ++r) {
-      if (first + r < 0 || first + r >= in.h) continue;
-      float* const at = dx + Index(first + r) * in.w * in.c;
-      std::memcpy(at, sums + (Index(r) * strip_w() + from) * in.c, std::size_t(to) * std::size_t(in.c) * sizeof(float));
-      if (to < in.w) std::memset(at + Index(to) * in.c, 0, std::size_t(in.w - to) * std::size_t(in.c) * sizeof(float));
     }
   }
-  /// What a row of windows gives to `width` channels of the four rows of inputs it sees: of each window the sums of 4x4 pixels are held in registers where there are
+  /// What a row of windows gives to `width` channels of the four rows of pixels it sees: of each window the sums of 4x4 pixels are held in registers where there are
   /// enough, and its right half handed on to the next. Then the lower two rows are new if the slab is the first.
   static constexpr bool in_registers = simd::registers == 32;
-  void add_row(const float* g, const List* l, const float* u, float* d, bool first) const {
-    const Index line = Index(strip_w()) * in.c;
-    const auto pixel = [&](int i, int j) { return d + i * line + Index(j) * in.c; };
+  void add_row(const float* g, const List* l, const float* u, float* const (&rows)[4], float* outside, bool first) const {
+    const auto pixel = [&](int i, int column) { return rows[i] && column >= 0 && column < in.w ? rows[i] + Index(column) * in.c : outside; };
     if constexpr (in_registers) {
       Floats a[4][4];
-      const auto begin = [&](int i, int j) { return first && i >= 2 ? Floats{} : simd::load(pixel(i, j)); };
+      const auto begin = [&](int i, const float* at) LAMINA_INLINE_LAMBDA { return first && i >= 2 ? Floats{} : simd::load(at); };
 #pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = begin(k / 2, k % 2);
-      for (int q = 0; q < out.w; ++q, g += out.c, d += 2 * in.c, ++l) {
+      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = begin(k / 2, pixel(k / 2, k % 2 - before));
+      const bool whole = rows[0] && rows[1] && rows[2] && rows[3];
+      for (int q = 0; q < out.w; ++q, g += out.c, ++l) {
+        const int column = 2 * q - before;
+        const bool inside = whole && column >= 0 && column + 4 <= in.w;
+        const Index at = Index(column) * in.c;
 #pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = begin(k / 2, 2 + k % 2);
+        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = begin(k / 2, inside ? rows[k / 2] + at + (2 + k % 2) * in.c : pixel(k / 2, column + 2 + k % 2));
         const std::uint8_t* o = l->channel;
 #pragma GCC unroll 4
         for (int tap = 0; tap < 4; ++tap)
@@ -246,17 +242,21 @@ struct PooledConvBackward {
             for (int t = 0; t < 9; ++t) a[t / 3 + tap / 2][t % 3 + tap % 2] += v * simd::load(of + t * simd::width);
           }
 #pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, k % 2), a[k / 2][k % 2]), a[k / 2][k % 2] = a[k / 2][2 + k % 2];
+        for (int k = 0; k < 8; ++k) {
+          simd::store(inside ? rows[k / 2] + at + k % 2 * in.c : pixel(k / 2, column + k % 2), a[k / 2][k % 2]);
+          a[k / 2][k % 2] = a[k / 2][2 + k % 2];
+        }
       }
 #pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, k % 2), a[k / 2][k % 2]);
+      for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, 2 * out.w - before + k % 2), a[k / 2][k % 2]);
     } else {
-      for (int q = 0; q < out.w; ++q, g += out.c, d += 2 * in.c, ++l) {
+      for (int q = 0; q < out.w; ++q, g += out.c, ++l) {
         const std::uint8_t* o = l->channel;
         for (int tap = 0; tap < 4; ++tap) {
+          float* at[9];
           Floats a[9];
 #pragma GCC unroll 9
-          for (int t = 0; t < 9; ++t) a[t] = simd::load(pixel(t / 3 + tap / 2, t % 3 + tap % 2));
+          for (int t = 0; t < 9; ++t) at[t] = pixel(t / 3 + tap / 2, 2 * q - before + t % 3 + tap % 2), a[t] = simd::load(at[t]);
           for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
             const Floats v = simd::all(g[*o]);
             const float* of = u + *o * 9 * simd::width;
@@ -264,7 +264,7 @@ struct PooledConvBackward {
             for (int t = 0; t < 9; ++t) a[t] += v * simd::load(of + t * simd::width);
           }
 #pragma GCC unroll 9
-          for (int t = 0; t < 9; ++t) simd::store(pixel(t / 3 + tap / 2, t % 3 + tap % 2), a[t]);
+          for (int t = 0; t < 9; ++t) simd::store(at[t], a[t]);
         }
       }
     }
