@@ -72,15 +72,17 @@ class Cpu {
     return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
   }
 
-  /// The memory is zero. What nobody writes to costs nothing: large blocks come from the system as they are asked for.
+  /// The memory is zero. What nobody writes to costs nothing: large blocks come from the system as they are asked for, in whole huge pages.
   void* allocate(std::size_t bytes) {
-    const std::size_t line = alignment(bytes);
+    const bool large = bytes >= huge_page / 2;
+    const std::size_t line = large ? huge_page : 64;
+    if (large) bytes = (bytes + huge_page - 1) / huge_page * huge_page;
     void* const whole = std::calloc(1, bytes + line + sizeof whole);
     if (!whole) throw std::bad_alloc();
     void* const p = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(whole) + sizeof whole + line - 1) / line * line);
     static_cast<void**>(p)[-1] = whole;
 #if defined(__linux__)
-    if (bytes >= huge_page) madvise(p, bytes, MADV_HUGEPAGE);      // fewer misses of the address cache; if it is refused nothing is lost
+    if (large) madvise(p, bytes, MADV_HUGEPAGE);                   // fewer misses of the address cache; if it is refused nothing is lost
 #endif
     return p;
   }
@@ -127,7 +129,6 @@ class Cpu {
 
  private:
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
-  static std::size_t alignment(std::size_t bytes) { return bytes >= huge_page ? huge_page : 64; }
   struct Shared {
     int threads;
     std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
