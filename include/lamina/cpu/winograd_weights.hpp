@@ -11,14 +11,13 @@ namespace lamina::detail {
 struct WinogradWeights {
   static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
   static constexpr int together = 96;          // tiles whose products are added at a time: 32 channels of them stay in the first cache
-  static constexpr Index few_sums = Index(3) << 16;
 
   Winograd conv;                               // x to y; its block is ours
   WinogradWeights(Shape in, int out_c, int pad, int h, int w) : conv(in, out_c, pad, h, w) {
-    const int tiles = few(in.c, out_c) ? std::max(16, int((3 << 16) / (points * (in.c + out_c)))) : 128;
+    const int tiles = few(in.c, out_c) ? std::max<int>(16, Cpu::few_sums / (points * (in.c + out_c))) : 128;
     conv.block = tiles / Winograd::rows * Winograd::rows;
   }
-  static constexpr bool few(int in_c, int out_c) { return Index(points) * in_c * out_c <= few_sums; }
+  static constexpr bool few(int in_c, int out_c) { return Index(points) * in_c * out_c <= Cpu::few_sums; }
   Index sums() const { return conv.weights(); }
   Index part() const { return sums() + room(conv.out_c); }
   Index memory() const { return room(conv.in.c) + room(conv.out_c) + points * (room(conv.plane(conv.in.c)) + room(conv.plane(conv.out_c))); }
