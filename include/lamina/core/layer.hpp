@@ -10,6 +10,7 @@
 ///   template <class D, class T> static void learn(D& device, const Step<T>&, const Learner<T>&, T* w, Index at);   optional: backward, and the step of its parameters w,
 ///     which begin at `at` in the block; their gradients are zero before and after
 ///   template <class D, class T> static Index arena(const D& device, Shape in, Index n);   bytes its verbs ask of the device's arena, if any
+/// and, where a device has a use for it, what nn/fuse.hpp lists as Functions: weights made ready before forward, gradients gathered share by share instead of backward.
 /// It works on shapes it is handed and on the verbs of its device (conv_forward, parallel_for, ...), so it is compiled once per device, not once per size.
 #pragma once
 #include <concepts>
