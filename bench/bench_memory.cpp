@@ -49,7 +49,7 @@ Taken train(const bench::Work& work) {
   const ProgramView<Cpu, float>& program = model.program();
   const double number = sizeof(float), batch = work.batch;
   Taken row{.parameters = number * double(program.parameters), .gradients = number * double(program.parameters), .state = number * double(program.state),
-          .workspace = batch * double(program.training.bytes), .without_reuse = without_reuse(program, work.batch), .arena = double(model.device().arena_bytes()),
+          .workspace = batch * double(program.training.bytes) + double(program.at_once * model.device().threads() * program.training.inner), .without_reuse = without_reuse(program, work.batch), .arena = double(model.device().arena_bytes()),
           .predictor = batch * double(made.inference.bytes)};
   const std::vector<float> x = bench::noise(work);
   std::vector<std::int32_t> label(std::size_t(work.batch));
