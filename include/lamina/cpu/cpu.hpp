@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -86,7 +87,7 @@ class Cpu {
 #endif
     return p;
   }
-  void deallocate(void* p, std::size_t) { if (p) std::free(static_cast<void**>(p)[-1]); }
+  static void deallocate(void* p, std::size_t) { if (p) std::free(static_cast<void**>(p)[-1]); }
   void upload(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
 
@@ -125,7 +126,7 @@ class Cpu {
   /// to use them often.
   template <class T> static constexpr bool depth_first(Index parameters, Shape in) { return parameters <= Index(1) << 18 && Index(in.h) * in.w >= 64; }
   /// How many samples those are, of so many bytes.
-  static constexpr Index at_once(Index bytes) { return bytes > (1 << 18) ? 1 : bytes ? (1 << 19) / bytes < 8 ? (1 << 19) / bytes : 8 : 8; }
+  static constexpr Index at_once(Index bytes) { return std::clamp<Index>((1 << 19) / std::max<Index>(bytes, 1), 1, 8); }
 
  private:
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
@@ -141,7 +142,7 @@ class Cpu {
     }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;
-    ~Shared() { if (arena) std::free(reinterpret_cast<void**>(arena)[-1]); }
+    ~Shared() { deallocate(arena, bytes); }
   };
   std::shared_ptr<Shared> shared_;
   bool alone_ = false;                          // one thread in the midst of a task, with this arena
