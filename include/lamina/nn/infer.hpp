@@ -29,7 +29,7 @@ template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls..
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(C::spec(in), in, C::out(in)); }
 
   template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return C::template arena<D, T, W>(dev, in, n); }
-  template <class D, class T, int W> static Index ready(const D& dev, Shape in) { return room(C::template ready<D, T, W>(dev, in)); }
+  template <class D, class T, int W> static Index bias_at(const D& dev, Shape in) { return room(C::template ready<D, T, W>(dev, in)); }
   template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return C::template prepared<D, T, W>(dev, in); }
   template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
     const int o = C::out(in).c;
@@ -46,10 +46,10 @@ template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls..
     }
     if constexpr (requires { conv_prepare(dev, Way<W>(), C::spec(in), in, in, w, to); }) conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), folded.data(), to);
     else std::copy_n(folded.data(), count, to);
-    std::copy_n(bias.data(), o, to + ready<D, T, W>(dev, in));
+    std::copy_n(bias.data(), o, to + bias_at<D, T, W>(dev, in));
   }
   template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) {
-    conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + ready<D, T, W>(dev, s.in), s.y, clamp_of<A>);
+    conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + bias_at<D, T, W>(dev, s.in), s.y, clamp_of<A>);
   }
 };
 template <class D, class T> concept Clamps = requires { requires D::host_memory; } && requires(D& dev, T* p) { conv_forward(dev, Way<0>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, Clamp()); };
