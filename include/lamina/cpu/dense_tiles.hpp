@@ -53,20 +53,12 @@ struct DenseTiles {
     // Each tile fetches its part of the weights that come after these.
     const Index tiles = (n + tile_n - 1) / tile_n;
     for (Index k = 0, turn = first / tile_n; k < count; ++k, w += out, --turn) {
-      Floats v[vectors];
       if (turn == 0) {
 #pragma GCC unroll 2
         for (int j = 0; j < vectors; ++j) __builtin_prefetch(w + rows * out + j * simd::width);
         turn = tiles;
       }
-#pragma GCC unroll 2
-      for (int j = 0; j < vectors; ++j) v[j] = simd::load(w + j * simd::width);
-#pragma GCC unroll 8
-      for (int t = 0; t < N; ++t) {
-        const Floats a = simd::all(from[t][k]);
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) sum[t][j] += a * v[j];
-      }
+      add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return from[t][k]; }, w);
     }
 #pragma GCC unroll 8
     for (int t = 0; t < N; ++t)
@@ -116,16 +108,8 @@ struct DenseTiles {
     const float* row[tile_features];
     for (int t = 0; t < tile_features; ++t) row[t] = w + t * out;
     for (Index o = 0; o < out; ++o, turned += padded()) {
-      Floats d[V];
       if (fetches && o % (16 / tile_features) == 0) __builtin_prefetch(ahead + o * tile_features);
-#pragma GCC unroll 2
-      for (int j = 0; j < V; ++j) d[j] = simd::load(turned + j * simd::width);
-#pragma GCC unroll 8
-      for (int t = 0; t < tile_features; ++t) {
-        const Floats a = simd::all(row[t][o]);
-#pragma GCC unroll 2
-        for (int j = 0; j < V; ++j) sum[t][j] += a * d[j];
-      }
+      add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return row[t][o]; }, turned);
     }
     for (int t = 0; t < tile_features; ++t)
       for (int j = 0; j < V; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);

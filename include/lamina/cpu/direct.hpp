@@ -56,17 +56,7 @@ struct Direct {
   /// y (pixels, block) = the sums over what each of the pixels x reads, times w (lines, run, block).
   LAMINA_INLINE static void sums(const float* const (&x)[pixels], Reads r, const float* w, Floats (&sum)[pixels][vectors]) {
     for (int i = 0; i < r.lines; ++i)
-      for (Index at = i * r.line, end = at + r.run; at < end; ++at, w += block) {
-        Floats b[vectors];
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) b[j] = simd::load(w + j * simd::width);
-#pragma GCC unroll 8
-        for (int t = 0; t < pixels; ++t) {
-          const Floats a = simd::all(x[t][at]);
-#pragma GCC unroll 2
-          for (int j = 0; j < vectors; ++j) sum[t][j] += a * b[j];
-        }
-      }
+      for (Index at = i * r.line, end = at + r.run; at < end; ++at, w += block) add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return x[t][at]; }, w);
   }
 
   /// Weights (O / block, K, run, block) of w (K, K, C, O).

@@ -7,6 +7,19 @@ namespace lamina::detail {
 
 inline constexpr int outer_rows = simd::width == 16 ? 8 : 4, outer_vectors = 2;      // of sums that stay in registers
 
+/// sum (N, V * width) += a(t) * b (V * width) in each row t: what every kernel that holds its sums in registers repeats.
+template <int N, int V, class A> LAMINA_INLINE void add_scaled(simd::Floats (&sum)[N][V], const A& a, const float* b) {
+  simd::Floats of_b[V];
+#pragma GCC unroll 2
+  for (int j = 0; j < V; ++j) of_b[j] = simd::load(b + j * simd::width);
+#pragma GCC unroll 8
+  for (int t = 0; t < N; ++t) {
+    const simd::Floats of_a = simd::all(a(t));
+#pragma GCC unroll 2
+    for (int j = 0; j < V; ++j) sum[t][j] += of_a * of_b[j];
+  }
+}
+
 /// sum (outer_rows, outer_vectors * width) = or += a (count, outer_rows)^T b (count, outer_vectors * width); each has its rows so many numbers apart. a and b may be
 /// several such, lines of an image for example.
 inline void add_outer(const float* a, Index a_row, const float* b, Index b_row, Index count, float* sum, Index sum_row, bool add, int lines = 1, Index a_line = 0, Index b_line = 0) {
@@ -15,17 +28,7 @@ inline void add_outer(const float* a, Index a_row, const float* b, Index b_row, 
   for (int i = 0; i < outer_rows; ++i)
     for (int j = 0; j < outer_vectors; ++j) s[i][j] = add ? simd::load(sum + i * sum_row + j * simd::width) : simd::Floats{};
   for (int line = 0; line < lines; ++line, a += a_line - count * a_row, b += b_line - count * b_row)
-    for (Index t = 0; t < count; ++t, a += a_row, b += b_row) {
-      simd::Floats of_b[outer_vectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < outer_vectors; ++j) of_b[j] = simd::load(b + j * simd::width);
-#pragma GCC unroll 8
-      for (int i = 0; i < outer_rows; ++i) {
-        const simd::Floats of_a = simd::all(a[i]);
-#pragma GCC unroll 2
-        for (int j = 0; j < outer_vectors; ++j) s[i][j] += of_a * of_b[j];
-      }
-    }
+    for (Index t = 0; t < count; ++t, a += a_row, b += b_row) add_scaled(s, [&](int i) LAMINA_INLINE_LAMBDA { return a[i]; }, b);
 #pragma GCC unroll 8
   for (int i = 0; i < outer_rows; ++i)
     for (int j = 0; j < outer_vectors; ++j) simd::store(sum + i * sum_row + j * simd::width, s[i][j]);
