@@ -45,7 +45,7 @@ TEST_CASE("where nothing is positive the pool is 0 and nothing flows back") {
 
 namespace {
 template <int C> using Block = Sequential<Conv<C, 3>, ReLU, MaxPool<2>>;
-template <class D, class... Ls> constexpr auto steps(Shape in) { return trace(fuse<D, float>(Flat<Ls...>{}), in); }
+template <class D, class... Ls> constexpr auto steps(Shape in) { return trace(ops_on<D, float>(fuse<D, float>(Flat<Ls...>{})), in); }
 }  // namespace
 
 TEST_CASE("what is fused and what is not") {

@@ -82,6 +82,19 @@ template <class L> std::vector<Index> learned(Shape in, Index at) {
   return places;
 }
 
+template <class L, class D, int... W> lamina::Functions<D, double> functions_of_way(int way, std::integer_sequence<int, W...>) {
+  const lamina::Functions<D, double> all[] = {lamina::detail::functions<L, D, double, lamina::detail::Purpose::training, W>()...};
+  return all[way];
+}
+/// A layer with the functions for its shape.
+template <class L, class D> lamina::OpOn<D, double> op_on(Shape in) {
+  auto op = lamina::detail::op_on<D, double, L>();
+  lamina::Functions<D, double>& f = op;
+  if constexpr (lamina::detail::HasWays<L, D, double>) f = functions_of_way<L, D>(op.way(in), std::make_integer_sequence<int, L::template ways<D, double>>());
+  else f = functions_of_way<L, D>(0, std::integer_sequence<int, 0>());
+  return op;
+}
+
 /// A layer as a value, with memory for one batch.
 template <class D> struct LayerOnTrial {
   D dev;
@@ -225,7 +238,7 @@ template <class L, class D = lamina::Cpu> void check_layer(Shape in, LayerCheck 
   REQUIRE(lamina::accepts<L>(in) == in);
   for (Index n : {1, 3}) {
     INFO("batch of " << n);
-    detail::LayerOnTrial<D> trial(dev, lamina::settled(lamina::detail::op_on<L, D, double>(), in), detail::learned<L>(in, 0), in, n, options.scale);
+    detail::LayerOnTrial<D> trial(dev, detail::op_on<L, D>(in), detail::learned<L>(in, 0), in, n, options.scale);
     detail::check(trial, options);
   }
 }

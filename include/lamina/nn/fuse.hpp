@@ -124,18 +124,11 @@ template <class D, class T> struct Functions {
   Index (*turned)(const D&, Shape) = nullptr;
   void (*turn)(D&, Shape, const T*, T*) = nullptr;
 };
-/// A layer as a value on a device. Where the device has several ways to run it, they are listed until the shape is known.
+/// A layer as a value on a device. Where the device has several ways to run it, `way` tells which of them its shape gets.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
-  bool several = false;
+  bool several = false;                      // for g++ with UBSan, as above
   int (*way)(Shape) = nullptr;
-  const Functions<D, T>* ways = nullptr;
 };
-template <class D, class T> constexpr OpOn<D, T> settled(OpOn<D, T> op, Shape in) {
-  if (!op.several) return op;
-  static_cast<Functions<D, T>&>(op) = op.ways[op.way(in)];
-  op.several = false, op.way = nullptr, op.ways = nullptr;
-  return op;
-}
 
 namespace detail {
 struct End {};
@@ -143,7 +136,9 @@ struct End {};
 /// What a table is for: for inference it has no use for the way back.
 enum class Purpose { training, inference };
 
-template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions() {
+template <class L, class D, class T> concept HasWays = requires { L::template way<D, T>(Shape()); };
+
+template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions_of_way() {
   Functions<D, T> f;
   if constexpr (requires { &L::template forward<D, T, W>; }) f.forward = &L::template forward<D, T, W>;
   if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
@@ -156,46 +151,66 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   }
   return f;
 }
-template <class L, class D, class T, Purpose purpose, int... W> constexpr std::array<Functions<D, T>, sizeof...(W)> functions(std::integer_sequence<int, W...>) {
-  return {functions<L, D, T, purpose, W>()...};
-}
-template <class L, class D, class T, Purpose purpose> inline constexpr auto functions_of_ways = functions<L, D, T, purpose>(std::make_integer_sequence<int, L::template ways<D, T>>());
-
-template <class L, class D, class T, Purpose purpose> constexpr OpOn<D, T> op_on_ways(int layers) {
-  OpOn<D, T> o{op<L>(layers), {}};
-  o.several = true;
-  o.way = &L::template way<D, T>;
-  o.ways = functions_of_ways<L, D, T, purpose>.data();
-  return o;
-}
-template <class L, class D, class T, Purpose purpose = Purpose::training> constexpr OpOn<D, T> op_on(int layers = 1) {
-  OpOn<D, T> o{op<L>(layers), {}};
-  static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
-  if constexpr (requires { L::template way<D, T>(Shape()); }) return op_on_ways<L, D, T, purpose>(layers);
+/// The functions of a layer in one of its ways; none of a place in the list where no step begins (way -1).
+template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions() {
+  if constexpr (W < 0) return {};
+  else if constexpr (HasWays<L, D, T>) return functions_of_way<L, D, T, purpose, W>();
   else {
-    if constexpr (requires { &L::template forward<D, T>; }) o.forward = &L::template forward<D, T>;
-    if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) o.backward = &L::template backward<D, T>;
-    if constexpr (requires { &L::template arena<D, T>; }) o.arena = &L::template arena<D, T>;
+    static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
+    Functions<D, T> f;
+    if constexpr (requires { &L::template forward<D, T>; }) f.forward = &L::template forward<D, T>;
+    if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) f.backward = &L::template backward<D, T>;
+    if constexpr (requires { &L::template arena<D, T>; }) f.arena = &L::template arena<D, T>;
+    return f;
   }
+}
+
+/// Of how many layers of the list a step does the work.
+template <class L> inline constexpr int layers_of = 1;
+template <class... Ls> inline constexpr int layers_of<Fused<Ls...>> = sizeof...(Ls);
+
+template <class D, class T, class L> constexpr OpOn<D, T> op_on() {
+  OpOn<D, T> o{op<L>(layers_of<L>), {}};
+  if constexpr (HasWays<L, D, T>) o.several = true, o.way = &L::template way<D, T>;
   return o;
 }
+
 /// The longest rule that begins with A and that the device has a kernel for.
-template <class D, class T, Purpose purpose, class A, class B, class C> constexpr OpOn<D, T> longest() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T>) return op_on<Fused<A, B, C>, D, T, purpose>(3);
-  else if constexpr (LayerOn<Fused<A, B>, D, T>) return op_on<Fused<A, B>, D, T, purpose>(2);
-  else return op_on<A, D, T, purpose>();
+template <class D, class T, class A, class B, class C> constexpr auto longest() {
+  if constexpr (LayerOn<Fused<A, B, C>, D, T>) return std::type_identity<Fused<A, B, C>>();
+  else if constexpr (LayerOn<Fused<A, B>, D, T>) return std::type_identity<Fused<A, B>>();
+  else return std::type_identity<A>();
 }
-template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fuse(List<A...>, List<B...>, List<C...>) {
-  return {longest<D, T, Purpose::training, A, B, C>()...};
-}
+template <class D, class T, class... A, class... B, class... C> List<typename decltype(longest<D, T, A, B, C>())::type...> fuse(List<A...>, List<B...>, List<C...>);
 template <class A, class... Ls> List<Ls..., End> next(List<A, Ls...>);
+
+/// Which way every step of a table goes, by its place in the list; -1 where none begins.
+template <class D, class T, std::size_t N> constexpr std::array<int, N> ways_of(const Table<OpOn<D, T>, N>& t) {
+  std::array<int, N> ways;
+  ways.fill(-1);
+  for (int i = 0; i < t.count; ++i) ways[std::size_t(t.rows[i].layer)] = t.rows[i].several ? t.rows[i].way(t.rows[i].in) : 0;
+  return ways;
+}
+template <class D, class T, Purpose purpose, const auto& table, class... L, std::size_t... I> constexpr auto bind(List<L...>, std::index_sequence<I...>) {
+  constexpr auto ways = ways_of(table);
+  const Functions<D, T> at[] = {functions<L, D, T, purpose, ways[I]>()...};
+  auto t = table;
+  for (int i = 0; i < t.count; ++i) static_cast<Functions<D, T>&>(t.rows[i]) = at[t.rows[i].layer];
+  return t;
+}
 }  // namespace detail
 
 /// For every place in the list the longest step that can begin there; trace() then goes from step to step. A layer is looked at beside its next two
 /// neighbours, which are the same list, shifted.
 template <class D, class T, class Layers> constexpr auto fuse(Layers layers) {
   using Next = decltype(detail::next(layers));
-  return detail::fuse<D, T>(layers, Next{}, decltype(detail::next(Next{})){});
+  return decltype(detail::fuse<D, T>(layers, Next{}, decltype(detail::next(Next{})){})){};
+}
+/// The steps as values that a table can be traced from: they have no functions yet.
+template <class D, class T, class... Ls> constexpr std::array<OpOn<D, T>, sizeof...(Ls)> ops_on(List<Ls...>) { return {detail::op_on<D, T, Ls>()...}; }
+/// A table of such steps with the functions that run them. Of the ways a device has, those are compiled which the table's shapes get.
+template <class D, class T, detail::Purpose purpose, const auto& table, class... Ls> constexpr auto bind(List<Ls...> steps) {
+  return detail::bind<D, T, purpose, table>(steps, std::index_sequence_for<Ls...>());
 }
 
 }  // namespace lamina

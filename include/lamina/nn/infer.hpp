@@ -61,19 +61,19 @@ template <class C, detail::IsNorm B> requires (detail::is_conv<C>) struct Folded
 template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
 
 namespace detail {
-template <class D, class T, class A, class B, class C> constexpr OpOn<D, T> longest_folded() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, Purpose::inference, A, B, C>();
-  else if constexpr (Layer<Folded<A, B, C>>) return op_on_ways<Folded<A, B, C>, D, T, Purpose::inference>(3);
-  else if constexpr (Layer<Folded<A, B>>) return op_on_ways<Folded<A, B>, D, T, Purpose::inference>(2);
-  else if constexpr (Layer<Folded<A>>) return op_on_ways<Folded<A>, D, T, Purpose::inference>(1);
-  else return longest<D, T, Purpose::inference, A, B, C>();
+template <class... Ls> inline constexpr int layers_of<Folded<Ls...>> = sizeof...(Ls);
+
+template <class D, class T, class A, class B, class C> constexpr auto longest_folded() {
+  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, A, B, C>();
+  else if constexpr (Layer<Folded<A, B, C>>) return std::type_identity<Folded<A, B, C>>();
+  else if constexpr (Layer<Folded<A, B>>) return std::type_identity<Folded<A, B>>();
+  else if constexpr (Layer<Folded<A>>) return std::type_identity<Folded<A>>();
+  else return longest<D, T, A, B, C>();
 }
-template <class D, class T, class... A, class... B, class... C> constexpr std::array<OpOn<D, T>, sizeof...(A)> fold(List<A...>, List<B...>, List<C...>) {
-  return {longest_folded<D, T, A, B, C>()...};
-}
+template <class D, class T, class... A, class... B, class... C> List<typename decltype(longest_folded<D, T, A, B, C>())::type...> fold(List<A...>, List<B...>, List<C...>);
 template <class D, class T, class Layers> constexpr auto fold(Layers layers) {
   using Next = decltype(next(layers));
-  return fold<D, T>(layers, Next{}, decltype(next(Next{})){});
+  return decltype(fold<D, T>(layers, Next{}, decltype(next(Next{})){})){};
 }
 }  // namespace detail
 
@@ -85,7 +85,9 @@ template <class D, class T> struct InferenceView {
   Index at_once;                       // samples that go together through steps that are joined
 };
 template <class Net, class D, class T> struct Inference {
-  static constexpr auto table = depth_first<D, T>(trace(detail::fold<D, T>(typename Net::layers{}), Net::input), false);
+  static constexpr auto steps = detail::fold<D, T>(typename Net::layers{});
+  static constexpr auto traced = trace(ops_on<D, T>(steps), Net::input);
+  static constexpr auto table = depth_first<D, T>(bind<D, T, detail::Purpose::inference, traced>(steps), false);
   static constexpr auto plan = lamina::plan(table, sizeof(T), false);
   static constexpr InferenceView<D, T> view{{table.rows, std::size_t(table.count)}, plan.view(), Net::input, Net::output, table.at_once};
 };

@@ -41,7 +41,9 @@ template <class D, class T> struct ProgramView {
 
 template <class Net, class D, class T> struct Program {
   static constexpr auto layers = Net::table;         // a copy, since the name of the network's own is the whole list
-  static constexpr auto table = depth_first<D, T>(trace(fuse<D, T>(typename Net::layers{}), Net::input), true);
+  static constexpr auto steps = fuse<D, T>(typename Net::layers{});
+  static constexpr auto traced = trace(ops_on<D, T>(steps), Net::input);
+  static constexpr auto table = depth_first<D, T>(bind<D, T, detail::Purpose::training, traced>(steps), true);
   static constexpr auto training = plan(table, sizeof(T), true), inference = plan(table, sizeof(T), false);
   static_assert(table.block.parameters == layers.block.parameters && table.block.state == layers.block.state,
                 "a fused layer must have the parameters of its parts");

@@ -82,9 +82,6 @@ template <class O, std::size_t N> struct Table {
   Shape got, accepts;                  // what it gets, and the nearest it could take
 };
 
-/// A layer whose shape is known now.
-constexpr Op settled(const Op& op, Shape) { return op; }
-
 /// Runs a shape through the network.
 template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O, N>& ops, Shape in) {
   Table<O, N> t;
@@ -99,7 +96,7 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
     }
     const Shape x = shapes[stack[top]];
     Row<O>& r = t.rows[t.count++];
-    r = {settled(op, x), i, x, op.out(x), op.needs(x), op.places(x), t.block.parameters, t.block.state, t.statistics};
+    r = {op, i, x, op.out(x), op.needs(x), op.places(x), t.block.parameters, t.block.state, t.statistics};
     r.wants_dx = t.block.parameters > 0;
     r.x = stack[top];
     if (op.role == Role::add) r.z = stack[--top];
