@@ -15,6 +15,7 @@ inline constexpr int few_outputs = 16;
 
 struct DenseTiles {
   static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
+  static constexpr int line_vectors = 8, line_out = line_vectors * simd::width;
   static constexpr int out_block = 128, rows = 64;          // of weights that stay in the first cache meanwhile
   static constexpr int features = 16, tile_features = outer_rows;
 
@@ -32,7 +33,9 @@ struct DenseTiles {
       for (Index o = o0; o < o1; o += simd::width) simd::store(y + i * out + o, b ? simd::load(b + o) : Floats{});
     for (Index f = f0; f < f1; f += rows) {
       const int count = int(std::min<Index>(rows, f1 - f));
-      for (Index o = o0; o < o1; o += tile_out)
+      Index o = o0;
+      for (; n == 1 && o + line_out <= o1; o += line_out) forward_line(x + f, w + f * out + o, count, y + o);
+      for (; o < o1; o += tile_out)
         for (Index i = 0; i < n;) {
           if (n - i > 2) forward_tile<tile_n>(x + f, w + f * out + o, count, i, y + o), i += tile_n;
           else forward_tile<1>(x + f, w + f * out + o, count, i, y + o), ++i;
@@ -63,6 +66,13 @@ struct DenseTiles {
 #pragma GCC unroll 8
     for (int t = 0; t < N; ++t)
       for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
+  }
+  /// One sample goes through its weights in the order of memory, which is all that it takes time for.
+  void forward_line(const float* x, const float* w, int count, float* y) const {
+    Floats sum[1][line_vectors];
+    for (int j = 0; j < line_vectors; ++j) sum[0][j] = simd::load(y + j * simd::width);
+    for (int k = 0; k < count; ++k, w += out) add_scaled(sum, [&](int) LAMINA_INLINE_LAMBDA { return x[k]; }, w);
+    for (int j = 0; j < line_vectors; ++j) simd::store(y + j * simd::width, sum[0][j]);
   }
   /// y += the slices but the first, numbers [first, last) of them.
   void add_slices(const float* parts, Index first, Index last, float* y) const {

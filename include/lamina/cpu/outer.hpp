@@ -10,12 +10,12 @@ inline constexpr int outer_rows = simd::width == 16 ? 8 : 4, outer_vectors = 2; 
 /// sum (N, V * width) += a(t) * b (V * width) in each row t: what every kernel that holds its sums in registers repeats.
 template <int N, int V, class A> LAMINA_INLINE void add_scaled(simd::Floats (&sum)[N][V], const A& a, const float* b) {
   simd::Floats of_b[V];
-#pragma GCC unroll 2
+#pragma GCC unroll 8
   for (int j = 0; j < V; ++j) of_b[j] = simd::load(b + j * simd::width);
 #pragma GCC unroll 8
   for (int t = 0; t < N; ++t) {
     const simd::Floats of_a = simd::all(a(t));
-#pragma GCC unroll 2
+#pragma GCC unroll 8
     for (int j = 0; j < V; ++j) sum[t][j] += of_a * of_b[j];
   }
 }
