@@ -88,7 +88,8 @@ constexpr Index first_of_share(Index share, Index n) { return share * n / shares
 template <class T> struct Learner {
   const void* optimizer;
   void (*update)(const void* optimizer, Index at, T* w, const T* g, Index count);   // w and g: parameters at, at + 1, ... of the block
-  void (*fetch)(const void* optimizer, Index at, Index count);                      // brings near what it remembers of parameters whose turn will come soon
+  const T* memory;                                                                  // (slots, apart): what it remembers of each parameter, to be fetched before its turn
+  Index slots, apart;
   void operator()(Index at, T* w, const T* g, Index count) const { update(optimizer, at, w, g, count); }
 };
 

@@ -158,7 +158,8 @@ inline constexpr Index grain = 8192;
 template <class F> void parallel_for(Cpu& dev, Index n, F f) {
   dev.run((n + detail::grain - 1) / detail::grain, [&](Index task, int) {
     const Index begin = task * detail::grain, end = begin + detail::grain < n ? begin + detail::grain : n;
-    for (Index i = begin; i < end; ++i) f(i);
+    const F own = f;                       // which nothing that it writes can be
+    for (Index i = begin; i < end; ++i) own(i);
   });
 }
 

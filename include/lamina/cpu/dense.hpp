@@ -88,13 +88,16 @@ struct DenseLearner { const Learner<float>& learner; float *w, *b; Index at, b_a
   dev.run((d.in + each - 1) / each, [&](Index task, int worker) {
     float* const buffer = buffers + worker * d.features * d.out;
     for (Index f = task * each, end = std::min(f + each, d.in); f < end; f += d.features) {
-      const Index block = d.features * d.out, part = block / d.tiles();
       d.fetch(x, dx, f + d.features);
       if (dx) d.input_gradient(w, turned, f, dx);
-      d.weight_gradient(x, dy, f, learn ? buffer : dw + f * d.out, !learn, [&](Index tile) {
-        if (learn) learn->learner.fetch(learn->learner.optimizer, learn->at + f * d.out + block + tile * part, part);
-      });
-      if (learn) learn->learner(learn->at + f * d.out, learn->w + f * d.out, buffer, d.features * d.out);
+      if (!learn) {
+        d.weight_gradient(x, dy, f, dw + f * d.out, true, {});
+        continue;
+      }
+      const Learner<float>& learner = learn->learner;
+      const Index at = learn->at + f * d.out, block = d.features * d.out;
+      d.weight_gradient(x, dy, f, buffer, false, {learner.memory + at + block, f + d.features < d.in ? learner.slots : 0, learner.apart});
+      learner(at, learn->w + f * d.out, buffer, block);
     }
   });
   if (learn && db) learn->learner(learn->b_at, learn->b, db, d.out), std::fill_n(db, d.out, 0.0f);

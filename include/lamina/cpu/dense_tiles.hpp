@@ -124,12 +124,15 @@ struct DenseTiles {
     for (int t = 0; t < tile_features; ++t)
       for (int j = 0; j < V; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
   }
-  /// dw (features, out), of the inputs from f on, += or =. Before each of its `tiles()` parts before(part) is called.
-  Index tiles() const { return features / tile_features * (out / tile_out); }
-  template <class Before> void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, const Before& before) const {
-    Index part = 0;
+  /// dw (features, out), of the inputs from f on, += or =. With each sample a line of ahead (slots, apart) is fetched, of that part which lies as dw does.
+  struct Ahead { const float* memory; Index slots, apart; };
+  void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, Ahead ahead) const {
+    constexpr Index part = tile_features * tile_out, line = 16, lines = part / line;
     for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out) before(part++), add_outer(x + f + h, in, dy + o, out, n, dw + h * out + o, out, add);
+      for (Index o = 0; o < out; o += tile_out, ahead.memory += part)
+        add_outer(x + f + h, in, dy + o, out, {n}, dw + h * out + o, out, add, [&](Index t) LAMINA_INLINE_LAMBDA {
+          if (t < ahead.slots * lines) __builtin_prefetch(ahead.memory + t / lines * ahead.apart + t % lines * line, 1);
+        });
   }
   /// Brings near what the inputs from f on read of x and write to dx, or null.
   void fetch(const float* x, const float* dx, Index f) const {

@@ -94,7 +94,7 @@ struct Direct {
       for (int o = 0; o < out.c; o += block)
         for (int i = 0; i < v.k; ++i)
           for (Index k = 0; k < padded_run(); k += outer_rows)
-            add_outer(memory + i * line() + k, v.stride * in.c, from + o, out.c, out.w, dw + (i * padded_run() + k) * out.c + o, out.c, true, height, v.stride * line(), Index(out.w) * out.c);
+            add_outer(memory + i * line() + k, v.stride * in.c, from + o, out.c, {out.w, height, v.stride * line(), Index(out.w) * out.c}, dw + (i * padded_run() + k) * out.c + o, out.c, true);
     }
     for (int o = 0; o < out.c; o += simd::width) {
       Floats s = simd::load(db + o);

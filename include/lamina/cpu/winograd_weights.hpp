@@ -65,7 +65,7 @@ struct WinogradWeights {
     for (int t = 0; t < count; t += together)
       for (int o = 0; o < out_c; o += tile_o)
         for (int c = 0; c < in_c; c += tile_c)
-          add_outer(row(m.v, in_c, c, t), in_block, row(m.d, out_c, o, t), in_block, std::min(count - t, together), sums + (e * in_c + c) * out_c + o, out_c, add || t > 0);
+          add_outer(row(m.v, in_c, c, t), in_block, row(m.d, out_c, o, t), in_block, {std::min(count - t, together)}, sums + (e * in_c + c) * out_c + o, out_c, add || t > 0);
   }
   /// dw (3, 3, C, O) += the sums, or those of all shares.
   void finish(Cpu& dev, const float* sums, Index of_shares, Index apart, float* dw) const {

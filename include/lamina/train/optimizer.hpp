@@ -64,30 +64,36 @@ template <class Opt, class T> struct Update {
 /// The same for as many parameters as the device works on at once, V.
 template <class Opt, class T, class V> struct UpdateVector {
   Opt opt;
-  const typename Opt::Clock* clock;
+  typename Opt::Clock clock;
   T* p;
   const T* g;
   T* state;                           // (slots, stride)
   Index n, stride;
   static constexpr Index lanes = Number<V>::lanes;
-  void operator()(Index i) const { n - i * lanes < lanes ? last(i * lanes) : apply(p + i * lanes, g + i * lanes, state + i * lanes, stride); }
-
- private:
-  void apply(T* to, const T* from, T* s, Index apart) const {
-    V of_p, of_g, of_s[4] = {};
-    std::memcpy(&of_p, to, sizeof(V)), std::memcpy(&of_g, from, sizeof(V));
-    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(&of_s[k], s + k * apart, sizeof(V));
-    opt.update(*clock, of_p, of_g, of_s, 1);
-    std::memcpy(to, &of_p, sizeof(V));
-    for (Index k = 0; k < opt.slots(); ++k) std::memcpy(s + k * apart, &of_s[k], sizeof(V));
-  }
-  [[gnu::cold, gnu::noinline]] void last(Index at) const {           // fewer than a vector
+  void operator()(Index i) const { apply(p + i * lanes, g + i * lanes, state + i * lanes, stride); }
+  /// What is left behind whole vectors. Apart, so that nothing in their loop depends on where it is.
+  [[gnu::cold, gnu::noinline]] void rest() const {
+    const Index at = n / lanes * lanes;
+    if (at == n) return;
     T to[lanes] = {}, from[lanes] = {}, s[4 * lanes] = {};
     std::copy(p + at, p + n, to), std::copy(g + at, g + n, from);
     for (Index k = 0; k < opt.slots(); ++k) std::copy_n(state + k * stride + at, n - at, s + k * lanes);
     apply(to, from, s, lanes);
     std::copy_n(to, n - at, p + at);
     for (Index k = 0; k < opt.slots(); ++k) std::copy_n(s + k * lanes, n - at, state + k * stride + at);
+  }
+
+ private:
+  void apply(T* to, const T* from, T* s, Index apart) const {
+    const Index slots = opt.slots();
+    V of_p, of_g, of_s[4] = {};             // in registers, since every loop over them is unrolled
+    std::memcpy(&of_p, to, sizeof(V)), std::memcpy(&of_g, from, sizeof(V));
+#pragma GCC unroll 4
+    for (Index k = 0; k < 4; ++k) if (k < slots) std::memcpy(&of_s[k], s + k * apart, sizeof(V));
+    opt.update(clock, of_p, of_g, of_s, 1);
+    std::memcpy(to, &of_p, sizeof(V));
+#pragma GCC unroll 4
+    for (Index k = 0; k < 4; ++k) if (k < slots) std::memcpy(s + k * apart, &of_s[k], sizeof(V));
   }
 };
 template <class Opt> concept TakesVectors = requires { requires Opt::vectors; };
@@ -134,8 +140,11 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
   void update(T* p, const T* g) { update(0, p, g, n_); }
   /// Of the parameters at, at + 1, ... alone: p and g point to the first of them.
   void update(Index at, T* p, const T* g, Index count) {
-    if constexpr (vectors) parallel_for(*dev_, (count + lanes - 1) / lanes, in_vectors(at, p, g, count));
-    else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
+    if constexpr (vectors) {
+      const auto f = in_vectors(at, p, g, count);
+      parallel_for(*dev_, count / lanes, f);
+      f.rest();
+    } else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
   }
   /// For layers that update their own parameters, on one thread.
   Learner<T> learner() const requires requires { requires D::host_memory; } {
@@ -143,17 +152,13 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
       const auto& of = *static_cast<const OptimizerState*>(self);
       if constexpr (vectors) {
         const auto f = of.in_vectors(at, w, g, count);
-        for (Index i = 0; i * lanes < count; ++i) f(i);
+        for (Index i = 0; i < count / lanes; ++i) f(i);
+        f.rest();
       } else {
         const detail::Update<Opt, T> f{of.opt_, of.clock_.data(), w, g, of.state_.data() + at, of.n_};
         for (Index i = 0; i < count; ++i) f(i);
       }
-    }, [](const void* self, Index at, Index count) {
-      const auto& of = *static_cast<const OptimizerState*>(self);
-      constexpr Index line = 64 / Index(sizeof(T));
-      for (const T* slot = of.state_.data(); slot < of.state_.data() + of.state_.count(); slot += of.n_)
-        for (Index i = at; i < std::min(at + count, of.n_); i += line) __builtin_prefetch(slot + i, 1);
-    }};
+    }, state_.data(), opt_.slots(), n_};
   }
 
   /// What a checkpoint saves: (slots, parameters) in device memory, and the steps done.
@@ -172,7 +177,7 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
   const Opt& optimizer() const { return opt_; }
 
  private:
-  detail::UpdateVector<Opt, T, V> in_vectors(Index at, T* p, const T* g, Index count) const { return {opt_, clock_.data(), p, g, state_.data() + at, count, n_}; }
+  detail::UpdateVector<Opt, T, V> in_vectors(Index at, T* p, const T* g, Index count) const { return {opt_, *clock_.data(), p, g, state_.data() + at, count, n_}; }
 
   static constexpr double most_ = 1e30;
   D* dev_;
