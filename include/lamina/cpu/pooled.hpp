@@ -3,6 +3,7 @@
 /// ReLU cut the window off: the gradients of weights and inputs are sums over these alone.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "../core/layer.hpp"
@@ -58,7 +59,7 @@ struct PooledConvBackward {
   static constexpr int list = windows + simd::width;
   static constexpr Index copied = Index(2 * block_h + 2) * row * inputs;
   // Inputs: a strip of windows; for each window the channels of a slab are listed by the tap that won.
-  static constexpr int slab = simd::width == 16 ? 32 : 64, strip = 64;
+  static constexpr int slab = 9 * 64 * simd::width * int(sizeof(float)) < simd::first_cache ? 64 : 32, strip = 64;
 
   int strip_rows() const { return out.w >= strip ? 1 : strip / out.w; }
   Index weights() const { return Index(9) * in.c * out.c; }
@@ -132,7 +133,7 @@ struct PooledConvBackward {
       for (int v = 0; v < vectors; ++v) sum[t][v] = simd::load(dw + t * inputs + v * simd::width), __builtin_prefetch(dw + (9 + t) * inputs + v * simd::width, 1);
     for (int i = 0; i < count; ++i) {
       const Floats g = simd::all(value[i]);
-      const float* at = part + place[i];
+      const float* const at = simd::one_register(part + place[i]);
 #pragma GCC unroll 9
       for (int t = 0; t < 9; ++t)
 #pragma GCC unroll 2
@@ -172,16 +173,18 @@ struct PooledConvBackward {
   struct List { std::uint8_t end[4], channel[slab + 64]; };   // of the channels for which tap 0 won, then tap 1 ...
   LAMINA_INLINE static void find_channels(const std::uint8_t* planes, int first, int count, int channels, List& l) {
     std::uint64_t low = 0, high = 0, live = 0;
-    std::memcpy(&low, planes + first / 8, std::size_t(count / 8)), std::memcpy(&high, planes + (channels + first) / 8, std::size_t(count / 8));
-    std::memcpy(&live, planes + (2 * channels + first) / 8, std::size_t(count / 8));
+    const auto read = [&](std::size_t bytes) LAMINA_INLINE_LAMBDA {
+      std::memcpy(&low, planes + first / 8, bytes), std::memcpy(&high, planes + (channels + first) / 8, bytes), std::memcpy(&live, planes + (2 * channels + first) / 8, bytes);
+    };
+    count == slab ? read(slab / 8) : read(std::size_t(count / 8));
     const std::uint64_t of_tap[4] = {live & ~high & ~low, live & ~high & low, live & high & ~low, live & high & low};
     int n = 0;
+    alignas(64) [[maybe_unused]] static constexpr auto numbers = [] { std::array<std::uint8_t, 64> a{}; for (int i = 0; i < 64; ++i) a[std::size_t(i)] = std::uint8_t(i); return a; }();
 #pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) {
 #if defined(LAMINA_AVX512) && defined(__AVX512VBMI2__)
-      const __m256i numbers = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(l.channel + n), _mm256_maskz_compress_epi8(std::uint32_t(of_tap[q]), numbers));
-      n += std::popcount(std::uint32_t(of_tap[q]));
+      _mm512_storeu_si512(l.channel + n, _mm512_maskz_compress_epi8(of_tap[q], _mm512_load_si512(numbers.data())));
+      n += std::popcount(of_tap[q]);
 #else
       for (std::uint64_t m = of_tap[q]; m; m &= m - 1) l.channel[n++] = std::uint8_t(std::countr_zero(m));
 #endif
@@ -237,7 +240,7 @@ struct PooledConvBackward {
         for (int tap = 0; tap < 4; ++tap)
           for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
             const Floats v = simd::all(g[*o]);
-            const float* of = u + *o * 9 * simd::width;
+            const float* const of = simd::one_register(u + *o * 9 * simd::width);
 #pragma GCC unroll 9
             for (int t = 0; t < 9; ++t) a[t / 3 + tap / 2][t % 3 + tap % 2] += v * simd::load(of + t * simd::width);
           }
@@ -259,7 +262,7 @@ struct PooledConvBackward {
           for (int t = 0; t < 9; ++t) at[t] = pixel(t / 3 + tap / 2, 2 * q - before + t % 3 + tap % 2), a[t] = simd::load(at[t]);
           for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
             const Floats v = simd::all(g[*o]);
-            const float* of = u + *o * 9 * simd::width;
+            const float* const of = simd::one_register(u + *o * 9 * simd::width);
 #pragma GCC unroll 9
             for (int t = 0; t < 9; ++t) a[t] += v * simd::load(of + t * simd::width);
           }

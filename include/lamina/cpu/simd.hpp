@@ -34,6 +34,13 @@ inline constexpr int width = 8, registers = 16;
 inline constexpr int width = 4, registers = 16;
 #endif
 
+/// Bytes of the first cache: 48 KB where there is AVX512-FP16, in all processors since 2006 at least 32.
+#if defined(__AVX512FP16__)
+inline constexpr int first_cache = 48 << 10;
+#else
+inline constexpr int first_cache = 32 << 10;
+#endif
+
 typedef float Floats __attribute__((vector_size(width * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(width * 4)));
 typedef float FloatsAnywhere __attribute__((vector_size(width * 4), aligned(4), may_alias));
@@ -43,6 +50,12 @@ using Mask = std::uint32_t;                // a bit for each lane
 LAMINA_INLINE Floats load(const float* p) { return *reinterpret_cast<const FloatsAnywhere*>(p); }
 LAMINA_INLINE void store(float* p, Floats v) { *reinterpret_cast<FloatsAnywhere*>(p) = v; }
 LAMINA_INLINE void store(std::int32_t* p, Ints v) { *reinterpret_cast<IntsAnywhere*>(p) = v; }
+
+/// The same address, in a register of its own. An FMA that reads from the sum of two registers is two operations on Intel's processors.
+LAMINA_INLINE const float* one_register(const float* p) {
+  asm("" : "+r"(p));
+  return p;
+}
 
 // compress(m, v): the lanes of v in m come first; what follows them is anything.
 #if defined(LAMINA_AVX512)
