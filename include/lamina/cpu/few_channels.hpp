@@ -38,10 +38,13 @@ template <int C> struct FewChannels {
 
   /// The four lines of the padded input that the windows of row r see.
   void copy_lines(const float* x, int r, float* to) const {
+    const Index begin = Index(before) * C, end = std::min(begin + Index(in.w) * C, line());
     for (int i = 0; i < 4; ++i, to += line()) {
-      std::memset(to, 0, std::size_t(line()) * sizeof(float));
       const int y = 2 * r - before + i;
-      if (y >= 0 && y < in.h) std::memcpy(to + before * C, x + Index(y) * in.w * C, std::size_t((line() - before * C) < in.w * C ? line() - before * C : in.w * C) * sizeof(float));
+      const bool inside = y >= 0 && y < in.h;
+      std::fill(to, to + begin, 0.0f);
+      if (inside) std::copy_n(x + Index(y) * in.w * C, end - begin, to + begin);
+      std::fill(to + (inside ? end : begin), to + line(), 0.0f);
     }
   }
 
@@ -91,7 +94,7 @@ template <int C> struct FewChannels {
         Floats value[4][T], lower[2][T];          // the four outputs of each window
         const auto row = [&](int i, Floats (&y0)[T], Floats (&y1)[T], bool add) LAMINA_INLINE_LAMBDA {
           const Index at = i * l + t0 * 2 * C;
-          add_row<T>(d + at, s + at, q + at, of + i * 4 * C * simd::width, y0, y1, add);
+          add_row<T>(simd::one_register(d + at), simd::one_register(s + at), simd::one_register(q + at), of + i * 4 * C * simd::width, y0, y1, add);
         };
         row(1, value[0], value[1], false);
         row(2, lower[0], lower[1], false);
@@ -128,9 +131,7 @@ template <int C> struct FewChannels {
         const int count = out.w - q0 < block ? out.w - q0 : block;
         for (int i = 0; i < 2; ++i)
           for (int j = 0; j < 2 * count; ++j) {
-            float* const to = seen + (i * 2 * block + j) * run;
-            for (int t = taps; t < run; ++t) to[t] = 0;
-            for (int t = 0; t < 3; ++t) std::memcpy(to + t * 3 * C, lines + (i + t) * line() + (2 * q0 + j) * C, 3 * C * sizeof(float));
+            lay_out(lines + i * line() + (2 * q0 + j) * C, line(), seen + (i * 2 * block + j) * run);
           }
         for (int o = 0; o < out.c; o += simd::width) {
           Floats sum = simd::load(db + o);
@@ -149,6 +150,21 @@ template <int C> struct FewChannels {
       }
     }
   }
+  /// What a pixel sees, of three lines: vectors that are put together from where each line lies in the run.
+  LAMINA_INLINE static void lay_out(const float* x, Index line, float* to) {
+#pragma GCC unroll 9
+    for (int v = 0; v < run; v += simd::width) {
+      Floats all{};
+#pragma GCC unroll 3
+      for (int t = 0; t < 3; ++t) {
+        const int first = 3 * C * t - v, last = first + 3 * C;          // lanes of this line
+        if (last <= 0 || first >= simd::width) continue;
+        const Mask below = last >= simd::width ? (1ull << simd::width) - 1 : (1u << last) - 1, before = first > 0 ? (1u << first) - 1 : 0;
+        all += simd::keep(below & ~before, simd::load(x + t * line - first));
+      }
+      simd::store(to + v, all);
+    }
+  }
   static void add_runs(const float* seen, const float* value, const std::int32_t* place, int count, float* dw) {
     constexpr int V = run / simd::width, O = channels_at_once;
     Floats sum[O][V];
@@ -160,7 +176,7 @@ template <int C> struct FewChannels {
 #pragma GCC unroll 8
       for (int o = 0; o < O; ++o) {
         const Floats g = simd::all(value[n * simd::width + o]);
-        const float* at = seen + place[n * simd::width + o];
+        const float* const at = simd::one_register(seen + place[n * simd::width + o]);
 #pragma GCC unroll 9
         for (int v = 0; v < V; ++v) sum[o][v] += g * simd::load(at + v * simd::width);
       }
