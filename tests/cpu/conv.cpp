@@ -56,7 +56,7 @@ template <class T> struct Data {
     } else {
       conv_forward(dev, way, spec, in, out, c.n, x.data(), w.data(), bias, r.y.data());
     }
-    if constexpr (N >= 4) gather(dev, way, r);
+    if constexpr (N == 4 || N == 5) gather(dev, way, r);
     else conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
@@ -133,13 +133,16 @@ TEST_CASE("convolution by Winograd is the same within 5e-6 of the largest value,
 }
 
 namespace {
-template <int N> void check_way(const Case& c) {
+template <int N> void check_vectors(const Case& c) {
   INFO("way " << N << " k " << c.k << " stride " << c.stride << " pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
   const Data<float> whole(c, false), data(c, true);
   CHECK(whole.run(Cpu(2), Way<N>()) == whole.plain());
-  CHECK(Data<double>(c, false).run(Cpu(2), Way<N>()) == Data<double>(c, false).plain());
   const Result<float> one = data.run(Cpu(1), Way<N>());
   for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads), Way<N>()) == one);
+}
+template <int N> void check_way(const Case& c) {
+  check_vectors<N>(c);
+  CHECK(Data<double>(c, false).run(Cpu(2), Way<N>()) == Data<double>(c, false).plain());
 }
 }  // namespace
 
@@ -153,11 +156,11 @@ TEST_CASE("every channel by itself, and 1x1: a plain loop bit for bit, for any n
 TEST_CASE("any kernel and stride in vectors: a plain loop bit for bit, for any number of threads") {
   for (const Case& c : {Case{{8, 9, 32}, 32, 3, 2, 1}, {{7, 6, 64}, 96, 1, 2, 0, 1, false, 3}, {{14, 15, 3}, 64, 7, 2, 3, 1, false, 9}, {{9, 40, 3}, 32, 3, 1, 1}, {{9, 5, 32}, 64, 5, 1, 2},
                         {{11, 8, 1}, 32, 5, 3, 0, 1, true, 3}, {{10, 11, 32}, 32, 3, 2, same}, {{5, 4, 32}, 32, 2, 3, 0, 1, true, 5}, {{2, 1, 64}, 32, 1, 3, 0}, {{1, 1, 32}, 32, 3, 2, 1},
-                        {{40, 70, 64}, 32, 3, 2, 1, 1, true, 1}, {{6, 5, 2}, 32, 5, 2, 4}, {{12, 12, 4}, 32, 11, 4, 2}, {{3, 3, 128}, 256, 3, 2, 1, 1, true, 9}}) {
-    INFO("k " << c.k << " stride " << c.stride << " pad " << c.pad << " on " << text(c.in).s << " to " << c.filters);
-    const Data<float> whole(c, false), data(c, true);
-    CHECK(whole.run(Cpu(2), Way<4>()) == whole.plain());
-    const Result<float> one = data.run(Cpu(1), Way<4>());
-    for (int threads : {2, 3, 8}) CHECK(data.run(Cpu(threads), Way<4>()) == one);
-  }
+                        {{40, 70, 64}, 32, 3, 2, 1, 1, true, 1}, {{6, 5, 2}, 32, 5, 2, 4}, {{12, 12, 4}, 32, 11, 4, 2}, {{3, 3, 128}, 256, 3, 2, 1, 1, true, 9}}) check_vectors<4>(c);
+}
+
+TEST_CASE("1x1 in vectors: a plain loop bit for bit, for any number of threads") {
+  for (const Case& c : {Case{{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{1, 1, 5}, 4, 1, 1, 0}, {{20, 17, 33}, 70, 1, 1, 0, 1, true, 3}, {{3, 5, 130}, 17, 1, 1, same, 1, true, 9}, {{2, 3, 700}, 24, 1, 1, 0},
+                        {{9, 9, 260}, 160, 1, 1, 0, 1, false, 2}})
+    check_vectors<6>(c);
 }

@@ -1,10 +1,12 @@
-/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, ways 3 and 5 for 3x3 by Winograd, way 4 for any kernel in vectors.
+/// Convolution on the CPU. Way 0 takes any shape; way 1 is for every channel by itself, way 2 for 1x1, ways 3 and 5 for 3x3 by Winograd, way 4 for any kernel in
+/// vectors, way 6 for 1x1 in vectors.
 #pragma once
 #include <algorithm>
 
 #include "depthwise.hpp"
 #include "direct.hpp"
 #include "im2col.hpp"
+#include "pixel_product.hpp"
 #include "winograd_weights.hpp"
 
 namespace lamina {
@@ -62,8 +64,7 @@ inline Index depthwise_share(Window v, int c) { return room(Index(v.k) * v.k * c
 template <class T> void conv_forward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* b, T* y, Clamp clamp = {}) {
   const detail::Depthwise<T> conv{spec.window, in, out};
   dev.run(n * out.h, [&](Index task, int) {
-    conv.forward(x + task / out.h * size(in), w, b, int(task % out.h), y + task / out.h * size(out));
-    detail::apply(clamp, y + task * out.w * out.c, Index(out.w) * out.c);
+    conv.forward(x + task / out.h * size(in), w, b, int(task % out.h), y + task / out.h * size(out), clamp);
   });
 }
 template <class T>
@@ -267,5 +268,27 @@ inline void conv_finish(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, co
 inline Index conv_arena(const Cpu& dev, Way<4>, float, ConvSpec spec, Shape in, Shape out, Index) {
   return dev.threads() * detail::Direct{spec.window, in, out}.worker_numbers() * Index(sizeof(float));
 }
+
+// --- way 6: 1x1 in vectors; the gradients are way 2's
+
+inline Index conv_prepared(const Cpu&, Way<6>, float, ConvSpec, Shape in, Shape out) { return detail::PixelProduct{in.c, out.c}.weights(); }
+inline void conv_prepare(Cpu&, Way<6>, ConvSpec, Shape in, Shape out, const float* w, float* to) { detail::PixelProduct{in.c, out.c}.pack(w, to); }
+
+inline void conv_forward(Cpu& dev, Way<6>, ConvSpec, Shape in, Shape out, Index n, const float* x,
+                         const float* ready, const float* b,                 // as conv_prepare left them, (O) or null
+                         float* y, Clamp clamp = {}) {
+  const detail::PixelProduct product{in.c, out.c};
+  const simd::Floats low = simd::all(float(clamp.low)), high = simd::all(float(clamp.high));
+  // Where there are fewer stretches of pixels than threads, the output channels are shared out too.
+  const Index pixels = n * out.h * out.w, each = product.each, tasks = (pixels + each - 1) / each, parts = tasks < dev.threads() ? std::min<Index>(product.blocks(), dev.threads()) : 1;
+  dev.run(tasks * parts, [&](Index task, int) {
+    const Index first = task / parts * each, part = task % parts;
+    product.forward(x + first * in.c, ready, b, std::min(each, pixels - first), part * product.blocks() / parts, (part + 1) * product.blocks() / parts, low, high, y + first * out.c);
+  });
+}
+inline void conv_backward(Cpu& dev, Way<6>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* w, const float* dy, float* dx, float* dw, float* db) {
+  conv_backward(dev, Way<2>(), spec, in, out, n, x, w, dy, dx, dw, db);
+}
+inline Index conv_arena(const Cpu& dev, Way<6>, float, ConvSpec spec, Shape in, Shape out, Index n) { return conv_arena(dev, Way<2>(), 0.0f, spec, in, out, n); }
 
 }  // namespace lamina

@@ -57,12 +57,12 @@ class Cpu {
   }
 
   static constexpr Index few_sums = Index(3) << 16;      // stay in the second cache beside what is added to them; Winograd's weight gradient has 36 for each pair of channels
-  /// 0: any shape. 1: every channel by itself. 2: 1x1. 3: 3x3 by Winograd. 4: any kernel and stride, in vectors. 5: 3x3 by Winograd with few weights.
-  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == sizeof(float) ? 6 : 3; }
+  /// 0: any shape. 1: every channel by itself. 2: 1x1. 3: 3x3 by Winograd. 4: any kernel and stride, in vectors. 5: 3x3 by Winograd with few weights. 6: 1x1 in vectors.
+  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == sizeof(float) ? 7 : 3; }
   template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
     const Window v = c.window;
     if (c.groups > 1) return c.groups == in.c && out.c == in.c ? 1 : 0;
-    if (v.k == 1 && v.stride == 1 && v.before(in.h) == 0) return 2;
+    if (v.k == 1 && v.stride == 1 && v.before(in.h) == 0) return sizeof(T) == sizeof(float) ? 6 : 2;
     if (sizeof(T) != sizeof(float) || out.c % 32 || (in.c % 32 && in.c > 4)) return 0;
     const bool winograd = v.k == 3 && v.stride == 1 && v.before(in.h) <= 2 && in.c % 32 == 0;
     return !winograd ? 4 : Index(36) * in.c * out.c > few_sums ? 3 : 5;

@@ -1,5 +1,7 @@
 /// Convolution of every channel by itself, on the CPU: vectors lie along the channels.
 #pragma once
+#include <algorithm>
+
 #include "../core/layer.hpp"
 #include "channels.hpp"
 #include "cpu.hpp"
@@ -9,6 +11,20 @@ namespace lamina::detail {
 template <class T> struct Depthwise {
   Window v;
   Shape in, out;
+
+  /// The pixels of output row r all of whose 3x3 taps lie inside the image: [first, last).
+  struct Inside { int first, last; };
+  Inside of_row(int r) const {
+    const int top = r * v.stride - v.before(in.h), before = v.before(in.w);
+    if (v.k != 3 || top < 0 || top + 3 > in.h || in.w < 3) return {0, 0};
+    const int first = (before + v.stride - 1) / v.stride;
+    return {std::min(first, out.w), std::clamp((in.w - 3 + before) / v.stride + 1, std::min(first, out.w), out.w)};
+  }
+  template <class V> LAMINA_INLINE static V bounded(V s, const Clamp& clamp) {
+    using S = typename Number<V>::Scalar;
+    const V low = V{} + S(clamp.low), high = V{} + S(clamp.high), above = s < low ? low : s;
+    return above > high ? high : above;
+  }
 
   /// f(tap, input pixel) for the taps of output pixel (r, q) that lie inside the image.
   template <class F> LAMINA_INLINE void each_tap(int r, int q, const F& f) const {
@@ -25,15 +41,34 @@ template <class T> struct Depthwise {
       for (int j = left < 0 ? -left : 0; j < v.k && left + j < in.w; ++j) f(i * v.k + j, Index(top + i) * in.w + left + j);
   }
 
-  /// Row r of y (Ho, Wo, C) from x (H, W, C), w (K, K, C) and b (C) or null.
-  void forward(const T* x, const T* w, const T* b, int r, T* y) const {
+  /// Row r of y (Ho, Wo, C) from x (H, W, C), w (K, K, C) and b (C) or null, clamped.
+  void forward(const T* x, const T* w, const T* b, int r, T* y, Clamp clamp = {}) const {
+    const Inside inside = of_row(r);
     each_channels<T>(in.c, [&]<class V, int G>(int c0, V, std::integral_constant<int, G>) {
-      for (int c = c0; c < c0 + G * Number<V>::lanes; c += Number<V>::lanes)
-        for (int q = 0; q < out.w; ++q) {
-          V s = b ? load_as<V>(b + c) : V{};
+      for (int c = c0; c < c0 + G * Number<V>::lanes; c += Number<V>::lanes) {
+        const V bias = b ? load_as<V>(b + c) : V{};
+        const auto put = [&](int q, V s) LAMINA_INLINE_LAMBDA { store_as(y + (Index(r) * out.w + q) * in.c + c, bounded(s, clamp)); };
+        const auto by_taps = [&](int q) {
+          V s = bias;
           each_tap(r, q, [&](int t, Index pixel) LAMINA_INLINE_LAMBDA { s += load_as<V>(x + pixel * in.c + c) * load_as<V>(w + t * in.c + c); });
-          store_as(y + (Index(r) * out.w + q) * in.c + c, s);
+          put(q, s);
+        };
+        for (int q = 0; q < inside.first; ++q) by_taps(q);
+        if (inside.first < inside.last) {              // with the weights in registers
+          V of_tap[9];
+#pragma GCC unroll 9
+          for (int t = 0; t < 9; ++t) of_tap[t] = load_as<V>(w + t * in.c + c);
+          const Index line = Index(in.w) * in.c;
+          const T* from = x + (Index(r * v.stride - v.before(in.h)) * in.w + inside.first * v.stride - v.before(in.w)) * in.c + c;
+          for (int q = inside.first; q < inside.last; ++q, from += v.stride * in.c) {
+            V s = bias;
+#pragma GCC unroll 9
+            for (int t = 0; t < 9; ++t) s += load_as<V>(from + t / 3 * line + t % 3 * in.c) * of_tap[t];
+            put(q, s);
+          }
         }
+        for (int q = inside.last; q < out.w; ++q) by_taps(q);
+      }
     });
   }
   /// dx (H, W, C), all zero before, += of one image.
