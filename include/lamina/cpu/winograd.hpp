@@ -36,6 +36,7 @@ struct F43 {
 struct Winograd {
   static constexpr int points = 36, vectors = 2, out_block = vectors * simd::width, in_block = 32;
   static constexpr int rows = simd::width == 16 ? 8 : 6;       // of a product kept in registers
+  static constexpr Index own_distance = 2048;                  // numbers
   static constexpr Index few_weights = Index(1) << 20;         // transformed: what the second cache holds
 
   Shape in;
@@ -158,13 +159,16 @@ struct Winograd {
     for (int i = 0; i < 4; ++i) F43::output(s[i], y[i]);
   }
 
-  /// m (rows, out_block) = v (rows, C) times u (C, out_block), held in registers; meanwhile C / 2 cache lines from `ahead` on are fetched.
-  void product(const float* v, const float* u, float* m, const float* ahead) const {
+  /// m (rows, out_block) = v (rows, C) times u (C, out_block), held in registers. Meanwhile C / 2 cache lines from `ahead` on are fetched, or u itself, shortly before
+  /// its turn.
+  enum class Fetch { ahead, own };
+  template <Fetch fetch> void product(const float* v, const float* u, float* m, const float* ahead) const {
     Floats sum[rows][vectors] = {};
     for (int c = 0; c < in.c; c += in_block, v += block * in_block) {
 #pragma GCC unroll 4
       for (int k = 0; k < in_block; ++k, u += out_block) {
-        if (k % 2 == 0) __builtin_prefetch(ahead), ahead += 16;
+        if constexpr (fetch == Fetch::own) __builtin_prefetch(u + own_distance), __builtin_prefetch(u + own_distance + 16);
+        else if (k % 2 == 0) __builtin_prefetch(ahead), ahead += 16;
         Floats b[vectors];
 #pragma GCC unroll 2
         for (int j = 0; j < vectors; ++j) b[j] = simd::load(u + j * simd::width);
@@ -185,8 +189,12 @@ struct Winograd {
   void products(const float* v, const float* u, int e, int b, int count, float* m) const {
     const Index size = Index(in.c) * out_block;
     const float* of_point = u + (Index(b) * points + e) * size;
-    for (int t = 0; t < count; t += rows)
-      product(v + e * plane(in.c) + t * in_block, of_point, m + e * plane(out_block) + t * out_block, of_point + size + Index(t / rows) * in.c * 8 % size);
+    const bool fetched = few() || count >= 4 * rows;       // in the products of the point before
+    for (int t = 0; t < count; t += rows) {
+      const float *const from = v + e * plane(in.c) + t * in_block, *const ahead = of_point + size + Index(t / rows) * in.c * 8 % size;
+      float* const to = m + e * plane(out_block) + t * out_block;
+      t > 0 || fetched ? product<Fetch::ahead>(from, of_point, to, ahead) : product<Fetch::own>(from, of_point, to, ahead);
+    }
   }
 
   /// emit(place, channel, y) gets the 4x4 outputs of each tile, `width` channels at a time. memory: see above.
