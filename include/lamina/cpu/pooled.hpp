@@ -77,6 +77,9 @@ struct PooledConvBackward {
         : value(memory), place(reinterpret_cast<std::int32_t*>(memory + Index(out_c) * list)), count(place + Index(out_c) * list) {}
   };
   void find_live(const PooledGradient& g, int r0, int q0, int h, int w, const Live& live, float* db) const {
+    struct { const float* gradient; const std::uint8_t* planes; std::int32_t place; } window[windows];
+    for (int r = 0, n = 0; r < h; ++r)
+      for (int q = 0; q < w; ++q, ++n) window[n] = {g.gradient(r0 + r, q0 + q), g.planes(r0 + r, q0 + q), (r * 2 * row + q * 2) * inputs};
     for (int o = 0; o < out.c; o += simd::width) {
       for (int l = 0; l < simd::width; ++l) live.count[o + l] = 0;
       Floats sum = simd::load(db + o);
@@ -84,11 +87,10 @@ struct PooledConvBackward {
         Floats value[simd::width], place[simd::width];
         for (int i = 0; i < simd::width; ++i) {
           value[i] = place[i] = Floats{};
-          const int n = n0 + i, r = n / w, q = n % w;
-          if (n >= h * w) continue;
-          const std::uint8_t* planes = g.planes(r0 + r, q0 + q);
-          sum += value[i] = simd::keep(simd::load_bits(planes + out.c / 4, o), simd::load(g.gradient(r0 + r, q0 + q) + o));
-          place[i] = Floats((r * 2 * row + q * 2) * inputs + simd::select(simd::load_bits(planes, o), inputs) + simd::select(simd::load_bits(planes + out.c / 8, o), row * inputs));
+          if (n0 + i >= h * w) continue;
+          const auto& of = window[n0 + i];
+          sum += value[i] = simd::keep(simd::load_bits(of.planes + out.c / 4, o), simd::load(of.gradient + o));
+          place[i] = Floats(of.place + simd::select(simd::load_bits(of.planes, o), inputs) + simd::select(simd::load_bits(of.planes + out.c / 8, o), row * inputs));
         }
         simd::transpose(value);
         simd::transpose(place);
@@ -113,13 +115,14 @@ struct PooledConvBackward {
         const int h = out.h - r0 < block_h ? out.h - r0 : block_h, w = out.w - q0 < block_w ? out.w - q0 : block_w;
         find_live(g, r0, q0, h, w, live, db);
         for (int c = 0; c < in.c; c += inputs) {
-          for (int r = 0; r < 2 * h + 2; ++r)
+          for (int r = 0; r < 2 * h + 2; ++r) {
+            const int y = 2 * r0 + r - before, left = 2 * q0 - before;
+            const float* const from = y >= 0 && y < in.h ? x + (Index(y) * in.w + left) * in.c + c : nullptr;
             for (int q = 0; q < 2 * w + 2; ++q) {
-              const int y = 2 * r0 + r - before, z = 2 * q0 + q - before;
-              const bool inside = y >= 0 && y < in.h && z >= 0 && z < in.w;
-              for (int v = 0; v < vectors; ++v)
-                simd::store(part + (r * row + q) * inputs + v * simd::width, inside ? simd::load(x + (Index(y) * in.w + z) * in.c + c + v * simd::width) : Floats{});
+              const bool inside = from && left + q >= 0 && left + q < in.w;
+              for (int v = 0; v < vectors; ++v) simd::store(part + (r * row + q) * inputs + v * simd::width, inside ? simd::load(from + Index(q) * in.c + v * simd::width) : Floats{});
             }
+          }
           for (int o = 0; o < out.c; ++o) add_live(part, live.value + Index(o) * list, live.place + Index(o) * list, live.count[o], dw + (Index(c) * out.c + Index(o) * inputs) * 9);
         }
       }
