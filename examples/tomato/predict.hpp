@@ -68,14 +68,14 @@ inline int evaluate(const EvaluateSettings& s) {
     return lamina::ImageFolder(s.data, names);
   });
   const auto& c = e.confusion;
-  const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
+  const double first = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, std::min<lamina::Index>(3, e.classes));
   if (s.json) {
-    nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
+    nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", first}, {"macro_f1", c.macro_f1()}};
     put_classes(j, names, c);
     std::printf("%s\n", j.dump(2).c_str());
     return 0;
   }
-  std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
+  std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * first, c.macro_f1());
   std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
   for (lamina::Index k = 0; k < e.classes; ++k)
     std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", printable(names[std::size_t(k)]).c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));

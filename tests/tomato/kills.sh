@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES [SEED of the moments]
+# A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES TOMATO_OF_TWO [SEED of the moments]
 source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
-RANDOM=${3:-1}
-echo "the moments of the kills have the seed ${3:-1}"
+RANDOM=${4:-1}
+echo "the moments of the kills have the seed ${4:-1}"
 
 train=(train leaves --batch 8 --epochs 4 --threads 1 --out)    # an epoch has three batches
 begin=$(date +%s%N)
