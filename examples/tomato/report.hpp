@@ -25,8 +25,11 @@ class ReportWriter {
   ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, lamina::EvaluationIterator& validation, const lamina::Checkpoint& checkpoint)
       : settings_(settings), command_(std::move(command)), leaves_(leaves), validation_(validation), checkpoint_(checkpoint) {}
 
-  /// After a resume: the run may have ended between its checkpoint and its report.
+  /// After a resume: the run may have ended between its checkpoint and its report. A report of no such run is left alone.
   template <class R> void start(R& run) {
+    for (const char* name : {"report.html", "metrics.json"})
+      if (!run.step && std::filesystem::exists(status_of(settings_.out / name)))
+        throw lamina::Error(settings_.out, " holds ", name, " and no last.safetensors that a training goes on from: give another folder, or take away what it holds");
     if (run.batch || run.history.empty()) return;
     run.now = run.history.back();
     run.validation = lamina::evaluate(run.model, validation_);

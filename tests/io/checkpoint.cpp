@@ -97,6 +97,41 @@ TEST_CASE("the checkpoint before the last is kept, and a training goes on from i
   CHECK(bytes(last) == bytes(whole.path / "last.safetensors"));
 }
 
+TEST_CASE("a training does not begin over the files of another") {
+  lamina_test::TemporaryFolder folder;
+  const auto last = folder.path / "last.safetensors", best = folder.path / "best.safetensors", history = folder.path / "history.csv";
+  train(folder.path, {.epochs = 2});
+  const std::string weights = bytes(best), rows = bytes(history);
+  const auto refuses = [&](const char* words) {
+    CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}), doctest::Contains(words), Error);
+    CHECK_FALSE(std::filesystem::exists(last));
+  };
+  std::filesystem::remove(last);
+  refuses("holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors that a training goes on from: give last.safetensors.previous that name");
+  std::filesystem::remove(folder.path / "last.safetensors.previous");
+  refuses("holds best.safetensors, history.csv and no last.safetensors that a training goes on from: give another folder");
+  CHECK(bytes(best) == weights);
+  CHECK(bytes(history) == rows);
+  std::filesystem::remove(best);
+  refuses("holds history.csv and no last.safetensors");
+  std::ofstream(history) << "name,age\nsomebody,44\n";
+  refuses("holds history.csv and no last.safetensors");
+  std::filesystem::remove(history);
+  std::ofstream(best) << "somebody's";
+  refuses("holds best.safetensors and no last.safetensors");
+}
+
+TEST_CASE("a training that was ended while its first epoch was saved begins again") {
+  lamina_test::TemporaryFolder whole, killed;
+  train(whole.path, {.epochs = 1});
+  for (const char* left : {"history.csv", "best.safetensors"}) {              // in this order they are written, then last.safetensors
+    std::filesystem::copy_file(whole.path / left, killed.path / left);
+    train(killed.path, {.epochs = 1});
+    CHECK(bytes(whole.path / "last.safetensors") == bytes(killed.path / "last.safetensors"));
+    std::filesystem::remove(killed.path / "last.safetensors"), std::filesystem::remove(killed.path / "best.safetensors");
+  }
+}
+
 TEST_CASE("a saved model predicts what it predicted, and knows its classes") {
   lamina_test::TemporaryFolder folder;
   Model<Net, Cpu> a({.batch = 8, .seed = 3}), b({.batch = 8, .seed = 4});

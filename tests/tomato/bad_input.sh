@@ -134,6 +134,24 @@ refuses 1 "run/history.csv, line 3" train leaves "${train[@]}" run
 cp history run/history.csv
 keeps
 
+
+# --- a run without its last checkpoint, and somebody's own files
+cp -r whole headless && rm headless/last.safetensors
+refuses 1 "headless holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors" train leaves "${train[@]}" headless
+grep -q "give last.safetensors.previous that name" complained || fail "it does not say how to go on"
+same whole/best.safetensors headless/best.safetensors
+same whole/history.csv headless/history.csv
+mv headless/last.safetensors.previous headless/last.safetensors
+answers 0 train leaves "${train[@]}" headless
+same_run whole headless
+for name in best.safetensors history.csv report.html metrics.json; do
+  mkdir own && cp file own/$name
+  refuses 1 "own holds $name and no last.safetensors" train leaves "${train[@]}" own
+  same file own/$name
+  [[ $(ls own) == "$name" ]] || fail "a training beside somebody's own $name is begun"
+  rm -r own
+done
+
 refuses 1 "nowhere" predict nowhere "leaves/$healthy"
 mkdir void
 refuses 1 "void holds no best.safetensors" predict void "leaves/$healthy"

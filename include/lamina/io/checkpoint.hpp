@@ -116,7 +116,7 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
 /// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change
-/// between the two: another text is refused.
+/// between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was ended while it was saved.
 class Checkpoint {
  public:
   explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {})
@@ -131,7 +131,7 @@ class Checkpoint {
     std::error_code failed;
     if (!std::filesystem::exists(last(), failed)) {
       if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
-      return;
+      return keep_remains();
     }
     const SafeTensors file = read_last();
     const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key).c_str(), nullptr, 10)); };
@@ -176,13 +176,36 @@ class Checkpoint {
  private:
   [[gnu::cold]] std::filesystem::path path_of(const char* name) const { return folder_ / name; }
 
+  std::filesystem::path previous() const { return path_of("last.safetensors.previous"); }
+  [[gnu::cold]] static bool is_there(const std::filesystem::path& path) {
+    std::error_code failed;
+    return std::filesystem::exists(path, failed);
+  }
+
   [[gnu::cold]] SafeTensors read_last() const try {
     return read_safetensors(last());
   } catch (const Error& e) {
-    const std::string previous = last().string() + ".previous";
-    std::error_code failed;
-    if (!std::filesystem::exists(previous, failed)) throw;
-    throw Error(e.what(), ", or give ", previous, " its name, which is the checkpoint before it");
+    if (!is_there(previous())) throw;
+    throw Error(e.what(), ", or give ", previous(), " its name, which is the checkpoint before it");
+  }
+
+  /// Throws if a training that begins would write over another one's files.
+  [[gnu::cold]] void keep_remains() const {
+    std::string found;
+    for (const auto& path : {previous(), best(), path_of("history.csv")})
+      if (is_there(path)) found += (found.empty() ? "" : ", ") + path.filename().string();
+    if (found.empty() || ended_in_first_epoch()) return;
+    const char* advice = is_there(previous()) ? "give last.safetensors.previous that name, which is the checkpoint before it, or give another folder" : "give another folder, or take away what it holds";
+    throw Error(folder_, " holds ", found, " and no last.safetensors that a training goes on from: ", advice);
+  }
+  /// Whether history.csv and best.safetensors are those of a first epoch, which a training that was ended just then writes again.
+  [[gnu::cold]] bool ended_in_first_epoch() const try {
+    if (is_there(previous())) return false;
+    const std::string history = read_file_whole(path_of("history.csv"));
+    if (history_text(parse_history(history, 1, "history.csv")) != history) return false;
+    return !is_there(best()) || detail::meta(read_safetensors(best()), "epoch") == "1";
+  } catch (const Error&) {
+    return false;
   }
 
   template <class R> [[gnu::cold]] void save(R& run) {
