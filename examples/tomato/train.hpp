@@ -50,8 +50,13 @@ inline int train(const TrainSettings& s, const std::string& command) {
   StopOnSignal signals;
   Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);
-  const FitResult result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
-                               ProgressBar{}, EpochTimer{}, report);
+  FitResult result;
+  try {
+    result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint, ProgressBar{}, EpochTimer{}, report);
+  } catch (const std::exception& e) {
+    report.failed(e.what());
+    throw;
+  }
   if (checkpoint.best_epoch())
     std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
   if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
