@@ -141,6 +141,7 @@ TEST_CASE("a number that is none is said, and drawn nowhere") {
   CHECK(drawn(html).size() > 1000);
   CHECK(drawn(html).find_first_not_of("0123456789.- ML") == std::string::npos);
   CHECK(has(html, "training NaN"));
+  CHECK(has(html, "<td>1e+300</td>"));
   CHECK(has(html, "<td>NaN</td>"));
   for (EpochRow& e : r.epochs) e.loss = e.val_loss = e.accuracy = e.val_accuracy = e.rate = nan_value;
   html = report_html(r);

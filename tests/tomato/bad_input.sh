@@ -91,6 +91,16 @@ answers 0 train leaves --batch 8 --epochs 1 --lr 0.01 --seed 1844674407370955161
 grep -qF -- '--seed 18446744073709551615' rates/metrics.json || fail "the largest seed is not taken"
 refuses 1 "rates holds a training begun with other settings" train leaves --batch 8 --epochs 1 --lr 0.0100000001 --seed 18446744073709551615 --out rates
 
+
+# --- a rate that is far too large: what was saved before stays good
+refuses 1 "is no longer a number, in epoch" train leaves --batch 8 --epochs 9 --lr 1000 --out wild
+grep -qF "begin again with a lower learning rate" complained || fail "it does not say what to do about the rate"
+! grep -qE '[0-9]{12}' said || fail "it prints losses of many digits"
+if [[ -e wild/best.safetensors ]]; then
+  answers 0 evaluate wild leaves
+  grep -qE '<strong>Stopped</strong>, [0-9]+ of 9 epochs: the .* is no longer a number' wild/report.html || fail "the report does not say that the loss is no number"
+fi
+
 "$tomato" train leaves --batch 8 --epochs 1000000 --out busy > busy_said 2>&1 &
 busy=$!
 until [[ -s busy/.lock ]]; do sleep 0.01; done

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <limits>
 
 #include <lamina/lamina.hpp>
 
@@ -22,6 +23,10 @@ struct Count {
   template <class R> void step(R&) { ++steps; }
   template <class R> void epoch(R&) { ++epochs; }
   template <class R> void finish(R&) { ++finished; }
+};
+/// A weight becomes infinite.
+struct Spoil {
+  template <class R> void step(R& run) { run.model.parameters()[0] = std::numeric_limits<float>::infinity(); }
 };
 }  // namespace
 
@@ -96,6 +101,19 @@ TEST_CASE("early stopping and a loss that is no number end a training") {
   CHECK(r.stopped == "the validation loss has not got better since epoch 1");
   CHECK_THROWS_WITH_AS(fit(model, train, val, Sgd{.rate = 1e20}, Constant{}, {.epochs = 5}, StopOnNaN{}),
                        doctest::Contains("the loss is no longer a number"), Error);
+}
+
+TEST_CASE("a validation loss or weights that are no numbers end a training before they are saved") {
+  M model({.batch = 64, .seed = 1});
+  Halves train(64, 32, 1), val(64, 64, 2);
+  Count after;
+  const auto last_step = [](double rate, const Moment& m) { return m.step == 1 ? rate : 0; };    // so that the loss of every training batch is a number
+  CHECK_THROWS_WITH_AS(fit(model, train, val, Sgd{.rate = 1e29}, last_step, {.epochs = 5}, StopOnNaN{}, after),
+                       doctest::Contains("the validation loss is no longer a number, in epoch 1: begin again with a lower learning rate"), Error);
+  M other({.batch = 64, .seed = 1});
+  CHECK_THROWS_WITH_AS(fit(other, train, val, Sgd{}, Constant{}, {.epochs = 5, .stop_after = 1}, Spoil{}, StopOnNaN{}, after),
+                       doctest::Contains("the sum of the weights is no longer a number, in epoch 1"), Error);
+  CHECK(after.epochs + after.finished == 0);
 }
 
 TEST_CASE("what does not fit is refused in a sentence") {

@@ -128,7 +128,7 @@ class Page {
     const auto best = std::find_if(r_.epochs.begin(), r_.epochs.end(), [&](const EpochRow& e) { return e.epoch == r_.best_epoch; });
     if (best != r_.epochs.end()) {
       fact(percent(best->val_accuracy), "best validation accuracy, epoch " + std::to_string(best->epoch));
-      fact(fixed(best->val_loss, 4), "validation loss of that epoch");
+      fact(loss_text(best->val_loss), "validation loss of that epoch");
     } else {
       fact("–", "best validation accuracy");
     }
@@ -166,7 +166,7 @@ class Page {
     if (r_.epochs.empty()) return "";
     Rows rows(0, {"epoch", "loss", "accuracy", "validation loss", "validation accuracy", "learning rate", "seconds", "images/s"});
     for (const EpochRow& e : r_.epochs)
-      rows.add({std::to_string(e.epoch), fixed(e.loss, 4), percent(e.accuracy), fixed(e.val_loss, 4), percent(e.val_accuracy), significant(e.rate, 4), fixed(e.seconds, 2),
+      rows.add({std::to_string(e.epoch), loss_text(e.loss), percent(e.accuracy), loss_text(e.val_loss), percent(e.val_accuracy), significant(e.rate, 4), fixed(e.seconds, 2),
                 fixed(e.images_per_second, 0)}, e.epoch == r_.best_epoch ? "chosen" : "");
     return element("details", "", element("summary", "", "Epoch by epoch") + "\n" + rows.table("list fill")) + "\n";
   }
