@@ -107,7 +107,7 @@ TEST_CASE("a training does not begin over the files of another") {
     CHECK_FALSE(std::filesystem::exists(last));
   };
   std::filesystem::remove(last);
-  refuses("holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors that a training goes on from: give last.safetensors.previous that name");
+  refuses("holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors that a training goes on from: give another folder, or give last.safetensors.previous that name");
   std::filesystem::remove(folder.path / "last.safetensors.previous");
   refuses("holds best.safetensors, history.csv and no last.safetensors that a training goes on from: give another folder");
   CHECK(bytes(best) == weights);

@@ -41,7 +41,15 @@ refuses 1 "nine has 9 classes and this program was built for 10: build it with c
 mkdir divided && like divided/train && like divided/val && rm -r divided/val/$healthy
 refuses 1 "divided/val has no folder for the class $healthy" train divided "${train[@]}" run
 mv divided/val divided/valid
+refuses 1 "divided holds a folder train and none called val: give that name to the folder of the other pictures, or give divided/train alone" train divided "${train[@]}" run
+mv divided/valid valid
 refuses 1 "divided holds a folder train and none called val" train divided "${train[@]}" run
+touch divided/val
+refuses 1 "divided holds a folder train and none called val" train divided "${train[@]}" run
+rm divided/val && mv divided/train divided/val
+refuses 1 "divided holds a folder val and none called train" train divided "${train[@]}" run
+mkdir trains && cp -r leaves/$healthy trains/train && cp -r leaves/$healthy trains/bus
+refuses 1 "trains has 2 classes and this program was built for 10" train trains "${train[@]}" run    # a class may be called train
 "$make_leaves" single 1 64
 refuses 1 "single has one picture of each class" train single "${train[@]}" run
 like latin && mv latin/$healthy latin/$'Tomato_gr\xfcn'

@@ -195,8 +195,8 @@ class Checkpoint {
     for (const auto& path : {previous(), best(), path_of("history.csv")})
       if (is_there(path)) found += (found.empty() ? "" : ", ") + path.filename().string();
     if (found.empty() || ended_in_first_epoch()) return;
-    const char* advice = is_there(previous()) ? "give last.safetensors.previous that name, which is the checkpoint before it, or give another folder" : "give another folder, or take away what it holds";
-    throw Error(folder_, " holds ", found, " and no last.safetensors that a training goes on from: ", advice);
+    throw Error(folder_, " holds ", found, " and no last.safetensors that a training goes on from: give another folder, or ",
+                is_there(previous()) ? "give last.safetensors.previous that name, which is the checkpoint before it" : "take away what it holds");
   }
   /// Whether history.csv and best.safetensors are those of a first epoch, which a training that was ended just then writes again.
   [[gnu::cold]] bool ended_in_first_epoch() const try {
