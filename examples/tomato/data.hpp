@@ -21,6 +21,7 @@ inline bool is_folder(const std::filesystem::path& path) { return std::filesyste
 struct Leaves {
   lamina::Dataset train, validation;
   std::string origin;
+  double divided = 0;                      // the share of each class that chance took for validation, if it did
 };
 
 /// `per_class` drawn leaves of each disease; `number` tells one such set from another.
@@ -59,7 +60,7 @@ inline Leaves load_leaves(const TrainSettings& s) {
   } else {
     refuse_half(s.data, "train", "val"), refuse_half(s.data, "val", "train");
     auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
-    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance"};
+    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance", s.validation};
     if (!leaves.validation.size()) throw lamina::Error(s.data, " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
   }
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();

@@ -8,10 +8,16 @@
 namespace tomato {
 
 /// What must be the same when a run is taken up again. How many threads and how many epochs may differ.
-inline std::string same_run(const TrainSettings& s, const Leaves& leaves) {
-  char text[256];
-  std::snprintf(text, sizeof text, "--size %d --batch %d --seed %llu --recipe %s --lr %.17g, data %016llx, version %s", s.size, s.batch, static_cast<unsigned long long>(s.seed),
-                s.recipe.c_str(), s.rate, static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()), version().c_str());
+inline std::string same_settings(const TrainSettings& s, const Leaves& leaves) {
+  std::string text = "--size " + std::to_string(s.size) + " --batch " + std::to_string(s.batch) + " --seed " + std::to_string(s.seed) + " --recipe " + s.recipe;
+  if (s.rate > 0) text += " --lr " + lamina::detail::number_text(s.rate);
+  if (leaves.divided > 0) text += " --validation " + lamina::detail::number_text(leaves.divided);
+  return text + ", version " + version();
+}
+inline std::string same_pictures(const Leaves& leaves) {
+  char text[128];
+  std::snprintf(text, sizeof text, "%td training and %td validation pictures, fingerprint %016llx", leaves.train.size(), leaves.validation.size(),
+                static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()));
   return text;
 }
 
@@ -48,7 +54,7 @@ inline int train(const TrainSettings& s, const std::string& command) {
   const Recipe r = recipe(s);
   ModelBase<Cpu> model(program(s.size), {.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
   StopOnSignal signals;
-  Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
+  Checkpoint checkpoint(s.out, leaves.train.classes, same_settings(s, leaves), same_pictures(leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);
   FitResult result;
   try {

@@ -17,10 +17,10 @@ template <int Hidden> struct NetOf : Network<Input<8, 8, 1>, Conv<4, 3>, BatchNo
 using Net = NetOf<8>;
 
 template <class N = Net, class Sched = Constant>
-FitResult train(const std::filesystem::path& folder, FitOptions options, std::string settings = "a", Sched schedule = {}, int threads = 1) {
+FitResult train(const std::filesystem::path& folder, FitOptions options, std::string settings = "a", Sched schedule = {}, int threads = 1, std::string data = "two pictures") {
   Model<N, Cpu> model({.batch = 64, .seed = 1}, Cpu(threads));
   Halves train(300, 32, 1), val(64, 64, 2);
-  Checkpoint checkpoint(folder, {"left", "right"}, settings);
+  Checkpoint checkpoint(folder, {"left", "right"}, settings, data);
   return fit(model, train, val, Adam{.rate = 3e-3}, schedule, options, checkpoint);
 }
 std::string bytes(const std::filesystem::path& path) {
@@ -66,12 +66,14 @@ TEST_CASE("a finished training does nothing more, a longer one goes on") {
   CHECK(bytes(folder.path / "last.safetensors") == bytes(longer.path / "last.safetensors"));
 }
 
-TEST_CASE("other settings, another network and a damaged file are refused, and nothing is lost") {
+TEST_CASE("other settings, other data, another network and a damaged file are refused, and nothing is lost") {
   lamina_test::TemporaryFolder folder;
   train(folder.path, {.epochs = 1});
   const auto last = folder.path / "last.safetensors";
   const std::string before = bytes(last);
   CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "b"), doctest::Contains("holds a training begun with other settings (a) than these (b)"), Error);
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "a", Constant{}, 1, "three pictures"),
+                       doctest::Contains("holds a training with these settings on other data (two pictures) than now (three pictures): undo what"), Error);
   CHECK_THROWS_WITH_AS(train<NetOf<9>>(folder.path, {.epochs = 2}), doctest::Contains("is a checkpoint of another network"), Error);
   CHECK(bytes(last) == before);
   std::string damaged = before;

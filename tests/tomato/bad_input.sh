@@ -89,12 +89,16 @@ refuses_run() {
   keeps
 }
 for other in "--seed 2" "--lr 0.01" "--recipe keras" "--size 128" "--validation 0.5"; do
-  refuses_run "run holds a training begun with other settings (--size 64 --batch 8 --seed 1" train leaves --batch 8 --epochs 3 --out run $other
+  refuses_run "run holds a training begun with other settings (--size 64 --batch 8 --seed 1 --recipe lamina --validation 0.1, version" train leaves --batch 8 --epochs 3 --out run $other
 done
 like more && cp "leaves/$healthy/leaf 0.png" more/$healthy/one_more.png
+like fewer && rm "fewer/$healthy/leaf 0.png"
 refuses_run "run holds a training begun with other settings" train leaves --epochs 3 --out run    # --batch 32
-refuses_run "run holds a training begun with other settings" train more "${train[@]}" run
 grep -q "(--size 64 .*, version $("$tomato" --version | cut -d' ' -f2)) than these" complained || fail "the settings of a run do not hold the version"
+! grep -q -- '--lr' complained || fail "it speaks of a rate that nobody gave"
+for pictures in more fewer; do
+  refuses_run "run holds a training with these settings on other data (20 training and 10 validation pictures" train $pictures "${train[@]}" run
+done
 answers 0 train leaves --batch 8 --epochs 1 --lr 0.01 --seed 18446744073709551615 --out rates
 grep -qF -- '--seed 18446744073709551615' rates/metrics.json || fail "the largest seed is not taken"
 refuses 1 "rates holds a training begun with other settings" train leaves --batch 8 --epochs 1 --lr 0.0100000001 --seed 18446744073709551615 --out rates

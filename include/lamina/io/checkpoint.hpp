@@ -115,12 +115,12 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 }
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
-/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change
-/// between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was ended while it was saved.
+/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` and
+/// `data`, what it is trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was ended while it was saved.
 class Checkpoint {
  public:
-  explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {})
-      : folder_(std::move(folder)), classes_(std::move(classes)), settings_(std::move(settings)) {}
+  explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {}, std::string data = {})
+      : folder_(std::move(folder)), classes_(std::move(classes)), settings_(std::move(settings)), data_(std::move(data)) {}
 
   double best_accuracy() const { return best_accuracy_; }
   Index best_epoch() const { return best_epoch_; }
@@ -138,6 +138,8 @@ class Checkpoint {
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key).c_str(), nullptr); };
     if (detail::meta(file, "settings") != settings_)
       throw Error(folder_, " holds a training begun with other settings (", detail::meta(file, "settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+    if (const std::string& theirs = detail::meta(file, "data"); theirs != data_)
+      throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_, "): undo what was added, taken away or changed there, or give another folder");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
     if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)
       throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
@@ -217,7 +219,7 @@ class Checkpoint {
     const Totals t = run.model.totals();
     const auto note = [&](const char* key, std::string value) __attribute__((noinline)) { file.metadata[key] = std::move(value); };
     const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };
-    note("settings", settings_), note("optimizer", detail::optimizer_name(run.optimizer));
+    note("settings", settings_), note("data", data_), note("optimizer", detail::optimizer_name(run.optimizer));
     count("epoch", run.epoch), count("batch", run.batch), count("step", run.step);
     note("total_loss", detail::exact(t.loss)), count("total_samples", t.samples), count("total_correct", t.correct);
     note("best_accuracy", detail::exact(best_accuracy_)), count("best_epoch", best_epoch_);
@@ -231,7 +233,7 @@ class Checkpoint {
 
   std::filesystem::path folder_;
   std::vector<std::string> classes_;
-  std::string settings_;
+  std::string settings_, data_;
   double best_accuracy_ = 0;
   Index best_epoch_ = 0;
 };
