@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "network.hpp"
+#include "printable.hpp"
 #include "report.hpp"
 #include "settings.hpp"
 
@@ -47,18 +48,6 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   lamina::EvaluationIterator pictures(std::move(set), evaluation(side, threads));
   answer.evaluation = lamina::evaluate(model, pictures);
   return answer;
-}
-
-/// A name as it is printed for people: control characters, by which a terminal takes orders, are question marks.
-inline std::string printable(const std::string& name) {
-  std::string s;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const auto byte = [&](std::size_t k) { return k < name.size() ? static_cast<unsigned char>(name[k]) : 0; };
-    const bool pair = byte(i) == 0xC2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xA0;    // U+0080 to U+009F in UTF-8
-    s += pair || byte(i) < 0x20 || byte(i) == 0x7F ? '?' : name[i];
-    i += pair;
-  }
-  return s;
 }
 
 inline int evaluate(const EvaluateSettings& s) {

@@ -7,6 +7,7 @@
 
 #include "network.hpp"
 #include "predict.hpp"
+#include "printable.hpp"
 #include "settings.hpp"
 #include "train.hpp"
 
@@ -42,7 +43,7 @@ int main(int argc, char** argv) {
     return code ? code : 1;
   } catch (const std::exception& e) {
     std::fflush(stdout);
-    std::fprintf(stderr, "tomato: %s\n", e.what());
+    std::fprintf(stderr, "tomato: %s\n", tomato::printable(e.what()).c_str());
     return 1;
   }
 }

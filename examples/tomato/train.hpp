@@ -2,6 +2,7 @@
 #pragma once
 #include "data.hpp"
 #include "network.hpp"
+#include "printable.hpp"
 #include "recipe.hpp"
 #include "report.hpp"
 
@@ -21,13 +22,12 @@ inline std::string same_pictures(const Leaves& leaves) {
   return text;
 }
 
-/// Throws lamina::Error that names every picture which cannot be used.
+/// Names every picture that cannot be used on standard error; throws lamina::Error if there is one.
 inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training, const std::vector<lamina::BadPicture>& validation) {
-  std::string all;
-  std::size_t count = 0;
   for (const auto* set : {&training, &validation})
-    for (const lamina::BadPicture& bad : *set) all += "\n  " + bad.problem, ++count;
-  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used; repair it or take it away:" : " pictures cannot be used; repair them or take them away:", all);
+    for (const lamina::BadPicture& bad : *set) std::fprintf(stderr, "tomato: %s\n", printable(bad.problem).c_str());
+  const std::size_t count = training.size() + validation.size();
+  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used: repair it or take it away" : " pictures cannot be used: repair them or take them away");
 }
 
 /// Throws lamina::Error if there is no such folder and none can be made.
@@ -45,11 +45,11 @@ inline int train(const TrainSettings& s, const std::string& command) {
   make_folder(s.out);
   const FolderLock lock(s.out);
   const Leaves leaves = load_leaves(s);
-  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), leaves.origin.c_str());
+  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), printable(leaves.origin).c_str());
 
   AugmentationIterator train(leaves.train, augmentation(s));
   EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
-  if (!train.hint().empty()) std::printf("note: %s\n", train.hint().c_str());
+  if (!train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
   ModelBase<Cpu> model(program(s.size), {.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
@@ -64,7 +64,7 @@ inline int train(const TrainSettings& s, const std::string& command) {
     throw;
   }
   if (checkpoint.best_epoch())
-    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
+    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), printable(s.out / "report.html").c_str());
   if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
   return signals.caught() ? 128 + signals.caught() : 0;
 }

@@ -4,6 +4,7 @@ source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
 train=(--batch 8 --epochs 3 --threads 1 --out)
 healthy=Tomato___healthy
+answers 0 train leaves "${train[@]}" whole
 
 # like NAME: a copy of the good pictures.
 like() { cp -r leaves "$1"; }
@@ -60,7 +61,7 @@ refuses 1 "is not UTF-8" train latin "${train[@]}" run
 like bad
 head -c 1000 "leaves/$healthy/leaf 0.png" > "bad/$healthy/cut short.png"
 lines=2 refuses 1 "1 picture cannot be used" train bad "${train[@]}" run
-grep -qF "bad/$healthy/cut short.png cannot be used: it is a PNG that ends before its end" complained || fail "it does not say which picture is cut short"
+grep -qF "tomato: the picture bad/$healthy/cut short.png cannot be used: it is a PNG that ends before its end" complained || fail "it does not say which picture is cut short"
 echo "not a picture" > bad/$healthy/text.jpg
 printf '\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0' > bad/$healthy/short.jpg
 : > bad/$healthy/empty.jpeg
@@ -70,6 +71,19 @@ for name in "cut short.png" text.jpg short.jpg empty.jpeg broken.png; do
   [[ $(grep -cF "bad/$healthy/$name" complained) == 1 ]] || fail "$name is not named once"
 done
 
+
+# --- names that would give a terminal orders
+like $'odd\e[31m\nred'
+head -c 1000 "leaves/$healthy/leaf 0.png" > $'odd\e[31m\nred/'"$healthy/"$'cut\e[2J\nshort.png'
+lines=2 refuses 1 "tomato: the picture odd?[31m?red/$healthy/cut?[2J?short.png cannot be used" train $'odd\e[31m\nred' "${train[@]}" run
+grep -qF ", odd?[31m?red, divided by chance" said || fail "it does not print the name of the folder"
+refuses 1 "tomato: the picture odd?[31m?red/$healthy/cut?[2J?short.png cannot be used" evaluate whole $'odd\e[31m\nred'
+mkdir $'odd\e[31m\nred/odd\e[31m\nclass'
+refuses 1 "odd?[31m?red has a folder odd?[31m?class, which is none of the 10 known classes" evaluate whole $'odd\e[31m\nred'
+refuses 1 "odd?[31m?red/odd?[31m?class holds no pictures" train $'odd\e[31m\nred' "${train[@]}" run
+answers 0 train leaves --batch 8 --epochs 1 --out $'out\e[31m\nred'
+grep -qF "report: out?[31m?red/report.html" said || fail "it does not print the name of the report"
+
 # --- the folder of --out
 echo precious > file
 for out in file file/below ""; do
@@ -77,7 +91,6 @@ for out in file file/below ""; do
 done
 [[ $(cat file) == precious ]] || fail "a file that was given as --out is lost"
 
-answers 0 train leaves "${train[@]}" whole
 answers 0 train leaves "${train[@]}" run --stop-after 4    # one epoch and a batch
 find run -type f ! -name .lock -exec sha256sum {} + > kept
 # keeps: the training in run is as it was.
