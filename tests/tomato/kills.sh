@@ -49,6 +49,14 @@ rm killed/metrics.json killed/report.html
 answers 0 "${train[@]}" killed
 same_run whole killed
 
+# --- a history that is lost: the rest goes on, and the report says what is missing
+answers 0 "${train[@]}" forgot --stop-after 9
+rm forgot/history.csv
+answers 0 "${train[@]}" forgot
+same whole/last.safetensors forgot/last.safetensors
+grep -q '<strong>Finished</strong>, 4 of 4 epochs, of which the figures of the first 3 are lost' forgot/report.html || fail "the report does not say that three epochs are unknown"
+grep -q 'best validation accuracy, epoch [1-4]</dt><dd>[0-9.]* %' forgot/report.html || fail "the report does not know the best epoch"
+
 # --- signals
 for signal in "INT 130" "TERM 143" "HUP 129"; do
   set -- $signal
