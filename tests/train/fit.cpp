@@ -1,6 +1,7 @@
 /// fit() learns, stops, accumulates gradients and refuses what does not fit.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <cstring>
 #include <limits>
 
@@ -23,6 +24,9 @@ struct Count {
   template <class R> void step(R&) { ++steps; }
   template <class R> void epoch(R&) { ++epochs; }
   template <class R> void finish(R&) { ++finished; }
+};
+struct Interrupt {
+  template <class R> void step(R&) { std::raise(SIGINT); }
 };
 /// A weight becomes infinite.
 struct Spoil {
@@ -80,6 +84,13 @@ TEST_CASE("stop_after stops in the middle of an epoch") {
   CHECK(r.history.size() == 1);
   CHECK(r.stopped == "it was told to stop after 20 steps");
   CHECK(count.finished == 1);
+}
+
+TEST_CASE("a signal stops the training under way and not the next") {
+  M model({.batch = 64, .seed = 1});
+  Halves train(64, 32, 1), val(64, 64, 2);
+  CHECK(fit(model, train, val, Sgd{}, Constant{}, {.epochs = 2}, Interrupt{}, StopOnSignal{}).stopped == "it was interrupted");
+  CHECK(fit(model, train, val, Sgd{}, Constant{}, {.epochs = 2}, StopOnSignal{}).stopped == "");
 }
 
 TEST_CASE("clipping bounds the step") {

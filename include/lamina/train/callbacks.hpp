@@ -90,10 +90,12 @@ inline void catch_signal(int signal) { caught_signal = signal; }
 }  // namespace detail
 
 /// SIGINT, SIGTERM and SIGHUP end the training after the step under way; what comes after it in the list of callbacks still saves. `caught` says which it was.
-/// A SIGHUP that is ignored when this is made, as nohup has it, stays ignored.
+/// A signal from before this was made does not count. A SIGHUP that is ignored when this is made, as nohup has it, stays ignored.
 class StopOnSignal {
  public:
-  [[gnu::cold]] StopOnSignal() : hang_up_(std::signal(SIGHUP, detail::catch_signal)) {
+  [[gnu::cold]] StopOnSignal() {
+    detail::caught_signal = 0;
+    hang_up_ = std::signal(SIGHUP, detail::catch_signal);
     if (hang_up_ == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGINT, detail::catch_signal), std::signal(SIGTERM, detail::catch_signal);
   }
