@@ -131,6 +131,7 @@ TEST_CASE("what does not fit is refused in a sentence") {
   M model({.batch = 16, .seed = 1});
   Halves train(64, 32, 1), val(64, 16, 2);
   CHECK_THROWS_WITH_AS(fit(model, train, val, Sgd{}, Constant{}, {}), "batches of 32 samples do not go into a model made for 16: say Model({.batch = ...})", Error);
+  CHECK_THROWS_WITH_AS(fit(model, val, val, Sgd{}, Constant{}, {.stop_after = -1}), "FitOptions{.epochs = 1, .accumulate = 1, .stop_after = -1}: they are at least 0, 1 and 0", Error);
   struct Wide : Network<Input<8, 9, 1>, Flatten, Dense<2>> {};
   Model<Wide, Cpu> wide({.batch = 32});
   CHECK_THROWS_WITH_AS(fit(wide, train, val, Sgd{}, Constant{}, {}), "the pictures are 8x8x1 and the network takes 8x9x1: give the iterator that size", Error);
