@@ -15,9 +15,10 @@ namespace tomato {
 /// The checkpoint that MODEL means: a file, or the best one of a run's folder.
 inline std::filesystem::path checkpoint_path(const std::filesystem::path& model) {
   if (!is_folder(model)) return model;
-  for (const char* name : {"best.safetensors", "last.safetensors"})
-    if (std::filesystem::exists(status_of(model / name))) return model / name;
-  throw lamina::Error(model.string(), " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
+  const auto best = model / "best.safetensors", last = model / "last.safetensors";
+  if (std::filesystem::exists(status_of(best))) return best;
+  if (std::filesystem::exists(status_of(last))) throw lamina::Error(model, " holds no best.safetensors: give ", last, ", which is how the training stood last");
+  throw lamina::Error(model, " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
 }
 
 /// The side of the pictures that a checkpoint's network takes.

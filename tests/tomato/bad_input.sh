@@ -190,6 +190,10 @@ done
 refuses 1 "nowhere" predict nowhere "leaves/$healthy"
 mkdir void
 refuses 1 "void holds no best.safetensors" predict void "leaves/$healthy"
+mkdir last && cp whole/last.safetensors last
+for command in predict evaluate; do
+  refuses 1 "last holds no best.safetensors: give last/last.safetensors" $command last leaves
+done
 refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
 
 # --- predict and evaluate on what is wrong
