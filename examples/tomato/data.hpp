@@ -17,6 +17,9 @@ inline std::filesystem::file_status status_of(const std::filesystem::path& path)
 }
 inline bool is_folder(const std::filesystem::path& path) { return std::filesystem::is_directory(status_of(path)); }
 
+/// The share of each class that is kept for validation where nobody says another.
+inline constexpr double usual_validation = 0.1;
+
 /// What a run trains and validates on, and where it is from in words.
 struct Leaves {
   lamina::Dataset train, validation;
@@ -52,15 +55,19 @@ inline void refuse_half(const std::filesystem::path& data, const char* half, con
 /// Throws lamina::Error if the folder is not as it should be, or has another number of classes than this program was built for.
 inline Leaves load_leaves(const TrainSettings& s) {
   Leaves leaves;
+  const bool has_both = !s.data.empty() && is_folder(s.data / "train") && is_folder(s.data / "val");
+  if (s.validation > 0 && (s.data.empty() || has_both))
+    throw lamina::Error("--validation divides a folder that has no val/, and ", s.data.empty() ? std::string("the generated leaves are divided") : s.data.string() + " has one", ": leave it out");
   if (s.data.empty()) {
     leaves = {drawn_leaves(s.size, train_pictures_per_class, 0), drawn_leaves(s.size, validation_pictures_per_class, 1), "generated"};
-  } else if (is_folder(s.data / "train") && is_folder(s.data / "val")) {
+  } else if (has_both) {
     const lamina::ImageFolder train(s.data / "train");
     leaves = {train, lamina::ImageFolder(s.data / "val", train.classes), s.data.string()};
   } else {
     refuse_half(s.data, "train", "val"), refuse_half(s.data, "val", "train");
-    auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
-    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance", s.validation};
+    const double share = s.validation > 0 ? s.validation : usual_validation;
+    auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = share, .seed = s.seed});
+    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance", share};
     if (!leaves.validation.size()) throw lamina::Error(s.data, " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
   }
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();

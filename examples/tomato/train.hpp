@@ -42,9 +42,9 @@ inline void make_folder(const std::filesystem::path& folder) {
 /// Returns the program's exit code. Throws lamina::Error.
 inline int train(const TrainSettings& s, const std::string& command) {
   using namespace lamina;
+  const Leaves leaves = load_leaves(s);
   make_folder(s.out);
   const FolderLock lock(s.out);
-  const Leaves leaves = load_leaves(s);
   std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), printable(leaves.origin).c_str());
 
   AugmentationIterator train(leaves.train, augmentation(s));

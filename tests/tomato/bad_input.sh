@@ -55,7 +55,10 @@ refuses 1 "trains has 2 classes and this program was built for 10" train trains 
 refuses 1 "single has one picture of each class" train single "${train[@]}" run
 like latin && mv latin/$healthy latin/$'Tomato_gr\xfcn'
 refuses 1 "is not UTF-8" train latin "${train[@]}" run
-[[ $(ls -A run) == .lock ]] || fail "refused pictures leave more than the lock of the folder"
+mv divided/val divided/train && like divided/val
+refuses 1 "--validation divides a folder that has no val/, and divided has one: leave it out" train divided --validation 0.2 --out run
+refuses 1 "and the generated leaves are divided: leave it out" train --validation 0.2 --out run
+[[ ! -e run ]] || fail "refused pictures leave a folder"
 
 # --- pictures
 like bad
