@@ -12,19 +12,29 @@ like() { cp -r leaves "$1"; }
 # --- arguments
 refuses 2 "--out is required" train leaves
 refuses 2 "--size: 65 not in" train leaves --out run --size 65
-refuses 2 "--epochs: Value 0 not in range" train leaves --out run --epochs 0
-refuses 2 "--epochs: Value ten not in range" train leaves --out run --epochs ten
+for epochs in 0 -1 ten 1.5 1,5 1000001 9999999999999999999; do
+  refuses 2 "--epochs: $epochs is not a whole number from 1 to 1000000" train leaves --out run --epochs $epochs
+done
 refuses 2 "--recipe: sourdough not in" train leaves --out run --recipe sourdough
 refuses 2 "--seed: -1 is not a whole number" train leaves --out run --seed -1
 refuses 2 "--seed: 18446744073709551616 is not a whole number from 0 to 18446744073709551615" train leaves --out run --seed 18446744073709551616
 refuses 2 "--lr: nan is not a number from" train leaves --out run --lr nan
 refuses 2 "--lr: 0 is not a number from" train leaves --out run --lr 0
 refuses 2 "--validation: 1 is not a number from" train leaves --out run --validation 1
-refuses 2 "--stop-after: Value 0 not in range" train leaves --out run --stop-after 0
+refuses 2 "--stop-after: 0 is not a whole number from 1 to 1000000000" train leaves --out run --stop-after 0
 refuses 2 "PICTURE is required" predict run
-refuses 2 "subcommand is required"
+refuses 2 "a command is missing: give train, evaluate, predict or summary"
+refuses 2 "there is no option --frob" --frob
+refuses 2 "there is no option --frob" train leaves --out run --frob
+refuses 2 "there is no place for more" train leaves more --out run
+grep -qx "tomato train --help says more." complained || fail "it does not say where help is"
+refuses 2 "--seed has no value: give one" train leaves --out run --seed
+refuses 2 "--out is given more than once: give it once" train leaves --out run --out run
+refuses 2 "--json takes no value: leave it out" evaluate run leaves --json=maybe
+refuses 2 "fro?b is no command" $'fro\nb'
 refuses 2 "frobnicate is no command: give train, evaluate, predict or summary" frobnicate
 refuses 2 "DATA: the path is empty" train "" --out run
+refuses 2 "--out: the path is empty" train leaves --out ""
 refuses 2 "DATA: the path is empty" evaluate run ""
 refuses 2 "MODEL: the path is empty" evaluate "" leaves
 refuses 2 "PICTURE: the path is empty" predict run leaves ""
@@ -89,7 +99,7 @@ grep -qF "report: out?[31m?red/report.html" said || fail "it does not print the 
 
 # --- the folder of --out
 echo precious > file
-for out in file file/below ""; do
+for out in file file/below; do
   refuses 1 "cannot make the folder \"$out\" of --out" train leaves "${train[@]}" "$out"
 done
 [[ $(cat file) == precious ]] || fail "a file that was given as --out is lost"
