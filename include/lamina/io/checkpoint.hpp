@@ -34,6 +34,24 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
   return s;
 }
 
+/// The first layer of such a text, which is taken off it with the comma behind.
+[[gnu::cold]] inline std::string_view take_layer(std::string_view& network) {
+  std::size_t end = 0;
+  for (Index depth = 0; end < network.size() && (depth || network[end] != ','); ++end) depth += (network[end] == '<') - (network[end] == '>');
+  const std::string_view layer = network.substr(0, end);
+  network.remove_prefix(std::min(end + 2, network.size()));
+  return layer;
+}
+/// Throws unless both texts are of the same network; the sentence says where they part.
+[[gnu::cold]] inline void require_network(std::string_view theirs, std::string_view ours, const std::filesystem::path& path) {
+  if (theirs == ours) return;
+  Index k = 0;
+  std::string_view a = take_layer(theirs), b = take_layer(ours);
+  for (; a == b && !a.empty(); ++k) a = take_layer(theirs), b = take_layer(ours);
+  throw Error(path, " is a checkpoint of another network: it has ", a.empty() ? "nothing" : a, " where this one has ", b.empty() ? "nothing" : b, " (layer ", k,
+              "; the input is layer 0): load it into the network that it was made with, or give another file");
+}
+
 /// Each named tensor of a block of parameters (or of state, if not learned), under prefix + its name.
 template <class T> [[gnu::cold]] void put_block(SafeTensors& file, const std::string& prefix, const std::vector<NamedTensor>& tensors, const T* block, bool learned) {
   for (const NamedTensor& t : tensors)
@@ -81,9 +99,7 @@ template <class M> [[gnu::cold]] SafeTensors model_tensors(M& model, const std::
 template <class M> [[gnu::cold]] void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
   const auto& program = model.program();
   const auto says = file.metadata.find("network");
-  const std::string ours = network_text(program.input, program.layers);
-  if (says != file.metadata.end() && says->second != ours)
-    throw Error(path, " is a checkpoint of another network: it holds ", says->second, " and this program has ", ours);
+  if (says != file.metadata.end()) require_network(says->second, network_text(program.input, program.layers), path);
   const std::vector<NamedTensor> tensors = model.tensors();
   auto w = on_host(model.device(), model.parameters(), program.parameters);
   auto state = on_host(model.device(), model.state(), program.state);
@@ -115,8 +131,9 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 }
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
-/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` and
-/// `data`, what it is trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was ended while it was saved.
+/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings`, and `data` for what it is
+/// trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was
+/// ended while it was saved.
 class Checkpoint {
  public:
   explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {}, std::string data = {})
@@ -139,21 +156,30 @@ class Checkpoint {
     if (detail::meta(file, "settings") != settings_)
       throw Error(folder_, " holds a training begun with other settings (", detail::meta(file, "settings"), ") than these (", settings_, "): repeat its command, or give another folder");
     if (const std::string& theirs = detail::meta(file, "data"); theirs != data_)
-      throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_, "): undo what was added, taken away or changed there, or give another folder");
+      throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_,
+                  "): undo what was added, taken away or changed there, or give another folder");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
     if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)
       throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
+    const Index parameters = run.model.program().parameters, remembered = slots_of(file);
+    if (remembered * parameters != run.optimizer.state_count())
+      throw Error(folder_, " holds a training whose ", optimizer, " has other options (it remembers ", remembered, " numbers for each parameter) than this one's (",
+                  run.optimizer.optimizer().slots(), "): repeat its command, or give another folder");
+    constexpr bool learns = requires { run.schedule.restore(std::vector<double>{}); };
+    if (file.metadata.contains("schedule") != learns)
+      throw Error(folder_, " holds a training with a schedule that ", learns ? "does not learn" : "learns", " from the validation, and this one's ", learns ? "does" : "does not",
+                  ": repeat its command, or give another folder");
     restore_model(run.model, file, last());
     std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
     const std::vector<NamedTensor> tensors = run.model.tensors();
-    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
+    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += parameters)
       detail::take_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true, last());
     run.model.device().upload(run.optimizer.state(), slots.data(), slots.size() * sizeof slots[0]);
     run.optimizer.restore(number("step"));
     run.epoch = number("epoch"), run.batch = number("batch"), run.step = number("step");
     run.model.reset_totals({real("total_loss"), number("total_samples"), number("total_correct")});
     best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
-    if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
+    if constexpr (learns) {
       std::vector<double> state;
       for (const std::string& v : detail::parse_metadata_list(file, "schedule", detail::meta(file, "schedule"))) state.push_back(std::strtod(v.c_str(), nullptr));
       run.schedule.restore(state);
@@ -189,6 +215,17 @@ class Checkpoint {
   } catch (const Error& e) {
     if (!is_there(previous())) throw;
     throw Error(e.what(), ", or give ", previous(), " its name, which is the checkpoint before it");
+  }
+
+  /// Numbers that the optimizer of a checkpoint remembers for each parameter.
+  [[gnu::cold]] static Index slots_of(const SafeTensors& file) {
+    const auto has = [&](const std::string& prefix) {
+      const auto at = file.tensors.lower_bound(prefix);
+      return at != file.tensors.end() && at->first.starts_with(prefix);
+    };
+    Index k = 0;
+    while (has("optimizer." + std::to_string(k) + ".")) ++k;
+    return k;
   }
 
   /// Throws if a training that begins would write over another one's files.
