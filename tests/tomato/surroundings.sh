@@ -20,7 +20,7 @@ same_run whole closed
 # --- an error ends it: the report says so, and no longer reloads itself
 answers 0 train leaves --batch 8 --epochs 1 --out broken
 mkdir broken/last.safetensors.partial
-refuses 1 "cannot write broken/last.safetensors" "${train[@]}" broken
+refuses 1 "cannot write broken/last.safetensors: broken/last.safetensors.partial is in the way and is not a file; take it away" "${train[@]}" broken
 grep -q '<strong>Stopped</strong>, 1 of 3 epochs: cannot write broken/last.safetensors' broken/report.html || fail "the report does not say what ended the training"
 ! grep -qi 'http-equiv="refresh"' broken/report.html || fail "the report of a training that has ended still reloads itself"
 rmdir broken/last.safetensors.partial
