@@ -25,7 +25,10 @@ inline std::filesystem::path checkpoint_path(const std::filesystem::path& model)
 inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path& path) {
   const auto input = file.metadata.find("input");
   if (input == file.metadata.end()) throw lamina::Error(path, " does not say what pictures its network takes: it is no checkpoint of tomato train");
-  return std::atoi(input->second.c_str());
+  const int side = std::atoi(input->second.c_str());
+  if (side != 64 && side != 128 && side != 256)
+    throw lamina::Error(path, " takes pictures of ", side, " pixels, and the networks of tomato train take 64, 128 or 256: it is no checkpoint of tomato train");
+  return side;
 }
 
 /// What a checkpoint's network says of pictures: scores, and the names of its classes.
@@ -39,11 +42,11 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   const std::filesystem::path path = checkpoint_path(where);
   const lamina::SafeTensors file = lamina::read_safetensors(path);
   const int side = side_of(file, path);
+  Answer answer{lamina::classes_of(file), {}};
+  if (const std::size_t count = answer.names.size(); count != std::size_t(classes))
+    throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", count);
   lamina::ModelBase<lamina::Cpu> model(program(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
   restore_model(model, file, path);
-  Answer answer{lamina::classes_of(file), {}};
-  if (answer.names.size() != std::size_t(classes))
-    throw lamina::Error(path, " names ", answer.names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
   lamina::Dataset set = pictures_of(answer.names);
   if (!set.size()) return answer;
   lamina::EvaluationIterator pictures(std::move(set), evaluation(side, threads));

@@ -207,6 +207,8 @@ mkdir last && cp whole/last.safetensors last
 for command in predict evaluate; do
   refuses 1 "last holds no best.safetensors: give last/last.safetensors" $command last leaves
 done
+printf '\x24\0\0\0\0\0\0\0{"__metadata__":{"input":"65x65x3"}}' > size.safetensors
+refuses 1 "size.safetensors takes pictures of 65 pixels, and the networks of tomato train take 64, 128 or 256" predict size.safetensors "leaves/$healthy"
 refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
 
 # --- predict and evaluate on what is wrong

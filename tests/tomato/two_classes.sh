@@ -10,3 +10,7 @@ answers 0 evaluate run leaves --json
 grep -q '"top_3_accuracy": 1.0' said || fail "evaluate --json has another figure"
 answers 0 predict run leaves
 [[ $(wc -l < said) == 12 ]] || fail "predict does not answer every picture"
+
+# --- a checkpoint of another number of classes
+tomato=$(realpath "$1")
+refuses 1 "run/best.safetensors tells 2 classes apart and this program was built for 10: build it with cmake -DLAMINA_TOMATO_CLASSES=2" predict run leaves
