@@ -231,8 +231,8 @@ class Checkpoint {
   /// Throws if a training that begins would write over another one's files.
   [[gnu::cold]] void keep_remains() const {
     std::string found;
-    for (const auto& path : {previous(), best(), path_of("history.csv")})
-      if (is_there(path)) found += (found.empty() ? "" : ", ") + path.filename().string();
+    for (const char* name : {"last.safetensors.previous", "best.safetensors", "history.csv"})
+      if (is_there(path_of(name))) (found += found.empty() ? "" : ", ") += name;
     if (found.empty() || ended_in_first_epoch()) return;
     throw Error(folder_, " holds ", found, " and no last.safetensors that a training goes on from: give another folder, or ",
                 is_there(previous()) ? "give last.safetensors.previous that name, which is the checkpoint before it" : "take away what it holds");
