@@ -57,7 +57,8 @@ inline Leaves load_leaves(const TrainSettings& s) {
   Leaves leaves;
   const bool has_both = !s.data.empty() && is_folder(s.data / "train") && is_folder(s.data / "val");
   if (s.validation > 0 && (s.data.empty() || has_both))
-    throw lamina::Error("--validation divides a folder that has no val/, and ", s.data.empty() ? std::string("the generated leaves are divided") : s.data.string() + " has one", ": leave it out");
+    throw lamina::Error("--validation divides a folder that has no val/, and ",
+                        s.data.empty() ? "the generated leaves are divided" : s.data.string() + " has one", ": leave it out");
   if (s.data.empty()) {
     leaves = {drawn_leaves(s.size, train_pictures_per_class, 0), drawn_leaves(s.size, validation_pictures_per_class, 1), "generated"};
   } else if (has_both) {

@@ -68,7 +68,8 @@ inline int evaluate(const EvaluateSettings& s) {
     std::printf("%s\n", j.dump(2).c_str());
     return 0;
   }
-  std::printf("%td pictures: loss %s, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), lamina::detail::loss_text(e.loss).c_str(), 100 * e.accuracy, 100 * first, c.macro_f1());
+  std::printf("%td pictures: loss %s, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(),
+              lamina::detail::loss_text(e.loss).c_str(), 100 * e.accuracy, 100 * first, c.macro_f1());
   std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
   for (lamina::Index k = 0; k < e.classes; ++k)
     std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", printable(names[std::size_t(k)]).c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));

@@ -68,7 +68,8 @@ class ReportWriter {
 
   void write_page(const Progress& run, bool running) {
     lamina::Report r{.title = "Tomato leaves", .command = command_, .running = running, .stopped = run.stopped, .planned_epochs = run.planned_epochs, .epochs = run.history,
-                     .best_epoch = checkpoint_.best_epoch(), .best_accuracy = checkpoint_.best_accuracy(), .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
+                     .best_epoch = checkpoint_.best_epoch(), .best_accuracy = checkpoint_.best_accuracy(),
+                     .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
     r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
     r.machine = "CPU, " + std::to_string(run.threads) + " threads";
     for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;

@@ -45,7 +45,8 @@ inline int train(const TrainSettings& s, const std::string& command) {
   const Leaves leaves = load_leaves(s);
   make_folder(s.out);
   const FolderLock lock(s.out);
-  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), printable(leaves.origin).c_str());
+  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(),
+              leaves.train.classes.size(), printable(leaves.origin).c_str());
 
   AugmentationIterator train(leaves.train, augmentation(s));
   EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
@@ -58,7 +59,8 @@ inline int train(const TrainSettings& s, const std::string& command) {
   ReportWriter report(s, command, leaves, validation, checkpoint);
   FitResult result;
   try {
-    result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint, ProgressBar{}, EpochTimer{}, report);
+    result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
+                 ProgressBar{}, EpochTimer{}, report);
   } catch (const std::exception& e) {
     report.failed(e.what());
     throw;

@@ -134,8 +134,8 @@ class StopOnNaN {
   }
   [[gnu::cold]] static void require(const char* what, double value, Index epoch) {
     if (!std::isfinite(value))
-      throw Error("the ", what, " is no longer a number, in epoch ", epoch, ": begin again with a lower learning rate or with clipping, in another folder if this one has a checkpoint, "
-                  "which is from before");
+      throw Error("the ", what, " is no longer a number, in epoch ", epoch, ": begin again with a lower learning rate or with clipping, "
+                  "in another folder if this one has a checkpoint, which is from before");
   }
 };
 
