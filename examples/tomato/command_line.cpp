@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
 #include <CLI/CLI.hpp>
 
+#include "printable.hpp"
 #include "settings.hpp"
 
 namespace tomato {
@@ -21,26 +23,33 @@ CLI::Validator number_within(double least, double most) {
             return CLI::detail::lexical_cast(s, v) && v >= least && v <= most ? "" : s + " is not a number " + words;
           }, range};
 }
-/// A whole number that fits into 64 bits, without zeros in front. CLI11 takes -1 for 2^64 - 1, anything longer too, and 010 for eight.
-CLI::Validator seed_number() {
-  return {[](std::string& s) {
-            std::uint64_t v = 0;
+/// A whole number from `least` to `most`, without zeros in front. CLI11 takes -1 for 2^64 - 1, anything longer too, and 010 for eight.
+template <class T> CLI::Validator whole_number(T least, T most) {
+  const std::string range = "from " + std::to_string(least) + " to " + std::to_string(most);
+  return {[=](std::string& s) {
+            T v = 0;
             const auto [rest, failed] = std::from_chars(s.data(), s.data() + s.size(), v);
-            if (failed != std::errc() || rest != s.data() + s.size()) return s + " is not a whole number from 0 to 18446744073709551615";
+            if (failed != std::errc() || rest != s.data() + s.size() || v < least || v > most) return s + " is not a whole number " + range;
             s = std::to_string(v);
             return std::string();
-          }, ""};
+          }, range};
 }
 /// A path that says something: a shell makes "" of a variable that is not set.
 CLI::Validator some_path() {
   return {[](const std::string& s) { return s.empty() ? std::string("the path is empty: give one (was a variable of the shell not set?)") : std::string(); }, ""};
 }
 
-/// What is said of arguments that cannot be parsed. CLI11 says of a command that it does not know that one is missing.
-std::string parse_failure(const CLI::App* app, const CLI::Error& e) {
-  const std::vector<std::string> left = app->remaining();
-  if (!app->get_subcommands().empty() || left.empty() || left[0].starts_with('-')) return CLI::FailureMessage::simple(app, e);
-  return left[0] + " is no command: give train, evaluate, predict or summary\nRun with --help for more information.\n";
+/// What is wrong with the arguments, in a sentence.
+std::string mistake(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> left = app.remaining(true);
+  if (!left.empty() && left[0].starts_with('-')) return "there is no option " + left[0];
+  if (app.get_subcommands().empty()) return (left.empty() ? "a command is missing" : left[0] + " is no command") + ": give train, evaluate, predict or summary";
+  if (!left.empty()) return "there is no place for " + left[0] + ": leave it out, or give an option before it";
+  const std::string words = e.what(), option = words.substr(0, words.find_first_of(": "));
+  if (words.ends_with(" missing")) return option + " has no value: give one";
+  if (words.find("but received") != words.npos) return option + " is given more than once: give it once";
+  if (words.ends_with("flag override")) return "--" + option.substr(option.find_first_not_of('-')) + " takes no value: leave it out";
+  return words;
 }
 
 /// A word as a shell reads it back: in quotes if it needs them.
@@ -62,7 +71,6 @@ struct Parser {
     auto& predict = line.predict;
     auto& summary = line.summary;
     app.require_subcommand(1);
-    app.failure_message(parse_failure);
     app.set_version_flag("--version", "tomato " + version());
     app.set_help_all_flag("--help-all", "the help of every command");
     app.footer("Examples:\n"
@@ -74,33 +82,33 @@ struct Parser {
     train_command = app.add_subcommand("train", "train a network and write a report");
     auto& t = line.train;
     train_command->add_option("DATA", t.data, "folder of class folders of JPEG or PNG pictures, or one that holds train/ and val/ with class folders; without it, generated leaves")->check(some_path());
-    train_command->add_option("--out", t.out, "folder for the report, the history and the checkpoints; if it holds a run of the same command, that run goes on")->required();
+    train_command->add_option("--out", t.out, "folder for the report, the history and the checkpoints; if it holds a run of the same command, that run goes on")->required()->check(some_path());
     train_command->add_option("--size", t.size, "side of the pictures in pixels; others are resized")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
-    train_command->add_option("--epochs", t.epochs, "times to go through the training pictures")->check(CLI::Range(1, 1000000))->capture_default_str();
-    train_command->add_option("--batch", t.batch, "pictures of one step")->check(CLI::Range(1, 65536))->capture_default_str();
-    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->transform(seed_number())->capture_default_str();
-    train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->check(CLI::Range(0, 1024))->capture_default_str();
+    train_command->add_option("--epochs", t.epochs, "times to go through the training pictures")->transform(whole_number(1, 1000000))->capture_default_str();
+    train_command->add_option("--batch", t.batch, "pictures of one step")->transform(whole_number(1, 65536))->capture_default_str();
+    train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->transform(whole_number<std::uint64_t>(0, UINT64_MAX))->capture_default_str();
+    train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->transform(whole_number(0, 1024))->capture_default_str();
     train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
     train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
-    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->capture_default_str();
+    train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->default_str("0.1");
     train_command->add_option("--device", t.device, "where to compute")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->check(CLI::Range(1, 1000000000));
+    train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->transform(whole_number(1, 1000000000));
 
     evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");
     evaluate_command->add_option("MODEL", evaluate.model, "folder of a run (its best checkpoint) or a .safetensors file")->required()->check(some_path());
     evaluate_command->add_option("DATA", evaluate.data, "folder of class folders")->required()->check(some_path());
-    evaluate_command->add_option("--threads", evaluate.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
-    evaluate_command->add_flag("--json", evaluate.json, "print JSON");
+    evaluate_command->add_option("--threads", evaluate.threads, "threads to use; 0 is one for each core")->transform(whole_number(0, 1024))->capture_default_str();
+    evaluate_command->add_flag("--json", evaluate.json, "print JSON")->disable_flag_override();
 
     predict_command = app.add_subcommand("predict", "name the class of pictures");
     predict_command->add_option("MODEL", predict.model, "folder of a run (its best checkpoint) or a .safetensors file")->required()->check(some_path());
     predict_command->add_option("PICTURE", predict.pictures, "JPEG or PNG pictures, or folders of them")->required()->check(some_path());
     predict_command->add_option("--format", predict.format, "how to print")->check(CLI::IsMember({"text", "csv", "json"}))->capture_default_str();
-    predict_command->add_option("--threads", predict.threads, "threads to use; 0 is one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
+    predict_command->add_option("--threads", predict.threads, "threads to use; 0 is one for each core")->transform(whole_number(0, 1024))->capture_default_str();
 
     summary_command = app.add_subcommand("summary", "print the network's layers, shapes and sizes");
     summary_command->add_option("--size", summary.size, "side of the pictures in pixels")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();
-    summary_command->add_option("--batch", summary.batch, "samples of the step whose memory is told")->check(CLI::Range(1, 65536))->capture_default_str();
+    summary_command->add_option("--batch", summary.batch, "samples of the step whose memory is told")->transform(whole_number(1, 65536))->capture_default_str();
   }
 };
 
@@ -111,8 +119,14 @@ CommandLine read_command_line(int argc, char** argv) {
   Parser parser(line);
   try {
     parser.app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    parser.app.exit(e);                // prints the help
+    return line;
   } catch (const CLI::ParseError& e) {
-    line.exit_code = parser.app.exit(e) ? 2 : 0;
+    const std::vector<CLI::App*> commands = parser.app.get_subcommands();
+    const std::string command = commands.empty() ? "" : commands[0]->get_name() + " ";
+    std::fprintf(stderr, "tomato: %s\ntomato %s--help says more.\n", printable(mistake(parser.app, e)).c_str(), command.c_str());
+    line.exit_code = 2;
     return line;
   }
   line.command = *parser.train_command ? Command::train : *parser.evaluate_command ? Command::evaluate : *parser.predict_command ? Command::predict : Command::summary;

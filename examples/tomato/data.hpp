@@ -17,10 +17,14 @@ inline std::filesystem::file_status status_of(const std::filesystem::path& path)
 }
 inline bool is_folder(const std::filesystem::path& path) { return std::filesystem::is_directory(status_of(path)); }
 
+/// The share of each class that is kept for validation where nobody says another.
+inline constexpr double usual_validation = 0.1;
+
 /// What a run trains and validates on, and where it is from in words.
 struct Leaves {
   lamina::Dataset train, validation;
   std::string origin;
+  double divided = 0;                      // the share of each class that chance took for validation, if it did
 };
 
 /// `per_class` drawn leaves of each disease; `number` tells one such set from another.
@@ -34,24 +38,41 @@ inline lamina::Dataset drawn_leaves(int size, int per_class, std::uint32_t numbe
   return set;
 }
 
+/// Whether it is a folder that holds folders, as one of class folders does.
+inline bool holds_folders(const std::filesystem::path& path) {
+  std::error_code failed, unknown;
+  for (std::filesystem::directory_iterator it(path, failed), end; !failed && it != end; it.increment(failed))
+    if (it->is_directory(unknown)) return true;
+  return false;
+}
+
+/// Throws lamina::Error if of train/ and val/ with class folders the other one is missing.
+inline void refuse_half(const std::filesystem::path& data, const char* half, const char* other) {
+  if (holds_folders(data / half) && !is_folder(data / other))
+    throw lamina::Error(data, " holds a folder ", half, " and none called ", other, ": give that name to the folder of the other pictures, or give ", data / half, " alone");
+}
+
 /// Throws lamina::Error if the folder is not as it should be, or has another number of classes than this program was built for.
 inline Leaves load_leaves(const TrainSettings& s) {
   Leaves leaves;
-  const bool has_train = !s.data.empty() && is_folder(s.data / "train"), has_val = !s.data.empty() && is_folder(s.data / "val");
+  const bool has_both = !s.data.empty() && is_folder(s.data / "train") && is_folder(s.data / "val");
+  if (s.validation > 0 && (s.data.empty() || has_both))
+    throw lamina::Error("--validation divides a folder that has no val/, and ",
+                        s.data.empty() ? "the generated leaves are divided" : s.data.string() + " has one", ": leave it out");
   if (s.data.empty()) {
     leaves = {drawn_leaves(s.size, train_pictures_per_class, 0), drawn_leaves(s.size, validation_pictures_per_class, 1), "generated"};
-  } else if (has_train && has_val) {
+  } else if (has_both) {
     const lamina::ImageFolder train(s.data / "train");
     leaves = {train, lamina::ImageFolder(s.data / "val", train.classes), s.data.string()};
   } else {
-    auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = s.validation, .seed = s.seed});
-    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance"};
+    refuse_half(s.data, "train", "val"), refuse_half(s.data, "val", "train");
+    const double share = s.validation > 0 ? s.validation : usual_validation;
+    auto [train, validation] = lamina::ImageFolder(s.data).split({.validation = share, .seed = s.seed});
+    leaves = {std::move(train), std::move(validation), s.data.string() + ", divided by chance", share};
     if (!leaves.validation.size()) throw lamina::Error(s.data, " has one picture of each class, and none is left for validation: add some, or give a folder with train/ and val/");
   }
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();
   const std::size_t have = leaves.train.classes.size();
-  if (have != std::size_t(classes) && has_train && !has_val)
-    throw lamina::Error(name, " holds a folder train and none called val: rename that of the validation pictures, or give ", (s.data / "train").string(), " alone");
   if (have != std::size_t(classes))
     throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", have);
   for (const std::string& c : leaves.train.classes)

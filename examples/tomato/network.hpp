@@ -31,7 +31,7 @@ template <class F> auto for_size(int size, F f) {
     case 128: return f(LeafNet128{});
     case 256: return f(LeafNet256{});
   }
-  throw lamina::Error("there is no network for pictures of ", size, " pixels: --size is 64, 128 or 256");
+  throw lamina::Error("there is no network for pictures of ", size, " pixels: 64, 128 and 256 are the sizes");
 }
 
 /// The network for pictures of that side, as a model runs it.

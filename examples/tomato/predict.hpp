@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "network.hpp"
+#include "printable.hpp"
 #include "report.hpp"
 #include "settings.hpp"
 
@@ -14,16 +15,20 @@ namespace tomato {
 /// The checkpoint that MODEL means: a file, or the best one of a run's folder.
 inline std::filesystem::path checkpoint_path(const std::filesystem::path& model) {
   if (!is_folder(model)) return model;
-  for (const char* name : {"best.safetensors", "last.safetensors"})
-    if (std::filesystem::exists(status_of(model / name))) return model / name;
-  throw lamina::Error(model.string(), " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
+  const auto best = model / "best.safetensors", last = model / "last.safetensors";
+  if (std::filesystem::exists(status_of(best))) return best;
+  if (std::filesystem::exists(status_of(last))) throw lamina::Error(model, " holds no best.safetensors: give ", last, ", which is how the training stood last");
+  throw lamina::Error(model, " holds no best.safetensors: give the --out folder of a training, or a .safetensors file");
 }
 
 /// The side of the pictures that a checkpoint's network takes.
 inline int side_of(const lamina::SafeTensors& file, const std::filesystem::path& path) {
   const auto input = file.metadata.find("input");
   if (input == file.metadata.end()) throw lamina::Error(path, " does not say what pictures its network takes: it is no checkpoint of tomato train");
-  return std::atoi(input->second.c_str());
+  const int side = std::atoi(input->second.c_str());
+  if (side != 64 && side != 128 && side != 256)
+    throw lamina::Error(path, " takes pictures of ", side, " pixels, and the networks of tomato train take 64, 128 or 256: it is no checkpoint of tomato train");
+  return side;
 }
 
 /// What a checkpoint's network says of pictures: scores, and the names of its classes.
@@ -37,28 +42,16 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   const std::filesystem::path path = checkpoint_path(where);
   const lamina::SafeTensors file = lamina::read_safetensors(path);
   const int side = side_of(file, path);
+  Answer answer{lamina::classes_of(file), {}};
+  if (const std::size_t count = answer.names.size(); count != std::size_t(classes))
+    throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": build it with cmake -DLAMINA_TOMATO_CLASSES=", count);
   lamina::ModelBase<lamina::Cpu> model(program(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
   restore_model(model, file, path);
-  Answer answer{lamina::classes_of(file), {}};
-  if (answer.names.size() != std::size_t(classes))
-    throw lamina::Error(path, " names ", answer.names.size(), " classes for a network of ", classes, ": it is no checkpoint of tomato train");
   lamina::Dataset set = pictures_of(answer.names);
   if (!set.size()) return answer;
   lamina::EvaluationIterator pictures(std::move(set), evaluation(side, threads));
   answer.evaluation = lamina::evaluate(model, pictures);
   return answer;
-}
-
-/// A name as it is printed for people: control characters, by which a terminal takes orders, are question marks.
-inline std::string printable(const std::string& name) {
-  std::string s;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const auto byte = [&](std::size_t k) { return k < name.size() ? static_cast<unsigned char>(name[k]) : 0; };
-    const bool pair = byte(i) == 0xC2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xA0;    // U+0080 to U+009F in UTF-8
-    s += pair || byte(i) < 0x20 || byte(i) == 0x7F ? '?' : name[i];
-    i += pair;
-  }
-  return s;
 }
 
 inline int evaluate(const EvaluateSettings& s) {
@@ -68,14 +61,15 @@ inline int evaluate(const EvaluateSettings& s) {
     return lamina::ImageFolder(s.data, names);
   });
   const auto& c = e.confusion;
-  const double top3 = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, 3);
+  const double first = lamina::top_k_accuracy(e.scores.data(), e.truth.data(), e.samples(), e.classes, std::min<lamina::Index>(3, e.classes));
   if (s.json) {
-    nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", top3}, {"macro_f1", c.macro_f1()}};
+    nlohmann::json j{{"samples", e.samples()}, {"loss", e.loss}, {"accuracy", e.accuracy}, {"top_3_accuracy", first}, {"macro_f1", c.macro_f1()}};
     put_classes(j, names, c);
     std::printf("%s\n", j.dump(2).c_str());
     return 0;
   }
-  std::printf("%td pictures: loss %.4f, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(), e.loss, 100 * e.accuracy, 100 * top3, c.macro_f1());
+  std::printf("%td pictures: loss %s, accuracy %.2f %%, among the first three %.2f %%, macro F1 %.4f\n\n", e.samples(),
+              lamina::detail::loss_text(e.loss).c_str(), 100 * e.accuracy, 100 * first, c.macro_f1());
   std::printf("%-52s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "pictures");
   for (lamina::Index k = 0; k < e.classes; ++k)
     std::printf("%-52s %9.4f %9.4f %9.4f %9td\n", printable(names[std::size_t(k)]).c_str(), c.precision(k), c.recall(k), c.f1(k), c.support(k));

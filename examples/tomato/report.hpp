@@ -25,8 +25,11 @@ class ReportWriter {
   ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, lamina::EvaluationIterator& validation, const lamina::Checkpoint& checkpoint)
       : settings_(settings), command_(std::move(command)), leaves_(leaves), validation_(validation), checkpoint_(checkpoint) {}
 
-  /// After a resume: the run may have ended between its checkpoint and its report.
+  /// After a resume: the run may have ended between its checkpoint and its report. A report of no such run is left alone.
   template <class R> void start(R& run) {
+    for (const char* name : {"report.html", "metrics.json"})
+      if (!run.step && std::filesystem::exists(status_of(settings_.out / name)))
+        throw lamina::Error(settings_.out, " holds ", name, " and no last.safetensors that a training goes on from: give another folder, or take away what it holds");
     if (run.batch || run.history.empty()) return;
     run.now = run.history.back();
     run.validation = lamina::evaluate(run.model, validation_);
@@ -38,6 +41,12 @@ class ReportWriter {
     write_page(p, run.epoch < run.options.epochs);
   }
   template <class R> void finish(R& run) { if (run.validation.samples()) write_page(progress(run), false); }
+  /// After an error the page says so, and reloads itself no more.
+  void failed(const std::string& why) try {
+    if (!page_.running) return;
+    page_.running = false, page_.stopped = why;
+    lamina::write_file_whole(settings_.out / "report.html", report_html(page_));
+  } catch (const lamina::Error&) {}        // what went wrong first is told
 
  private:
   static constexpr std::size_t most_mistakes = 12;
@@ -57,15 +66,17 @@ class ReportWriter {
     return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows(run.model.program().layers), run.model.device().threads()};
   }
 
-  void write_page(const Progress& run, bool running) const {
+  void write_page(const Progress& run, bool running) {
     lamina::Report r{.title = "Tomato leaves", .command = command_, .running = running, .stopped = run.stopped, .planned_epochs = run.planned_epochs, .epochs = run.history,
-                     .best_epoch = checkpoint_.best_epoch(), .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
+                     .best_epoch = checkpoint_.best_epoch(), .best_accuracy = checkpoint_.best_accuracy(),
+                     .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
     r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
     r.machine = "CPU, " + std::to_string(run.threads) + " threads";
     for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;
     r.images_per_second = run.history.empty() ? 0 : run.history.back().images_per_second;
     r.mistakes = mistakes(run.validation);
-    lamina::write_file_whole(settings_.out / "report.html", report_html(r));
+    page_ = std::move(r);
+    lamina::write_file_whole(settings_.out / "report.html", report_html(page_));
   }
 
   /// Pictures taken for another class, the most confident first.
@@ -110,6 +121,7 @@ class ReportWriter {
   const Leaves& leaves_;
   lamina::EvaluationIterator& validation_;
   const lamina::Checkpoint& checkpoint_;
+  lamina::Report page_;                    // as it was written last
 };
 
 }  // namespace tomato

@@ -14,7 +14,7 @@ struct TrainSettings {
   int size = 64, epochs = 15, batch = 32, threads = 0;
   std::uint64_t seed = 1;
   std::string recipe = "lamina", device = "cpu";
-  double rate = 0, validation = 0.1;
+  double rate = 0, validation = 0;       // 0: not given
   long stop_after = 0;
 };
 struct EvaluateSettings { std::filesystem::path model, data; int threads = 0; bool json = false; };

@@ -7,6 +7,7 @@
 
 #include "network.hpp"
 #include "predict.hpp"
+#include "printable.hpp"
 #include "settings.hpp"
 #include "train.hpp"
 
@@ -21,6 +22,7 @@ void open_standard_streams() {
 
 int run(const tomato::CommandLine& line) {
   using namespace tomato;
+  if (line.command == Command::none) return line.exit_code;
   if (line.command == Command::train) return train(line.train, line.words);
   if (line.command == Command::evaluate) return evaluate(line.evaluate);
   if (line.command == Command::predict) return predict(line.predict);
@@ -32,7 +34,6 @@ int run(const tomato::CommandLine& line) {
 int main(int argc, char** argv) {
   open_standard_streams();
   const tomato::CommandLine line = tomato::read_command_line(argc, argv);
-  if (line.command == tomato::Command::none) return line.exit_code;
   std::signal(SIGXFSZ, SIG_IGN);    // a file over the limit is then an error with a sentence
   std::signal(SIGPIPE, SIG_IGN);    // a training goes on when nobody reads its lines any more
   try {
@@ -42,7 +43,7 @@ int main(int argc, char** argv) {
     return code ? code : 1;
   } catch (const std::exception& e) {
     std::fflush(stdout);
-    std::fprintf(stderr, "tomato: %s\n", e.what());
+    std::fprintf(stderr, "tomato: %s\n", tomato::printable(e.what()).c_str());
     return 1;
   }
 }

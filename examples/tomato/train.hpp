@@ -2,26 +2,32 @@
 #pragma once
 #include "data.hpp"
 #include "network.hpp"
+#include "printable.hpp"
 #include "recipe.hpp"
 #include "report.hpp"
 
 namespace tomato {
 
 /// What must be the same when a run is taken up again. How many threads and how many epochs may differ.
-inline std::string same_run(const TrainSettings& s, const Leaves& leaves) {
-  char text[256];
-  std::snprintf(text, sizeof text, "--size %d --batch %d --seed %llu --recipe %s --lr %.17g, data %016llx, version %s", s.size, s.batch, static_cast<unsigned long long>(s.seed),
-                s.recipe.c_str(), s.rate, static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()), version().c_str());
+inline std::string same_settings(const TrainSettings& s, const Leaves& leaves) {
+  std::string text = "--size " + std::to_string(s.size) + " --batch " + std::to_string(s.batch) + " --seed " + std::to_string(s.seed) + " --recipe " + s.recipe;
+  if (s.rate > 0) text += " --lr " + lamina::detail::number_text(s.rate);
+  if (leaves.divided > 0) text += " --validation " + lamina::detail::number_text(leaves.divided);
+  return text + ", version " + version();
+}
+inline std::string same_pictures(const Leaves& leaves) {
+  char text[128];
+  std::snprintf(text, sizeof text, "%td training and %td validation pictures, fingerprint %016llx", leaves.train.size(), leaves.validation.size(),
+                static_cast<unsigned long long>(leaves.train.fingerprint() ^ 31 * leaves.validation.fingerprint()));
   return text;
 }
 
-/// Throws lamina::Error that names every picture which cannot be used.
+/// Names every picture that cannot be used on standard error; throws lamina::Error if there is one.
 inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training, const std::vector<lamina::BadPicture>& validation) {
-  std::string all;
-  std::size_t count = 0;
   for (const auto* set : {&training, &validation})
-    for (const lamina::BadPicture& bad : *set) all += "\n  " + bad.problem, ++count;
-  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used; repair it or take it away:" : " pictures cannot be used; repair them or take them away:", all);
+    for (const lamina::BadPicture& bad : *set) std::fprintf(stderr, "tomato: %s\n", printable(bad.problem).c_str());
+  const std::size_t count = training.size() + validation.size();
+  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used: repair it or take it away" : " pictures cannot be used: repair them or take them away");
 }
 
 /// Throws lamina::Error if there is no such folder and none can be made.
@@ -36,24 +42,31 @@ inline void make_folder(const std::filesystem::path& folder) {
 /// Returns the program's exit code. Throws lamina::Error.
 inline int train(const TrainSettings& s, const std::string& command) {
   using namespace lamina;
+  const Leaves leaves = load_leaves(s);
   make_folder(s.out);
   const FolderLock lock(s.out);
-  const Leaves leaves = load_leaves(s);
-  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(), leaves.train.classes.size(), leaves.origin.c_str());
+  std::printf("%td training and %td validation pictures of %zu classes, %s\n", leaves.train.size(), leaves.validation.size(),
+              leaves.train.classes.size(), printable(leaves.origin).c_str());
 
   AugmentationIterator train(leaves.train, augmentation(s));
   EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
-  if (!train.hint().empty()) std::printf("note: %s\n", train.hint().c_str());
+  if (!train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
   ModelBase<Cpu> model(program(s.size), {.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
   StopOnSignal signals;
-  Checkpoint checkpoint(s.out, leaves.train.classes, same_run(s, leaves));
+  Checkpoint checkpoint(s.out, leaves.train.classes, same_settings(s, leaves), same_pictures(leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);
-  const FitResult result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
-                               ProgressBar{}, EpochTimer{}, report);
+  FitResult result;
+  try {
+    result = fit(model, train, validation, r.optimizer, r.schedule, {.epochs = s.epochs, .stop_after = s.stop_after}, signals, StopOnNaN{}, checkpoint,
+                 ProgressBar{}, EpochTimer{}, report);
+  } catch (const std::exception& e) {
+    report.failed(e.what());
+    throw;
+  }
   if (checkpoint.best_epoch())
-    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), (s.out / "report.html").c_str());
+    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), printable(s.out / "report.html").c_str());
   if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
   return signals.caught() ? 128 + signals.caught() : 0;
 }

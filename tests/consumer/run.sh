@@ -4,6 +4,7 @@
 #   add_subdirectory  a CMake project that holds Lamina's source
 #   fetch_content     a CMake project that takes it through FetchContent
 #   pkg_config        a Meson project and an installed Lamina
+#   wrong_classes     a trainer for a number of classes that is none
 #   missing_header    a machine without one of the libraries: one sentence names the Debian package
 set -euo pipefail
 way=$1 source=$2 build=$3
@@ -15,6 +16,19 @@ trap 'rm -rf "$folder"' EXIT
 unset DESTDIR
 
 install() { cmake --install "$build" --prefix "$folder/prefix" > "$folder/log"; }
+# refuses WORDS ARGUMENT...: cmake stops, and says the words.
+refuses() {
+  if cmake -B "$folder/build" "${@:2}" > "$folder/log" 2>&1; then
+    echo "cmake went on with ${*:2}"
+    exit 1
+  fi
+  if ! tr -s ' \n' ' ' < "$folder/log" | grep -qF -- "$1"; then
+    echo "cmake does not say '$1':"
+    cat "$folder/log"
+    exit 1
+  fi
+  rm -rf "$folder/build"
+}
 # quietly COMMAND...: what it says is shown only if it fails.
 quietly() { "$@" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }; }
 
@@ -57,21 +71,13 @@ case $way in
     quietly meson compile -C "$folder/build"
     "$folder/build/consumer"
     ;;
+  wrong_classes)
+    for classes in abc 1 0 -3 010; do
+      refuses "LAMINA_TOMATO_CLASSES is $classes: give the number of class folders, 2 or more" -S "$source" -DLAMINA_TESTS=OFF -DLAMINA_BENCH=OFF -DLAMINA_TOMATO_CLASSES=$classes
+    done
+    ;;
   missing_header)
     install
-    # refuses WORDS ARGUMENT...: cmake stops, and says the words.
-    refuses() {
-      if cmake -B "$folder/build" "${@:2}" > "$folder/log" 2>&1; then
-        echo "cmake went on without the header: ${*:2}"
-        exit 1
-      fi
-      if ! tr -s ' \n' ' ' < "$folder/log" | grep -qF -- "$1"; then
-        echo "cmake does not say '$1':"
-        cat "$folder/log"
-        exit 1
-      fi
-      rm -rf "$folder/build"
-    }
     refuses "Lamina needs Eigen3, stb; on Debian: apt-get install libeigen3-dev libstb-dev" -S "$source" \
       -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DLAMINA_STB_INCLUDE=LAMINA_STB_INCLUDE-NOTFOUND -DCMAKE_FIND_ROOT_PATH="$folder" -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY
     refuses "apt-get install doctest-dev" -S "$source" -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON

@@ -15,13 +15,14 @@ using lamina_test::Halves;
 namespace {
 template <int Hidden> struct NetOf : Network<Input<8, 8, 1>, Conv<4, 3>, BatchNorm, ReLU, MaxPool<2>, Flatten, Dense<Hidden>, ReLU, Dropout<20>, Dense<2>> {};
 using Net = NetOf<8>;
+struct Shorter : Network<Input<8, 8, 1>, Conv<4, 3>, BatchNorm, ReLU, MaxPool<2>, Flatten, Dense<8>> {};
 
-template <class N = Net, class Sched = Constant>
-FitResult train(const std::filesystem::path& folder, FitOptions options, std::string settings = "a", Sched schedule = {}, int threads = 1) {
+template <class N = Net, class Sched = Constant, class Opt = Adam>
+FitResult train(const std::filesystem::path& folder, FitOptions options, std::string settings = "a", Sched schedule = {}, int threads = 1, std::string data = "two pictures", Opt optimizer = {.rate = 3e-3}) {
   Model<N, Cpu> model({.batch = 64, .seed = 1}, Cpu(threads));
   Halves train(300, 32, 1), val(64, 64, 2);
-  Checkpoint checkpoint(folder, {"left", "right"}, settings);
-  return fit(model, train, val, Adam{.rate = 3e-3}, schedule, options, checkpoint);
+  Checkpoint checkpoint(folder, {"left", "right"}, settings, data);
+  return fit(model, train, val, optimizer, schedule, options, checkpoint);
 }
 std::string bytes(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -66,19 +67,35 @@ TEST_CASE("a finished training does nothing more, a longer one goes on") {
   CHECK(bytes(folder.path / "last.safetensors") == bytes(longer.path / "last.safetensors"));
 }
 
-TEST_CASE("other settings, another network and a damaged file are refused, and nothing is lost") {
+TEST_CASE("other settings, other data, another network and a damaged file are refused, and nothing is lost") {
   lamina_test::TemporaryFolder folder;
   train(folder.path, {.epochs = 1});
   const auto last = folder.path / "last.safetensors";
   const std::string before = bytes(last);
   CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "b"), doctest::Contains("holds a training begun with other settings (a) than these (b)"), Error);
-  CHECK_THROWS_WITH_AS(train<NetOf<9>>(folder.path, {.epochs = 2}), doctest::Contains("is a checkpoint of another network"), Error);
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "a", Constant{}, 1, "three pictures"),
+                       doctest::Contains("holds a training with these settings on other data (two pictures) than now (three pictures): undo what"), Error);
+  CHECK_THROWS_WITH_AS(train<NetOf<9>>(folder.path, {.epochs = 2}), doctest::Contains("is a checkpoint of another network: it has Dense<8> where this one has Dense<9> (layer 6; the input is layer 0): load it into the network"), Error);
+  CHECK_THROWS_WITH_AS(train<Shorter>(folder.path, {.epochs = 2}), doctest::Contains("it has ReLU where this one has nothing (layer 7; "), Error);
   CHECK(bytes(last) == before);
   std::string damaged = before;
   damaged[damaged.size() / 2] = char(damaged[damaged.size() / 2] ^ 4);
   std::ofstream(last, std::ios::binary) << damaged;
   CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}), doctest::Contains(last.string().c_str()), Error);
   CHECK(bytes(last) == damaged);
+}
+
+TEST_CASE("another variant of the optimizer and another schedule are refused in a sentence") {
+  lamina_test::TemporaryFolder folder, learned;
+  train(folder.path, {.epochs = 1});
+  const std::string before = bytes(folder.path / "last.safetensors");
+  const auto with = [&](auto optimizer) { train<Net, Constant>(folder.path, {.epochs = 2}, "a", Constant{}, 1, "two pictures", optimizer); };
+  CHECK_THROWS_WITH_AS(with(Adam{.amsgrad = true}), doctest::Contains("holds a training whose Adam has other options (it remembers 2 numbers for each parameter) than this one's (3): repeat its command"), Error);
+  CHECK_THROWS_WITH_AS(with(Sgd{}), doctest::Contains("holds a training with the optimizer Adam and this one has Sgd"), Error);
+  CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}, "a", ReduceOnPlateau{}), doctest::Contains("with a schedule that does not learn from the validation, and this one's does: repeat its command"), Error);
+  CHECK(bytes(folder.path / "last.safetensors") == before);
+  train(learned.path, {.epochs = 1}, "a", ReduceOnPlateau{});
+  CHECK_THROWS_WITH_AS(train(learned.path, {.epochs = 2}), doctest::Contains("with a schedule that learns from the validation, and this one's does not: repeat its command"), Error);
 }
 
 TEST_CASE("the checkpoint before the last is kept, and a training goes on from it where the last is damaged") {
@@ -95,6 +112,41 @@ TEST_CASE("the checkpoint before the last is kept, and a training goes on from i
   train(folder.path, {.epochs = 3});
   train(whole.path, {.epochs = 3});
   CHECK(bytes(last) == bytes(whole.path / "last.safetensors"));
+}
+
+TEST_CASE("a training does not begin over the files of another") {
+  lamina_test::TemporaryFolder folder;
+  const auto last = folder.path / "last.safetensors", best = folder.path / "best.safetensors", history = folder.path / "history.csv";
+  train(folder.path, {.epochs = 2});
+  const std::string weights = bytes(best), rows = bytes(history);
+  const auto refuses = [&](const char* words) {
+    CHECK_THROWS_WITH_AS(train(folder.path, {.epochs = 2}), doctest::Contains(words), Error);
+    CHECK_FALSE(std::filesystem::exists(last));
+  };
+  std::filesystem::remove(last);
+  refuses("holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors that a training goes on from: give another folder, or give last.safetensors.previous that name");
+  std::filesystem::remove(folder.path / "last.safetensors.previous");
+  refuses("holds best.safetensors, history.csv and no last.safetensors that a training goes on from: give another folder");
+  CHECK(bytes(best) == weights);
+  CHECK(bytes(history) == rows);
+  std::filesystem::remove(best);
+  refuses("holds history.csv and no last.safetensors");
+  std::ofstream(history) << "name,age\nsomebody,44\n";
+  refuses("holds history.csv and no last.safetensors");
+  std::filesystem::remove(history);
+  std::ofstream(best) << "somebody's";
+  refuses("holds best.safetensors and no last.safetensors");
+}
+
+TEST_CASE("a training that was ended while its first epoch was saved begins again") {
+  lamina_test::TemporaryFolder whole, killed;
+  train(whole.path, {.epochs = 1});
+  for (const char* left : {"history.csv", "best.safetensors"}) {              // in this order they are written, then last.safetensors
+    std::filesystem::copy_file(whole.path / left, killed.path / left);
+    train(killed.path, {.epochs = 1});
+    CHECK(bytes(whole.path / "last.safetensors") == bytes(killed.path / "last.safetensors"));
+    std::filesystem::remove(killed.path / "last.safetensors"), std::filesystem::remove(killed.path / "best.safetensors");
+  }
 }
 
 TEST_CASE("a saved model predicts what it predicted, and knows its classes") {

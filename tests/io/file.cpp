@@ -116,6 +116,9 @@ TEST_CASE("what cannot be written is said, with the path") {
   CHECK_THROWS_WITH_AS(write_file_whole("/dev/full", "x"), doctest::Contains("something that is not a file has that name"), Error);
   CHECK_THROWS_WITH_AS(read_file_whole(folder.path / "a"), doctest::Contains("/a: there is no such file; check the path"), Error);
   CHECK_THROWS_WITH_AS(read_file_whole(folder.path), doctest::Contains("it is a folder"), Error);
+  fs::create_directory(folder.path / "b.partial"), fs::create_symlink("x", folder.path / "c.partial");
+  for (const char* name : {"/b", "/c"})
+    CHECK_THROWS_WITH_AS(write_file_whole(folder.path.string() + name, "x"), doctest::Contains((std::string(name) + ".partial is in the way and is not a file; take it away").c_str()), Error);
   if (::geteuid() == 0) return;                                              // nothing is forbidden to root
   fs::permissions(folder.path, fs::perms::owner_read | fs::perms::owner_exec);
   CHECK_THROWS_WITH_AS(write_file_whole(folder.path / "a", "x"), doctest::Contains("Permission denied: change the permissions"), Error);

@@ -141,11 +141,30 @@ TEST_CASE("a number that is none is said, and drawn nowhere") {
   CHECK(drawn(html).size() > 1000);
   CHECK(drawn(html).find_first_not_of("0123456789.- ML") == std::string::npos);
   CHECK(has(html, "training NaN"));
+  CHECK(has(html, "<td>1e+300</td>"));
   CHECK(has(html, "<td>NaN</td>"));
   for (EpochRow& e : r.epochs) e.loss = e.val_loss = e.accuracy = e.val_accuracy = e.rate = nan_value;
   html = report_html(r);
   CHECK(fault(html) == "");
   CHECK(drawn(html).find_first_not_of("0123456789.- ML") == std::string::npos);
+}
+
+TEST_CASE("epochs whose figures are lost are said, and the others stand where they belong") {
+  Report r = sample(4), whole = r;
+  r.planned_epochs = whole.planned_epochs = 4, r.best_epoch = 2, r.best_accuracy = 0.6789;
+  r.epochs.erase(r.epochs.begin(), r.epochs.begin() + 3);
+  std::string html = report_html(r);
+  CHECK(fault(html) == "");
+  CHECK(has(html, "<strong>Finished</strong>, 4 of 4 epochs, of which the figures of the first 3 are lost"));
+  CHECK(has(html, "<dt>best validation accuracy, epoch 2</dt><dd>67.89 %</dd>"));
+  CHECK(has(html, "<td>4</td><td>0.5000</td>"));
+  const std::string last = "cx=\"498.0\" cy=";                                // 520 - 14 - 8: the last of four columns
+  CHECK(times(report_html(whole), last) == times(html, last));
+  CHECK(times(html, last) == 5);
+  CHECK_FALSE(has(html, "cx=\"60.0\" cy="));                                   // 52 + 8: the first
+  CHECK(has(report_html(whole), "cx=\"60.0\" cy="));
+  r = sample(2), r.epochs.erase(r.epochs.begin());
+  CHECK(has(report_html(r), "2 of 3 epochs, of which the figures of the first are lost"));
 }
 
 TEST_CASE("many classes become a list of what is mistaken most") {

@@ -4,6 +4,7 @@ source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
 train=(--batch 8 --epochs 3 --threads 1 --out)
 healthy=Tomato___healthy
+answers 0 train leaves "${train[@]}" whole
 
 # like NAME: a copy of the good pictures.
 like() { cp -r leaves "$1"; }
@@ -11,19 +12,29 @@ like() { cp -r leaves "$1"; }
 # --- arguments
 refuses 2 "--out is required" train leaves
 refuses 2 "--size: 65 not in" train leaves --out run --size 65
-refuses 2 "--epochs: Value 0 not in range" train leaves --out run --epochs 0
-refuses 2 "--epochs: Value ten not in range" train leaves --out run --epochs ten
+for epochs in 0 -1 ten 1.5 1,5 1000001 9999999999999999999; do
+  refuses 2 "--epochs: $epochs is not a whole number from 1 to 1000000" train leaves --out run --epochs $epochs
+done
 refuses 2 "--recipe: sourdough not in" train leaves --out run --recipe sourdough
 refuses 2 "--seed: -1 is not a whole number" train leaves --out run --seed -1
 refuses 2 "--seed: 18446744073709551616 is not a whole number from 0 to 18446744073709551615" train leaves --out run --seed 18446744073709551616
 refuses 2 "--lr: nan is not a number from" train leaves --out run --lr nan
 refuses 2 "--lr: 0 is not a number from" train leaves --out run --lr 0
 refuses 2 "--validation: 1 is not a number from" train leaves --out run --validation 1
-refuses 2 "--stop-after: Value 0 not in range" train leaves --out run --stop-after 0
+refuses 2 "--stop-after: 0 is not a whole number from 1 to 1000000000" train leaves --out run --stop-after 0
 refuses 2 "PICTURE is required" predict run
-refuses 2 "subcommand is required"
+refuses 2 "a command is missing: give train, evaluate, predict or summary"
+refuses 2 "there is no option --frob" --frob
+refuses 2 "there is no option --frob" train leaves --out run --frob
+refuses 2 "there is no place for more" train leaves more --out run
+grep -qx "tomato train --help says more." complained || fail "it does not say where help is"
+refuses 2 "--seed has no value: give one" train leaves --out run --seed
+refuses 2 "--out is given more than once: give it once" train leaves --out run --out run
+refuses 2 "--json takes no value: leave it out" evaluate run leaves --json=maybe
+refuses 2 "fro?b is no command" $'fro\nb'
 refuses 2 "frobnicate is no command: give train, evaluate, predict or summary" frobnicate
 refuses 2 "DATA: the path is empty" train "" --out run
+refuses 2 "--out: the path is empty" train leaves --out ""
 refuses 2 "DATA: the path is empty" evaluate run ""
 refuses 2 "MODEL: the path is empty" evaluate "" leaves
 refuses 2 "PICTURE: the path is empty" predict run leaves ""
@@ -41,18 +52,29 @@ refuses 1 "nine has 9 classes and this program was built for 10: build it with c
 mkdir divided && like divided/train && like divided/val && rm -r divided/val/$healthy
 refuses 1 "divided/val has no folder for the class $healthy" train divided "${train[@]}" run
 mv divided/val divided/valid
+refuses 1 "divided holds a folder train and none called val: give that name to the folder of the other pictures, or give divided/train alone" train divided "${train[@]}" run
+mv divided/valid valid
 refuses 1 "divided holds a folder train and none called val" train divided "${train[@]}" run
+touch divided/val
+refuses 1 "divided holds a folder train and none called val" train divided "${train[@]}" run
+rm divided/val && mv divided/train divided/val
+refuses 1 "divided holds a folder val and none called train" train divided "${train[@]}" run
+mkdir trains && cp -r leaves/$healthy trains/train && cp -r leaves/$healthy trains/bus
+refuses 1 "trains has 2 classes and this program was built for 10" train trains "${train[@]}" run    # a class may be called train
 "$make_leaves" single 1 64
 refuses 1 "single has one picture of each class" train single "${train[@]}" run
 like latin && mv latin/$healthy latin/$'Tomato_gr\xfcn'
 refuses 1 "is not UTF-8" train latin "${train[@]}" run
-[[ $(ls -A run) == .lock ]] || fail "refused pictures leave more than the lock of the folder"
+mv divided/val divided/train && like divided/val
+refuses 1 "--validation divides a folder that has no val/, and divided has one: leave it out" train divided --validation 0.2 --out run
+refuses 1 "and the generated leaves are divided: leave it out" train --validation 0.2 --out run
+[[ ! -e run ]] || fail "refused pictures leave a folder"
 
 # --- pictures
 like bad
 head -c 1000 "leaves/$healthy/leaf 0.png" > "bad/$healthy/cut short.png"
 lines=2 refuses 1 "1 picture cannot be used" train bad "${train[@]}" run
-grep -qF "bad/$healthy/cut short.png cannot be used: it is a PNG that ends before its end" complained || fail "it does not say which picture is cut short"
+grep -qF "tomato: the picture bad/$healthy/cut short.png cannot be used: it is a PNG that ends before its end" complained || fail "it does not say which picture is cut short"
 echo "not a picture" > bad/$healthy/text.jpg
 printf '\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0' > bad/$healthy/short.jpg
 : > bad/$healthy/empty.jpeg
@@ -62,14 +84,26 @@ for name in "cut short.png" text.jpg short.jpg empty.jpeg broken.png; do
   [[ $(grep -cF "bad/$healthy/$name" complained) == 1 ]] || fail "$name is not named once"
 done
 
+
+# --- names that would give a terminal orders
+like $'odd\e[31m\nred'
+head -c 1000 "leaves/$healthy/leaf 0.png" > $'odd\e[31m\nred/'"$healthy/"$'cut\e[2J\nshort.png'
+lines=2 refuses 1 "tomato: the picture odd?[31m?red/$healthy/cut?[2J?short.png cannot be used" train $'odd\e[31m\nred' "${train[@]}" run
+grep -qF ", odd?[31m?red, divided by chance" said || fail "it does not print the name of the folder"
+refuses 1 "tomato: the picture odd?[31m?red/$healthy/cut?[2J?short.png cannot be used" evaluate whole $'odd\e[31m\nred'
+mkdir $'odd\e[31m\nred/odd\e[31m\nclass'
+refuses 1 "odd?[31m?red has a folder odd?[31m?class, which is none of the 10 known classes" evaluate whole $'odd\e[31m\nred'
+refuses 1 "odd?[31m?red/odd?[31m?class holds no pictures" train $'odd\e[31m\nred' "${train[@]}" run
+answers 0 train leaves --batch 8 --epochs 1 --out $'out\e[31m\nred'
+grep -qF "report: out?[31m?red/report.html" said || fail "it does not print the name of the report"
+
 # --- the folder of --out
 echo precious > file
-for out in file file/below ""; do
+for out in file file/below; do
   refuses 1 "cannot make the folder \"$out\" of --out" train leaves "${train[@]}" "$out"
 done
 [[ $(cat file) == precious ]] || fail "a file that was given as --out is lost"
 
-answers 0 train leaves "${train[@]}" whole
 answers 0 train leaves "${train[@]}" run --stop-after 4    # one epoch and a batch
 find run -type f ! -name .lock -exec sha256sum {} + > kept
 # keeps: the training in run is as it was.
@@ -81,15 +115,29 @@ refuses_run() {
   keeps
 }
 for other in "--seed 2" "--lr 0.01" "--recipe keras" "--size 128" "--validation 0.5"; do
-  refuses_run "run holds a training begun with other settings (--size 64 --batch 8 --seed 1" train leaves --batch 8 --epochs 3 --out run $other
+  refuses_run "run holds a training begun with other settings (--size 64 --batch 8 --seed 1 --recipe lamina --validation 0.1, version" train leaves --batch 8 --epochs 3 --out run $other
 done
 like more && cp "leaves/$healthy/leaf 0.png" more/$healthy/one_more.png
+like fewer && rm "fewer/$healthy/leaf 0.png"
 refuses_run "run holds a training begun with other settings" train leaves --epochs 3 --out run    # --batch 32
-refuses_run "run holds a training begun with other settings" train more "${train[@]}" run
 grep -q "(--size 64 .*, version $("$tomato" --version | cut -d' ' -f2)) than these" complained || fail "the settings of a run do not hold the version"
+! grep -q -- '--lr' complained || fail "it speaks of a rate that nobody gave"
+for pictures in more fewer; do
+  refuses_run "run holds a training with these settings on other data (20 training and 10 validation pictures" train $pictures "${train[@]}" run
+done
 answers 0 train leaves --batch 8 --epochs 1 --lr 0.01 --seed 18446744073709551615 --out rates
 grep -qF -- '--seed 18446744073709551615' rates/metrics.json || fail "the largest seed is not taken"
 refuses 1 "rates holds a training begun with other settings" train leaves --batch 8 --epochs 1 --lr 0.0100000001 --seed 18446744073709551615 --out rates
+
+
+# --- a rate that is far too large: what was saved before stays good
+refuses 1 "is no longer a number, in epoch" train leaves --batch 8 --epochs 9 --lr 1000 --out wild
+grep -qF "begin again with a lower learning rate" complained || fail "it does not say what to do about the rate"
+! grep -qE '[0-9]{12}' said || fail "it prints losses of many digits"
+if [[ -e wild/best.safetensors ]]; then
+  answers 0 evaluate wild leaves
+  grep -qE '<strong>Stopped</strong>, [0-9]+ of 9 epochs: the .* is no longer a number' wild/report.html || fail "the report does not say that the loss is no number"
+fi
 
 "$tomato" train leaves --batch 8 --epochs 1000000 --out busy > busy_said 2>&1 &
 busy=$!
@@ -134,9 +182,33 @@ refuses 1 "run/history.csv, line 3" train leaves "${train[@]}" run
 cp history run/history.csv
 keeps
 
+
+# --- a run without its last checkpoint, and somebody's own files
+cp -r whole headless && rm headless/last.safetensors
+refuses 1 "headless holds last.safetensors.previous, best.safetensors, history.csv and no last.safetensors" train leaves "${train[@]}" headless
+grep -q "give last.safetensors.previous that name" complained || fail "it does not say how to go on"
+same whole/best.safetensors headless/best.safetensors
+same whole/history.csv headless/history.csv
+mv headless/last.safetensors.previous headless/last.safetensors
+answers 0 train leaves "${train[@]}" headless
+same_run whole headless
+for name in best.safetensors history.csv report.html metrics.json; do
+  mkdir own && cp file own/$name
+  refuses 1 "own holds $name and no last.safetensors" train leaves "${train[@]}" own
+  same file own/$name
+  [[ $(ls own) == "$name" ]] || fail "a training beside somebody's own $name is begun"
+  rm -r own
+done
+
 refuses 1 "nowhere" predict nowhere "leaves/$healthy"
 mkdir void
 refuses 1 "void holds no best.safetensors" predict void "leaves/$healthy"
+mkdir last && cp whole/last.safetensors last
+for command in predict evaluate; do
+  refuses 1 "last holds no best.safetensors: give last/last.safetensors" $command last leaves
+done
+printf '\x24\0\0\0\0\0\0\0{"__metadata__":{"input":"65x65x3"}}' > size.safetensors
+refuses 1 "size.safetensors takes pictures of 65 pixels, and the networks of tomato train take 64, 128 or 256" predict size.safetensors "leaves/$healthy"
 refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
 
 # --- predict and evaluate on what is wrong

@@ -31,6 +31,7 @@ mount -t tmpfs -o size=26m none disk
 trap 'umount disk; leave' EXIT
 refuses 1 "cannot write disk/run/last.safetensors: No space left on device: free some space there" "${train[@]}" disk/run
 [[ -z $(find disk -name '*.partial') ]] || fail "what could not be written takes up the disk"
+grep -q '<strong>Stopped</strong>, 1 of 3 epochs: cannot write' disk/run/report.html || fail "the report does not say that the disk was full"
 answers 0 predict disk/run/last.safetensors leaves
 mount -o remount,size=100m disk
 answers 0 "${train[@]}" disk/run

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES [SEED of the moments]
+# A training that is stopped anywhere, kill -9 included, goes on to the same bytes with the same command. kills.sh TOMATO MAKE_LEAVES TOMATO_OF_TWO [SEED of the moments]
 source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
-RANDOM=${3:-1}
-echo "the moments of the kills have the seed ${3:-1}"
+RANDOM=${4:-1}
+echo "the moments of the kills have the seed ${4:-1}"
 
 train=(train leaves --batch 8 --epochs 4 --threads 1 --out)    # an epoch has three batches
 begin=$(date +%s%N)
@@ -48,6 +48,14 @@ same_run whole killed
 rm killed/metrics.json killed/report.html
 answers 0 "${train[@]}" killed
 same_run whole killed
+
+# --- a history that is lost: the rest goes on, and the report says what is missing
+answers 0 "${train[@]}" forgot --stop-after 9
+rm forgot/history.csv
+answers 0 "${train[@]}" forgot
+same whole/last.safetensors forgot/last.safetensors
+grep -q '<strong>Finished</strong>, 4 of 4 epochs, of which the figures of the first 3 are lost' forgot/report.html || fail "the report does not say that three epochs are unknown"
+grep -q 'best validation accuracy, epoch [1-4]</dt><dd>[0-9.]* %' forgot/report.html || fail "the report does not know the best epoch"
 
 # --- signals
 for signal in "INT 130" "TERM 143" "HUP 129"; do

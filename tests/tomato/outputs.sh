@@ -103,7 +103,7 @@ says "1,143,242" said
 answers 0 --help
 says "Exit codes" said
 if [[ -w /dev/full ]]; then
-  for command in "summary" "predict run/best.safetensors Tomato.png"; do
+  for command in "--help" "--version" "train --help" "summary" "predict run/best.safetensors Tomato.png"; do
     cp "$picture" Tomato.png
     code=0
     "$tomato" $command > /dev/full 2> complained || code=$?

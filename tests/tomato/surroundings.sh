@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What happens around a training: its reader goes, its standard streams are closed, its pictures are taken away.
+# What happens around a training: its reader goes, its standard streams are closed, it cannot write, its pictures are taken away.
 source "$(dirname "$0")/trainer.bash"
 "$make_leaves" leaves 3 64
 train=(train leaves --batch 8 --epochs 3 --threads 1 --out)
@@ -16,6 +16,16 @@ same_run whole unread
 (exec >&- 2>&- && exec "$tomato" "${train[@]}" closed) || fail "a training with closed streams ends with $?"
 grep -qxE '[0-9]+' closed/.lock && [[ $(wc -l < closed/.lock) == 1 ]] || fail "the lock of the folder holds what was printed"
 same_run whole closed
+
+# --- an error ends it: the report says so, and no longer reloads itself
+answers 0 train leaves --batch 8 --epochs 1 --out broken
+mkdir broken/last.safetensors.partial
+refuses 1 "cannot write broken/last.safetensors: broken/last.safetensors.partial is in the way and is not a file; take it away" "${train[@]}" broken
+grep -q '<strong>Stopped</strong>, 1 of 3 epochs: cannot write broken/last.safetensors' broken/report.html || fail "the report does not say what ended the training"
+! grep -qi 'http-equiv="refresh"' broken/report.html || fail "the report of a training that has ended still reloads itself"
+rmdir broken/last.safetensors.partial
+answers 0 "${train[@]}" broken
+same_run whole broken
 
 # --- the pictures go while it trains; a rate of nearly nothing keeps the network wrong
 cp -r leaves gone

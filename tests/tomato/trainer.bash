@@ -1,8 +1,9 @@
-# What every test of the trainer shares. A test is called NAME.sh TOMATO MAKE_LEAVES, the two programs, and works in an empty folder that goes when it ends.
+# What every test of the trainer shares. A test is called NAME.sh TOMATO MAKE_LEAVES TOMATO_OF_TWO, three programs, the last being the trainer built for two classes,
+# and works in an empty folder that goes when it ends.
 set -eEuo pipefail
 export LC_ALL=C
 trap 'echo "$(basename "$0"), line $LINENO: $BASH_COMMAND"' ERR
-tomato=$(realpath "$1") make_leaves=$(realpath "$2")
+tomato=$(realpath "$1") make_leaves=$(realpath "$2") tomato_of_two=$(realpath "$3")
 folder=$(mktemp -d)
 trap leave EXIT
 leave() {
@@ -35,7 +36,8 @@ refuses() {
   grep -qF -- "$words" complained || fail "tomato $* does not complain of '$words'"
   [[ $(wc -l < complained) -le $lines ]] || fail "tomato $* complains in more than $lines lines"
   [[ $(wc -L < complained) -le 400 ]] || fail "tomato $* complains in a line of more than 400 letters"
-  [[ $code == 2 || $(cat complained) == "tomato: "* ]] || fail "tomato $* does not complain by name"
+  [[ $(cat complained) == "tomato: "* ]] || fail "tomato $* does not complain by name"
+  ! grep -q '[[:cntrl:]]' complained || fail "tomato $* sends control characters to the terminal"
   ! grep -qE 'exception|filesystem error|std::|terminate|what\(\)' complained || fail "tomato $* complains in the words of a programmer"
 }
 

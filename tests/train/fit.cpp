@@ -1,7 +1,9 @@
 /// fit() learns, stops, accumulates gradients and refuses what does not fit.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <cstring>
+#include <limits>
 
 #include <lamina/lamina.hpp>
 
@@ -22,6 +24,13 @@ struct Count {
   template <class R> void step(R&) { ++steps; }
   template <class R> void epoch(R&) { ++epochs; }
   template <class R> void finish(R&) { ++finished; }
+};
+struct Interrupt {
+  template <class R> void step(R&) { std::raise(SIGINT); }
+};
+/// A weight becomes infinite.
+struct Spoil {
+  template <class R> void step(R& run) { run.model.parameters()[0] = std::numeric_limits<float>::infinity(); }
 };
 }  // namespace
 
@@ -77,6 +86,13 @@ TEST_CASE("stop_after stops in the middle of an epoch") {
   CHECK(count.finished == 1);
 }
 
+TEST_CASE("a signal stops the training under way and not the next") {
+  M model({.batch = 64, .seed = 1});
+  Halves train(64, 32, 1), val(64, 64, 2);
+  CHECK(fit(model, train, val, Sgd{}, Constant{}, {.epochs = 2}, Interrupt{}, StopOnSignal{}).stopped == "it was interrupted");
+  CHECK(fit(model, train, val, Sgd{}, Constant{}, {.epochs = 2}, StopOnSignal{}).stopped == "");
+}
+
 TEST_CASE("clipping bounds the step") {
   M model({.batch = 64, .seed = 1});
   const auto before = weights(model);
@@ -98,10 +114,24 @@ TEST_CASE("early stopping and a loss that is no number end a training") {
                        doctest::Contains("the loss is no longer a number"), Error);
 }
 
+TEST_CASE("a validation loss or weights that are no numbers end a training before they are saved") {
+  M model({.batch = 64, .seed = 1});
+  Halves train(64, 32, 1), val(64, 64, 2);
+  Count after;
+  const auto last_step = [](double rate, const Moment& m) { return m.step == 1 ? rate : 0; };    // so that the loss of every training batch is a number
+  CHECK_THROWS_WITH_AS(fit(model, train, val, Sgd{.rate = 1e29}, last_step, {.epochs = 5}, StopOnNaN{}, after),
+                       doctest::Contains("the validation loss is no longer a number, in epoch 1: begin again with a lower learning rate"), Error);
+  M other({.batch = 64, .seed = 1});
+  CHECK_THROWS_WITH_AS(fit(other, train, val, Sgd{}, Constant{}, {.epochs = 5, .stop_after = 1}, Spoil{}, StopOnNaN{}, after),
+                       doctest::Contains("the sum of the weights is no longer a number, in epoch 1"), Error);
+  CHECK(after.epochs + after.finished == 0);
+}
+
 TEST_CASE("what does not fit is refused in a sentence") {
   M model({.batch = 16, .seed = 1});
   Halves train(64, 32, 1), val(64, 16, 2);
   CHECK_THROWS_WITH_AS(fit(model, train, val, Sgd{}, Constant{}, {}), "batches of 32 samples do not go into a model made for 16: say Model({.batch = ...})", Error);
+  CHECK_THROWS_WITH_AS(fit(model, val, val, Sgd{}, Constant{}, {.stop_after = -1}), "FitOptions{.epochs = 1, .accumulate = 1, .stop_after = -1}: they are at least 0, 1 and 0", Error);
   struct Wide : Network<Input<8, 9, 1>, Flatten, Dense<2>> {};
   Model<Wide, Cpu> wide({.batch = 32});
   CHECK_THROWS_WITH_AS(fit(wide, train, val, Sgd{}, Constant{}, {}), "the pictures are 8x8x1 and the network takes 8x9x1: give the iterator that size", Error);

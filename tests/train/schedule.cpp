@@ -221,3 +221,15 @@ TEST_CASE("reduce on plateau: a restored state goes on") {
   }
   CHECK_THROWS_AS(whole.restore({1, 2}), Error);
 }
+
+TEST_CASE("options that make no sense are refused in a sentence") {
+  const Moment m{.step = 3, .epoch = 1, .steps_per_epoch = 2, .epochs = 4};
+  CHECK_THROWS_WITH_AS(OneCycle{.up = 2}(0.1, m), "OneCycle{.up = 2}: it is from 0 to 1", Error);
+  CHECK_THROWS_WITH_AS(OneCycle{.div_factor = 0}(0.1, m), "OneCycle{.div_factor = 0}: it is more than 0", Error);
+  CHECK_THROWS_WITH_AS(OneCycle{.final_div_factor = -1}(0.1, m), "OneCycle{.final_div_factor = -1}: it is more than 0", Error);
+  CHECK_THROWS_WITH_AS(ReduceOnPlateau{.factor = -1}(0.1, m), "ReduceOnPlateau{.factor = -1}: it is from 0 to 1", Error);
+  CHECK_THROWS_WITH_AS(StepDecay{.every = 0}(0.1, m), "StepDecay{.every = 0}: it is more than 0", Error);
+  CHECK_THROWS_WITH_AS(StepDecay{.every = not_a_number}(0.1, m), "StepDecay{.every = nan}: it is more than 0", Error);
+  CHECK_THROWS_WITH_AS(InverseTimeDecay{.decay_steps = 0}(0.1, m), "InverseTimeDecay{.decay_steps = 0}: it is more than 0", Error);
+  CHECK_THROWS_WITH_AS(LinearWarmup<StepDecay>{.schedule = {.every = -2}}(0.1, m), "StepDecay{.every = -2}: it is more than 0", Error);
+}

@@ -34,6 +34,24 @@ template <class T> std::vector<T> on_host(auto& device, const T* p, Index count)
   return s;
 }
 
+/// The first layer of such a text, which is taken off it with the comma behind.
+[[gnu::cold]] inline std::string_view take_layer(std::string_view& network) {
+  std::size_t end = 0;
+  for (Index depth = 0; end < network.size() && (depth || network[end] != ','); ++end) depth += (network[end] == '<') - (network[end] == '>');
+  const std::string_view layer = network.substr(0, end);
+  network.remove_prefix(std::min(end + 2, network.size()));
+  return layer;
+}
+/// Throws unless both texts are of the same network; the sentence says where they part.
+[[gnu::cold]] inline void require_network(std::string_view theirs, std::string_view ours, const std::filesystem::path& path) {
+  if (theirs == ours) return;
+  Index k = 0;
+  std::string_view a = take_layer(theirs), b = take_layer(ours);
+  for (; a == b && !a.empty(); ++k) a = take_layer(theirs), b = take_layer(ours);
+  throw Error(path, " is a checkpoint of another network: it has ", a.empty() ? "nothing" : a, " where this one has ", b.empty() ? "nothing" : b, " (layer ", k,
+              "; the input is layer 0): load it into the network that it was made with, or give another file");
+}
+
 /// Each named tensor of a block of parameters (or of state, if not learned), under prefix + its name.
 template <class T> [[gnu::cold]] void put_block(SafeTensors& file, const std::string& prefix, const std::vector<NamedTensor>& tensors, const T* block, bool learned) {
   for (const NamedTensor& t : tensors)
@@ -81,9 +99,7 @@ template <class M> [[gnu::cold]] SafeTensors model_tensors(M& model, const std::
 template <class M> [[gnu::cold]] void restore_model(M& model, const SafeTensors& file, const std::filesystem::path& path) {
   const auto& program = model.program();
   const auto says = file.metadata.find("network");
-  const std::string ours = network_text(program.input, program.layers);
-  if (says != file.metadata.end() && says->second != ours)
-    throw Error(path, " is a checkpoint of another network: it holds ", says->second, " and this program has ", ours);
+  if (says != file.metadata.end()) require_network(says->second, network_text(program.input, program.layers), path);
   const std::vector<NamedTensor> tensors = model.tensors();
   auto w = on_host(model.device(), model.parameters(), program.parameters);
   auto state = on_host(model.device(), model.state(), program.state);
@@ -115,12 +131,13 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 }
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
-/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings` is what must not change
-/// between the two: another text is refused.
+/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings`, and `data` for what it is
+/// trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was
+/// ended while it was saved.
 class Checkpoint {
  public:
-  explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {})
-      : folder_(std::move(folder)), classes_(std::move(classes)), settings_(std::move(settings)) {}
+  explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {}, std::string data = {})
+      : folder_(std::move(folder)), classes_(std::move(classes)), settings_(std::move(settings)), data_(std::move(data)) {}
 
   double best_accuracy() const { return best_accuracy_; }
   Index best_epoch() const { return best_epoch_; }
@@ -131,27 +148,38 @@ class Checkpoint {
     std::error_code failed;
     if (!std::filesystem::exists(last(), failed)) {
       if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
-      return;
+      return keep_remains();
     }
     const SafeTensors file = read_last();
     const auto number = [&](const char* key) { return Index(std::strtoll(detail::meta(file, key).c_str(), nullptr, 10)); };
     const auto real = [&](const char* key) { return std::strtod(detail::meta(file, key).c_str(), nullptr); };
     if (detail::meta(file, "settings") != settings_)
       throw Error(folder_, " holds a training begun with other settings (", detail::meta(file, "settings"), ") than these (", settings_, "): repeat its command, or give another folder");
+    if (const std::string& theirs = detail::meta(file, "data"); theirs != data_)
+      throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_,
+                  "): undo what was added, taken away or changed there, or give another folder");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
     if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)
       throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
+    const Index parameters = run.model.program().parameters, remembered = slots_of(file);
+    if (remembered * parameters != run.optimizer.state_count())
+      throw Error(folder_, " holds a training whose ", optimizer, " has other options (it remembers ", remembered, " numbers for each parameter) than this one's (",
+                  run.optimizer.optimizer().slots(), "): repeat its command, or give another folder");
+    constexpr bool learns = requires { run.schedule.restore(std::vector<double>{}); };
+    if (file.metadata.contains("schedule") != learns)
+      throw Error(folder_, " holds a training with a schedule that ", learns ? "does not learn" : "learns", " from the validation, and this one's ", learns ? "does" : "does not",
+                  ": repeat its command, or give another folder");
     restore_model(run.model, file, last());
     std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
     const std::vector<NamedTensor> tensors = run.model.tensors();
-    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
+    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += parameters)
       detail::take_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true, last());
     run.model.device().upload(run.optimizer.state(), slots.data(), slots.size() * sizeof slots[0]);
     run.optimizer.restore(number("step"));
     run.epoch = number("epoch"), run.batch = number("batch"), run.step = number("step");
     run.model.reset_totals({real("total_loss"), number("total_samples"), number("total_correct")});
     best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
-    if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
+    if constexpr (learns) {
       std::vector<double> state;
       for (const std::string& v : detail::parse_metadata_list(file, "schedule", detail::meta(file, "schedule"))) state.push_back(std::strtod(v.c_str(), nullptr));
       run.schedule.restore(state);
@@ -176,13 +204,47 @@ class Checkpoint {
  private:
   [[gnu::cold]] std::filesystem::path path_of(const char* name) const { return folder_ / name; }
 
+  std::filesystem::path previous() const { return path_of("last.safetensors.previous"); }
+  [[gnu::cold]] static bool is_there(const std::filesystem::path& path) {
+    std::error_code failed;
+    return std::filesystem::exists(path, failed);
+  }
+
   [[gnu::cold]] SafeTensors read_last() const try {
     return read_safetensors(last());
   } catch (const Error& e) {
-    const std::string previous = last().string() + ".previous";
-    std::error_code failed;
-    if (!std::filesystem::exists(previous, failed)) throw;
-    throw Error(e.what(), ", or give ", previous, " its name, which is the checkpoint before it");
+    if (!is_there(previous())) throw;
+    throw Error(e.what(), ", or give ", previous(), " its name, which is the checkpoint before it");
+  }
+
+  /// Numbers that the optimizer of a checkpoint remembers for each parameter.
+  [[gnu::cold]] static Index slots_of(const SafeTensors& file) {
+    const auto has = [&](const std::string& prefix) {
+      const auto at = file.tensors.lower_bound(prefix);
+      return at != file.tensors.end() && at->first.starts_with(prefix);
+    };
+    Index k = 0;
+    while (has("optimizer." + std::to_string(k) + ".")) ++k;
+    return k;
+  }
+
+  /// Throws if a training that begins would write over another one's files.
+  [[gnu::cold]] void keep_remains() const {
+    std::string found;
+    for (const char* name : {"last.safetensors.previous", "best.safetensors", "history.csv"})
+      if (is_there(path_of(name))) (found += found.empty() ? "" : ", ") += name;
+    if (found.empty() || ended_in_first_epoch()) return;
+    throw Error(folder_, " holds ", found, " and no last.safetensors that a training goes on from: give another folder, or ",
+                is_there(previous()) ? "give last.safetensors.previous that name, which is the checkpoint before it" : "take away what it holds");
+  }
+  /// Whether history.csv and best.safetensors are those of a first epoch, which a training that was ended just then writes again.
+  [[gnu::cold]] bool ended_in_first_epoch() const try {
+    if (is_there(previous())) return false;
+    const std::string history = read_file_whole(path_of("history.csv"));
+    if (history_text(parse_history(history, 1, "history.csv")) != history) return false;
+    return !is_there(best()) || detail::meta(read_safetensors(best()), "epoch") == "1";
+  } catch (const Error&) {
+    return false;
   }
 
   template <class R> [[gnu::cold]] void save(R& run) {
@@ -194,7 +256,7 @@ class Checkpoint {
     const Totals t = run.model.totals();
     const auto note = [&](const char* key, std::string value) __attribute__((noinline)) { file.metadata[key] = std::move(value); };
     const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };
-    note("settings", settings_), note("optimizer", detail::optimizer_name(run.optimizer));
+    note("settings", settings_), note("data", data_), note("optimizer", detail::optimizer_name(run.optimizer));
     count("epoch", run.epoch), count("batch", run.batch), count("step", run.step);
     note("total_loss", detail::exact(t.loss)), count("total_samples", t.samples), count("total_correct", t.correct);
     note("best_accuracy", detail::exact(best_accuracy_)), count("best_epoch", best_epoch_);
@@ -208,7 +270,7 @@ class Checkpoint {
 
   std::filesystem::path folder_;
   std::vector<std::string> classes_;
-  std::string settings_;
+  std::string settings_, data_;
   double best_accuracy_ = 0;
   Index best_epoch_ = 0;
 };

@@ -139,6 +139,7 @@ struct WriteOptions {
 
   const auto fail = [&](int error) { return Error("cannot write ", path, ": ", detail::error_text(error), exists ? " (the version before is untouched)" : ""); };
   detail::Descriptor file(detail::open_locked(partial.c_str()));
+  if (!file.open() && (errno == EISDIR || errno == ELOOP)) throw Error("cannot write ", path, ": ", partial, " is in the way and is not a file; take it away");
   if (!file.open()) throw fail(errno);
   const auto named = [&] {
     if (options.keep_previous && exists) {

@@ -26,8 +26,9 @@ struct Report {
   bool running = false;                   // the page reloads itself every five seconds
   std::string stopped = {};               // why it ended early, if it did
   Index planned_epochs = 0;
-  std::vector<EpochRow> epochs = {};
+  std::vector<EpochRow> epochs = {};      // those that are known: the first may be lost
   Index best_epoch = 0;                   // from 1; 0: none yet
+  double best_accuracy = 0;               // of that epoch, on the validation pictures, where it is not among `epochs`
   std::vector<std::string> classes = {};
   Confusion confusion = {};               // of the validation pictures
   std::vector<Mistake> mistakes = {};     // the most confident first
@@ -91,7 +92,8 @@ class Page {
   }
 
  private:
-  Index done() const { return Index(r_.epochs.size()); }
+  Index done() const { return r_.epochs.empty() ? 0 : r_.epochs.back().epoch; }
+  Index lost() const { return r_.epochs.empty() ? 0 : r_.epochs.front().epoch - 1; }
   Index planned() const { return std::max(r_.planned_epochs, done()); }
   Index sum(Index SummaryRow::* field) const {
     Index s = 0;
@@ -109,6 +111,7 @@ class Page {
     std::string s = element("h1", "", escaped(r_.title)) + "\n";
     std::string state = element("strong", "", r_.running ? "Running" : r_.stopped.empty() ? "Finished" : "Stopped") + ", " + std::to_string(done()) + " of " +
                         std::to_string(planned()) + (planned() == 1 ? " epoch" : " epochs");
+    if (lost()) state += ", of which the figures of the first" + (lost() == 1 ? "" : " " + std::to_string(lost())) + " are lost";
     if (!r_.stopped.empty()) state += ": " + escaped(r_.stopped);
     if (!r_.data.empty()) state += " · " + escaped(r_.data);
     s += element("p", style_class("state"), state) + "\n";
@@ -128,7 +131,9 @@ class Page {
     const auto best = std::find_if(r_.epochs.begin(), r_.epochs.end(), [&](const EpochRow& e) { return e.epoch == r_.best_epoch; });
     if (best != r_.epochs.end()) {
       fact(percent(best->val_accuracy), "best validation accuracy, epoch " + std::to_string(best->epoch));
-      fact(fixed(best->val_loss, 4), "validation loss of that epoch");
+      fact(loss_text(best->val_loss), "validation loss of that epoch");
+    } else if (r_.best_epoch) {
+      fact(percent(r_.best_accuracy), "best validation accuracy, epoch " + std::to_string(r_.best_epoch));
     } else {
       fact("–", "best validation accuracy");
     }
@@ -144,7 +149,7 @@ class Page {
   std::string curves() const {
     const Index last = r_.running ? std::min(planned(), std::max<Index>(20, 4 * done())) : done();     // room for what comes, but not for a million
     const auto curve = [&](const char* words, const char* style, auto value) {
-      Curve c{words, style, {}};
+      Curve c{words, style, std::vector<double>(std::size_t(lost()), NAN)};
       for (const EpochRow& e : r_.epochs) c.y.push_back(value(e));
       return c;
     };
@@ -166,7 +171,7 @@ class Page {
     if (r_.epochs.empty()) return "";
     Rows rows(0, {"epoch", "loss", "accuracy", "validation loss", "validation accuracy", "learning rate", "seconds", "images/s"});
     for (const EpochRow& e : r_.epochs)
-      rows.add({std::to_string(e.epoch), fixed(e.loss, 4), percent(e.accuracy), fixed(e.val_loss, 4), percent(e.val_accuracy), significant(e.rate, 4), fixed(e.seconds, 2),
+      rows.add({std::to_string(e.epoch), loss_text(e.loss), percent(e.accuracy), loss_text(e.val_loss), percent(e.val_accuracy), significant(e.rate, 4), fixed(e.seconds, 2),
                 fixed(e.images_per_second, 0)}, e.epoch == r_.best_epoch ? "chosen" : "");
     return element("details", "", element("summary", "", "Epoch by epoch") + "\n" + rows.table("list fill")) + "\n";
   }

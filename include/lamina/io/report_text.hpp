@@ -27,6 +27,9 @@ inline std::string significant(double v, int digits) {
   return {s, std::to_chars(s, s + sizeof s, v, std::chars_format::general, digits).ptr};
 }
 
+/// A loss: four digits after the point, or of a large one four that count.
+inline std::string loss_text(double v) { return std::abs(v) < 1e5 ? fixed(v, 4) : significant(v, 4); }
+
 using lamina::detail::grouped;
 
 /// 1234567 -> 1.23 M

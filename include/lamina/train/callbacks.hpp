@@ -12,6 +12,15 @@
 
 namespace lamina {
 
+namespace detail {
+/// A loss with four digits after the point, or a large one with four that count.
+[[gnu::cold]] inline std::string loss_text(double v) {
+  char s[32];
+  std::snprintf(s, sizeof s, std::abs(v) < 1e5 ? "%.4f" : "%.4g", v);
+  return s;
+}
+}  // namespace detail
+
 /// Seconds per epoch and where they went: one line after each epoch, and the totals afterwards.
 class EpochTimer {
  public:
@@ -48,15 +57,16 @@ class ProgressBar {
     const double left = seconds_ / double(since_) * double((run.options.epochs - run.epoch) * run.batches - run.batch);
     const int width = 30, full = int(width * run.batch / run.batches);
     const Totals t = run.model.totals();
-    std::printf("\repoch %td/%td [%.*s%.*s] %td/%td  loss %.4f  accuracy %5.2f %%  %s left ", run.epoch + 1, run.options.epochs, full, "==============================", width - full,
-                "                              ", run.batch, run.batches, t.loss / double(t.samples), 100 * double(t.correct) / double(t.samples), clock(left).c_str());
+    std::printf("\repoch %td/%td [%.*s%.*s] %td/%td  loss %s  accuracy %5.2f %%  %s left ", run.epoch + 1, run.options.epochs, full, "==============================", width - full,
+                "                              ", run.batch, run.batches, detail::loss_text(t.loss / double(t.samples)).c_str(), 100 * double(t.correct) / double(t.samples), clock(left).c_str());
     std::fflush(stdout);
   }
   template <class R> void epoch(R& run) {
     seconds_ += watch_.lap();
     const EpochRow& e = run.now;
-    std::printf("%sepoch %td/%td  loss %.4f  accuracy %.2f %%  val_loss %.4f  val_accuracy %.2f %%  lr %.3g  %s left\n", terminal_ ? "\r\033[K" : "", e.epoch, run.options.epochs, e.loss,
-                100 * e.accuracy, e.val_loss, 100 * e.val_accuracy, e.rate, clock(seconds_ / double(since_ ? since_ : 1) * double((run.options.epochs - run.epoch) * run.batches)).c_str());
+    std::printf("%sepoch %td/%td  loss %s  accuracy %.2f %%  val_loss %s  val_accuracy %.2f %%  lr %.3g  %s left\n", terminal_ ? "\r\033[K" : "", e.epoch, run.options.epochs,
+                detail::loss_text(e.loss).c_str(), 100 * e.accuracy, detail::loss_text(e.val_loss).c_str(), 100 * e.val_accuracy, e.rate,
+                clock(seconds_ / double(since_ ? since_ : 1) * double((run.options.epochs - run.epoch) * run.batches)).c_str());
     std::fflush(stdout);
   }
 
@@ -80,10 +90,12 @@ inline void catch_signal(int signal) { caught_signal = signal; }
 }  // namespace detail
 
 /// SIGINT, SIGTERM and SIGHUP end the training after the step under way; what comes after it in the list of callbacks still saves. `caught` says which it was.
-/// A SIGHUP that is ignored when this is made, as nohup has it, stays ignored.
+/// A signal from before this was made does not count. A SIGHUP that is ignored when this is made, as nohup has it, stays ignored.
 class StopOnSignal {
  public:
-  [[gnu::cold]] StopOnSignal() : hang_up_(std::signal(SIGHUP, detail::catch_signal)) {
+  [[gnu::cold]] StopOnSignal() {
+    detail::caught_signal = 0;
+    hang_up_ = std::signal(SIGHUP, detail::catch_signal);
     if (hang_up_ == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGINT, detail::catch_signal), std::signal(SIGTERM, detail::catch_signal);
   }
@@ -102,12 +114,28 @@ class StopOnSignal {
   void (*hang_up_)(int);       // what SIGHUP did before
 };
 
-/// Ends the training at the first loss that is not a number or infinite: throws Error, so that no such weights are saved.
-struct StopOnNaN {
-  template <class R> void step(R& run) {
-    const Totals t = run.model.totals();
-    if (!std::isfinite(t.loss))
-      throw Error("the loss is no longer a number, in epoch ", run.epoch + 1, ", batch ", run.batch, ": a lower learning rate or clipping helps; the last checkpoint is from before");
+/// Ends the training at the first loss or weight that is not a number or infinite: throws Error. Before a Checkpoint in the list of callbacks no such weights are saved.
+class StopOnNaN {
+ public:
+  template <class R> void step(R& run) { require("loss", run.model.totals().loss, run.epoch + 1); }
+  template <class R> void epoch(R& run) {
+    require("validation loss", run.now.val_loss, run.epoch);
+    require_weights(run, run.epoch);
+  }
+  template <class R> void finish(R& run) { if (run.batch) require_weights(run, run.epoch + 1); }
+
+ private:
+  template <class R> [[gnu::cold]] static void require_weights(R& run, Index epoch) {
+    std::vector<typename R::Model::Number> w(std::size_t(run.model.program().parameters));
+    run.model.device().download(w.data(), run.model.parameters(), w.size() * sizeof w[0]);
+    double sum = 0;
+    for (const auto v : w) sum += double(v);
+    require("sum of the weights", sum, epoch);
+  }
+  [[gnu::cold]] static void require(const char* what, double value, Index epoch) {
+    if (!std::isfinite(value))
+      throw Error("the ", what, " is no longer a number, in epoch ", epoch, ": begin again with a lower learning rate or with clipping, "
+                  "in another folder if this one has a checkpoint, which is from before");
   }
 };
 

@@ -35,6 +35,14 @@ inline double time(const Moment& m, Per per) {
   if (per == Per::batch) return double(m.step);
   return per == Per::epoch ? double(m.epoch) : double(m.step) / double(m.steps_per_epoch);
 }
+/// Throws unless low <= value <= high.
+[[gnu::cold]] inline void require_within(const char* schedule, const char* option, double value, double low, double high) {
+  if (!(value >= low && value <= high)) throw Error(schedule, "{.", option, " = ", value, "}: it is from ", low, " to ", high);
+}
+/// Throws unless value > 0.
+[[gnu::cold]] inline void require_positive(const char* schedule, const char* option, double value) {
+  if (!(value > 0)) throw Error(schedule, "{.", option, " = ", value, "}: it is more than 0");
+}
 /// A length in batches that was given in steps, or else in epochs.
 inline double batches(const Moment& m, Index steps, double epochs) { return steps > 0 ? double(steps) : epochs * double(m.steps_per_epoch); }
 /// Batches done, or those of the whole epochs done.
@@ -65,23 +73,27 @@ struct ExponentialDecay {
   }
 };
 
-/// base / (1 + rate step / decay_steps), the quotient rounded down with staircase: Keras's InverseTimeDecay.
+/// base / (1 + rate step / decay_steps), the quotient rounded down with staircase: Keras's InverseTimeDecay. Throws Error unless decay_steps > 0.
 struct InverseTimeDecay {
   double rate = 0.1;
   Index decay_steps = 1;             // batches
   bool staircase = false;
   double operator()(double base, const Moment& m) const {
+    detail::require_positive("InverseTimeDecay", "decay_steps", double(decay_steps));
     const double t = double(m.step) / double(decay_steps);
     return base / (1 + rate * (staircase ? std::floor(t) : t));
   }
 };
 
-/// base factor^floor(t / every): PyTorch's StepLR.
+/// base factor^floor(t / every): PyTorch's StepLR. Throws Error unless every > 0.
 struct StepDecay {
   double every = 10;                 // epochs, or batches as `per` says
   double factor = 0.1;
   Per per = Per::epoch;
-  double operator()(double base, const Moment& m) const { return base * std::pow(factor, std::floor(detail::time(m, per) / every)); }
+  double operator()(double base, const Moment& m) const {
+    detail::require_positive("StepDecay", "every", every);
+    return base * std::pow(factor, std::floor(detail::time(m, per) / every));
+  }
 };
 
 /// base factor^(milestones reached): PyTorch's MultiStepLR.
@@ -144,12 +156,15 @@ struct Cosine {
 
 /// From base / div_factor up to base in the first `up` of the training, down to base / div_factor / final_div_factor in the rest, both
 /// along half a cosine wave: PyTorch's OneCycleLR with max_lr = base (Smith and Topin 2018). The momentum stays as it is.
+/// Throws Error unless 0 <= up <= 1 and both factors are more than 0.
 struct OneCycle {
   double up = 0.3;                   // part of the training: pct_start
   double div_factor = 25;
   double final_div_factor = 1e4;
   Index total_steps = 0;             // batches; 0: the whole training
   double operator()(double base, const Moment& m) const {
+    detail::require_within("OneCycle", "up", up, 0, 1);
+    detail::require_positive("OneCycle", "div_factor", div_factor), detail::require_positive("OneCycle", "final_div_factor", final_div_factor);
     const double steps = total_steps > 0 ? double(total_steps) : detail::batches_in_all(m), t = double(m.step), top = up * steps - 1, last = steps - 1;
     const double first = base / div_factor;
     if (t <= top) return detail::along_cosine(first, base, detail::part(t, top));
@@ -174,6 +189,7 @@ template <Schedule S = Constant> struct LinearWarmup {
 /// base factor^k, no less than min_rate, where k grows by one when the validation loss has not got better for too long; then it waits `cooldown` epochs.
 /// Form::torch, ReduceLROnPlateau: better is less than best (1 - threshold), and k grows at the epoch after `patience` bad ones.
 /// Form::keras, ReduceLROnPlateau: better is less than best - threshold (its min_delta), and k grows at the `patience`-th bad epoch.
+/// Throws Error unless 0 <= factor <= 1.
 struct ReduceOnPlateau {
   double factor = 0.1;
   Index patience = 10;               // epochs
@@ -193,6 +209,7 @@ struct ReduceOnPlateau {
   State now = {};
 
   double operator()(double base, const Moment&) const {
+    detail::require_within("ReduceOnPlateau", "factor", factor, 0, 1);
     return now.reductions ? std::min(base, std::max(base * std::pow(factor, double(now.reductions)), min_rate)) : base;
   }
 
