@@ -121,31 +121,32 @@ template <int C> struct FewChannels {
 
   /// dw (O, run) += and db (O) += of one image: what each pixel sees is laid out as a run, and each live window adds its gradient times the run of its maximum.
   void weight_gradient(const float* x, const PooledGradient& g, float* dw, float* db, float* memory) const {
+    // In variables of their own, since vectors that are stored might be members for all that the compiler knows.
+    const Index l = line(), channels = out.c, plane = out.c / 8;
     float* const lines = memory;
-    float* const seen = lines + 4 * line();                                     // (2, 2 * block, run)
+    float* const seen = lines + 4 * l;                                          // (2, 2 * block, run)
     float* const value = seen + Index(2 * 2 * block) * run;                     // (O / width, block, width)
-    std::int32_t* const place = reinterpret_cast<std::int32_t*>(value + Index(out.c) * block);
+    std::int32_t* const place = reinterpret_cast<std::int32_t*>(value + channels * block);
     for (int r = 0; r < out.h; ++r) {
       copy_lines(x, r, lines);
       for (int q0 = 0; q0 < out.w; q0 += block) {
         const int count = out.w - q0 < block ? out.w - q0 : block;
         for (int i = 0; i < 2; ++i)
-          for (int j = 0; j < 2 * count; ++j) {
-            lay_out(lines + i * line() + (2 * q0 + j) * C, line(), seen + (i * 2 * block + j) * run);
-          }
-        for (int o = 0; o < out.c; o += simd::width) {
+          for (int j = 0; j < 2 * count; ++j) lay_out(lines + i * l + (2 * q0 + j) * C, l, seen + (i * 2 * block + j) * run);
+        const std::uint8_t* const planes = g.planes(r, q0);
+        const float* const gradient = g.gradient(r, q0);
+        for (int o = 0; o < channels; o += simd::width) {
           Floats sum = simd::load(db + o);
           for (int n = 0; n < count; ++n) {
-            const std::uint8_t* planes = g.planes(r, q0 + n);
-            const Floats v = simd::keep(simd::load_bits(planes + out.c / 4, o), simd::load(g.gradient(r, q0 + n) + o));
+            const std::uint8_t* const of = planes + n * window_planes * plane;
+            const Floats v = simd::keep(simd::load_bits(of + 2 * plane, o), simd::load(gradient + n * channels + o));
             sum += v;
             simd::store(value + Index(o) * block + n * simd::width, v);
-            simd::store(place + Index(o) * block + n * simd::width,
-                        2 * n * run + simd::select(simd::load_bits(planes, o), run) + simd::select(simd::load_bits(planes + out.c / 8, o), 2 * block * run));
+            simd::store(place + Index(o) * block + n * simd::width, 2 * n * run + simd::select(simd::load_bits(of, o), run) + simd::select(simd::load_bits(of + plane, o), 2 * block * run));
           }
           simd::store(db + o, sum);
         }
-        for (int o = 0; o < out.c; o += channels_at_once)
+        for (int o = 0; o < channels; o += channels_at_once)
           add_runs(seen, value + Index(o / simd::width * simd::width) * block + o % simd::width, place + Index(o / simd::width * simd::width) * block + o % simd::width, count, dw + Index(o) * run);
       }
     }

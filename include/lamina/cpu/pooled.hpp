@@ -80,7 +80,8 @@ struct PooledConvBackward {
     struct { const float* gradient; const std::uint8_t* planes; std::int32_t place; } window[windows];
     for (int r = 0, n = 0; r < h; ++r)
       for (int q = 0; q < w; ++q, ++n) window[n] = {g.gradient(r0 + r, q0 + q), g.planes(r0 + r, q0 + q), (r * 2 * row + q * 2) * inputs};
-    for (int o = 0; o < out.c; o += simd::width) {
+    const int channels = out.c, plane = out.c / 8;
+    for (int o = 0; o < channels; o += simd::width) {
       for (int l = 0; l < simd::width; ++l) live.count[o + l] = 0;
       Floats sum = simd::load(db + o);
       for (int n0 = 0; n0 < h * w; n0 += simd::width) {
@@ -89,8 +90,8 @@ struct PooledConvBackward {
           value[i] = place[i] = Floats{};
           if (n0 + i >= h * w) continue;
           const auto& of = window[n0 + i];
-          sum += value[i] = simd::keep(simd::load_bits(of.planes + out.c / 4, o), simd::load(of.gradient + o));
-          place[i] = Floats(of.place + simd::select(simd::load_bits(of.planes, o), inputs) + simd::select(simd::load_bits(of.planes + out.c / 8, o), row * inputs));
+          sum += value[i] = simd::keep(simd::load_bits(of.planes + 2 * plane, o), simd::load(of.gradient + o));
+          place[i] = Floats(of.place + simd::select(simd::load_bits(of.planes, o), inputs) + simd::select(simd::load_bits(of.planes + plane, o), row * inputs));
         }
         simd::transpose(value);
         simd::transpose(place);
