@@ -46,6 +46,26 @@ Bytes table(int id, const Bytes& counts) {
   data.resize(17 + all);
   return data;
 }
+Bytes from_hex(std::string_view digits) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  Bytes bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(std::uint8_t(16 * digit(digits[i]) + digit(digits[i + 1])));
+  return bytes;
+}
+/// Grey pictures of libjpeg: 24x8 pixels with a restart behind each block, and 24x16 pixels, progressive.
+const Bytes restarts = from_hex(
+    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
+    "63ffc0000b080008001801011100ffc4001500010100000000000000000000000000000105ffc400211000020202010403000000000000000000010203110421310005517106"
+    "1213ffdd00040001ffda0008010100003f008df1eed71e463b644da8a342eed44d002c9d75ffd022789634c887062871410bfa652966726a80553efceb7aa3d7ffd163793eb1"
+    "c390b2849429a21229793c08d59ab5cd8f1eff00ffd9");
+const Bytes progressive = from_hex(
+    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
+    "63ffc2000b080010001801011100ffc40017000003010000000000000000000000000001030402ffda00080101000000018ac2a667ffc4001b10000104030000000000000000"
+    "000000000100020311042331ffda0008010100010502c78839a2a85a88691d5fffc40020100001020505000000000000000000000001000211122131815161a1b1f0ffda0008"
+    "010100063f0298d82983006eae403a35c1e1301b1a9c2378f5b047c17fffc4001f10010001030403000000000000000000000111002141316181a151c1f1ffda000801010001"
+    "3f2141a24ad20346e195e0a501421e3a0b52ce1336df5d509660f57231b94c2092f787db37cbc57fffda0008010100000010ff00ffc4001b1001010101010101010000000000"
+    "0000000111312100517191ffda0008010100013f10e4036658055e78e444a096404fdfbcef23e88135137b840e6d3e7e80a4035c8510dc3e46710d15dc561de4ebb515c0b69e"
+    "aa03fd18d186cf7fffd9");
 }  // namespace
 
 TEST_CASE("JPEG: Huffman tables that hold too many codes, or codes that do not fit, are refused before they are decoded") {
@@ -87,7 +107,40 @@ TEST_CASE("JPEG: quantization tables, frame and scan have to make sense") {
   for (const std::size_t at : {7, 9}) CHECK(says(of(0xDA, at, 1), scan));             // not sequential
   for (const int marker : {0xC0, 0xC4, 0xDB}) CHECK(says(complaint(without(whole, marker)), scan));
   CHECK(says(of(0xC0, 9, 1), scan));                                                  // two colours of one name: none is the second
-  CHECK(says(of(0xDA, 3, 1), "without the data of one of its colours"));              // the first colour twice
+  const Bytes grey = without(restarts, 0xC0);
+  CHECK(says(complaint(with(grey, 0xC0, Bytes{8, 0, 8, 0, 24, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0})), "without the data of one of its colours"));
+}
+
+TEST_CASE("JPEG: data that end before the last pixel are refused, whatever marker follows") {
+  constexpr const char* lost = "end or are damaged before its last pixels";
+  for (const Bytes& whole : {jpeg(slope(33, 20)), jpeg(noise(20, 33, 3), 50), jpeg(slope(16, 16), 1), restarts}) {
+    CHECK(complaint(whole) == "");
+    const Index begin = Index(segment(whole, 0xDA)) - 2 + Index(whole[segment(whole, 0xDA) - 1]);
+    for (Index kept = begin; kept < Index(whole.size()) - 2; ++kept) {
+      if (whole[std::size_t(kept) - 1] == 0xFF) continue;                             // would be another marker
+      Bytes cut(whole.begin(), whole.begin() + kept);
+      cut.insert(cut.end(), {0xFF, 0xD9});
+      REQUIRE(says(complaint(cut), lost));
+    }
+  }
+  Bytes one_less = restarts;                                                          // of the second block all is lost
+  const auto is = [](const Bytes& b, std::size_t at, int marker) { return b[at] == 0xFF && b[at + 1] == marker; };
+  std::size_t first = segment(restarts, 0xDA), second = 0;
+  while (!is(restarts, first, 0xD0)) ++first;
+  for (second = first; !is(restarts, second, 0xD1);) ++second;
+  one_less.erase(one_less.begin() + Index(first) + 2, one_less.begin() + Index(second));
+  CHECK(says(complaint(one_less), lost));
+  CHECK(says(complaint(with(restarts, 0xDD, 1, 2)), lost));                           // two blocks before each restart, where there is one
+  CHECK(says(complaint(with(restarts, 0xDD, Bytes{0})), "restart interval"));
+}
+
+TEST_CASE("JPEG: of a progressive picture the coarse scan is counted, and comes first") {
+  CHECK(complaint(progressive) == "");
+  std::size_t begin = segment(progressive, 0xDA) + 8;
+  Bytes cut = progressive;
+  cut.erase(cut.begin() + Index(begin), cut.begin() + Index(begin) + 2);
+  CHECK(says(complaint(cut), "before its last pixels"));
+  CHECK(says(complaint(with(progressive, 0xDA, 3, 1)), "a scan of colours or tables it does not have"));   // the finer numbers first
 }
 
 TEST_CASE("JPEG, PNG: thousands of small changes are refused or decoded, never worse") {
@@ -95,7 +148,7 @@ TEST_CASE("JPEG, PNG: thousands of small changes are refused or decoded, never w
   const Random random(1, Stream::test);
   Index drawn = 0;
   const auto below = [&](std::size_t n) { return std::size_t(random.below(drawn++, Index(n))); };
-  for (const Bytes& whole : {jpeg(slope(33, 20)), jpeg(noise(17, 40, 3), 30), png(noise(9, 6, 3)), png(slope(24, 24))}) {
+  for (const Bytes& whole : {jpeg(slope(33, 20)), jpeg(noise(17, 40, 3), 30), restarts, progressive, png(noise(9, 6, 3)), png(slope(24, 24))}) {
     for (int i = 0; i < 1000; ++i) {
       Bytes wrong = whole;
       for (std::size_t changes = 1 + below(3); changes > 0; --changes) {
