@@ -137,6 +137,15 @@ keeps
 refuses 1 "nowhere" predict nowhere "leaves/$healthy"
 mkdir void
 refuses 1 "void holds no best.safetensors" predict void "leaves/$healthy"
+mkfifo pipe
+for special in pipe /dev/zero; do
+  refuses 1 "$special: it is a pipe, a device or a socket" predict "$special" "leaves/$healthy"
+  refuses 1 "$special is not a regular file" predict run "$special"
+done
+mv run/last.safetensors untouched
+mkfifo run/last.safetensors
+refuses 1 "run/last.safetensors: it is a pipe, a device or a socket" train leaves "${train[@]}" run
+mv untouched run/last.safetensors
 refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
 
 # --- predict and evaluate on what is wrong
