@@ -4,7 +4,6 @@
 #include <set>
 
 #include <doctest/doctest.h>
-#include <tbb/global_control.h>
 
 #include "../support/temporary.hpp"
 #include "pictures.hpp"
@@ -40,7 +39,6 @@ template <class It> std::vector<std::uint64_t> epoch(It& it, Index number, Index
 }  // namespace
 
 TEST_CASE("iterator: the stream has the same bits for any number of workers and any prefetch, in any epoch") {
-  const tbb::global_control more(tbb::global_control::max_allowed_parallelism, 8);
   AugmentationIterator one(garden(), everything(1, 1));
   const auto first = epoch(one, 0), second = epoch(one, 1);
   CHECK(first.size() == 6);

@@ -1,7 +1,5 @@
 /// The CPU as a device: its threads, its memory, and the verbs that need no kernel of their own.
 #pragma once
-#include <tbb/global_control.h>
-#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -14,13 +12,13 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
 #include "../core/task.hpp"
+#include "../core/threads.hpp"
 #include "flush.hpp"
 #include "simd.hpp"
 
@@ -37,7 +35,7 @@ class Cpu {
   /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
-  int threads() const { return alone_ ? 1 : shared_->threads; }
+  int threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
   /// As many numbers as formulas work on at once.
   template <class T> using Vector = std::conditional_t<std::is_same_v<T, float>, simd::Floats, T>;
@@ -131,14 +129,14 @@ class Cpu {
  private:
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
   struct Shared {
-    int threads;
-    std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
+    detail::Threads threads;
     tbb::task_arena crew;
     std::byte* arena = nullptr;
     std::size_t bytes = 0;
-    [[gnu::cold]] explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
+    [[gnu::cold]] explicit Shared(int asked) : threads(positive(asked)), crew(threads.count()) {}
+    static int positive(int asked) {
       if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
-      if (threads > tbb::info::default_concurrency()) more.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(threads));
+      return asked;
     }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;
