@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -64,4 +66,32 @@ TEST_CASE("as many threads run as are asked for, whoever else asks for how many,
     CHECK(meet(many));
   });
   CHECK(words == "");
+}
+
+TEST_CASE("threads that cannot be started are an error that says so") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {                                                                // as nobody, since root has no limit
+    const rlimit none = {0, 0};
+    std::string words = "no limit can be set here";
+    if (::setrlimit(RLIMIT_NPROC, &none) == 0 && (::geteuid() != 0 || ::setuid(65534) == 0)) {
+      words = "nothing";
+      try {
+        detail::try_threads(2);
+      } catch (const Error& e) {
+        words = e.what();
+      }
+    }
+    ::_exit(::write(ends[1], words.data(), words.size()) != ::ssize_t(words.size()));
+  }
+  ::close(ends[1]);
+  char words[512] = {};
+  CHECK(::read(ends[0], words, sizeof words - 1) > 0);
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  const std::string said = words;
+  CHECK((said == "no limit can be set here" || said == "no more threads can be started (Resource temporarily unavailable): ask for fewer, or raise the limit on them (ulimit -u) or on memory (ulimit -v)"));
 }

@@ -56,6 +56,14 @@ TEST_CASE("iterator: the stream has the same bits for any number of workers and 
   CHECK(epoch(it, 0) != first);
 }
 
+TEST_CASE("iterator: memory that there is not is an error that says how much, and for what") {
+  Dataset d{{"a", "b"}, {}, "leaves"};
+  d.add(noise(1, 1, 3), 0);
+  d.samples.assign(200'000, d.samples[0]);
+  CHECK(sentence([&] { EvaluationIterator(d, {.size = {16384, 16384}, .batch = 100'000, .workers = 1, .cache_bytes = 0}); }) ==
+        "there is no memory for a batch of 100000 pictures, 322122547200000 bytes: take a smaller batch");
+}
+
 TEST_CASE("iterator: an epoch resumed at any batch goes on with the same bits, also in the middle of another") {
   AugmentationIterator it(garden(), everything(2, 3));
   const auto whole = epoch(it, 4);

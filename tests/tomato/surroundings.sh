@@ -17,6 +17,12 @@ same_run whole unread
 grep -qxE '[0-9]+' closed/.lock && [[ $(wc -l < closed/.lock) == 1 ]] || fail "the lock of the folder holds what was printed"
 same_run whole closed
 
+# --- memory ends
+if (ulimit -v 8000000 && "$tomato" --version > said 2>&1); then    # a program of AddressSanitizer takes more addresses
+  (ulimit -v 8000000 && refuses 1 "there is no memory for" train leaves --batch 65536 --threads 1 --out large)
+  (ulimit -v 300000 && refuses 1 "take a smaller batch" train leaves --batch 4096 --threads 1 --out large)
+fi
+
 # --- the pictures go while it trains; a rate of nearly nothing keeps the network wrong
 cp -r leaves gone
 rm said

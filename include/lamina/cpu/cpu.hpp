@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -71,13 +70,13 @@ class Cpu {
     return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
   }
 
-  /// The memory is zero. What nobody writes to costs nothing: large blocks come from the system as they are asked for, in whole huge pages.
+  /// The memory is zero. Throws Error if there is not so much. What nobody writes to costs nothing: large blocks come from the system as they are asked for, in whole huge pages.
   void* allocate(std::size_t bytes) {
     const bool large = bytes >= huge_page / 2;
     const std::size_t line = large ? huge_page : 64;
     if (large) bytes = (bytes + huge_page - 1) / huge_page * huge_page;
     void* const whole = std::calloc(1, bytes + line + sizeof whole);
-    if (!whole) throw std::bad_alloc();
+    if (!whole) throw Error("there is no memory for ", bytes, " bytes at once: take a smaller batch, or a smaller network");
     void* const p = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(whole) + sizeof whole + line - 1) / line * line);
     static_cast<void**>(p)[-1] = whole;
 #if defined(__linux__)

@@ -59,7 +59,7 @@ class BatchMaker {
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(std::min(options_.batch, samples()), lamina::size(shape())));
-    thread_ = std::thread([this] { work(); });
+    thread_ = start_thread([this] { work(); });
   }
   BatchMaker(const BatchMaker&) = delete;
   BatchMaker& operator=(const BatchMaker&) = delete;
@@ -136,7 +136,9 @@ class BatchMaker {
   struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Slot {
     Slot(Index batch, Index picture)
-        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64)))), label(std::size_t(batch)) {}
+        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow))), label(std::size_t(batch)) {
+      if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", batch * picture * Index(sizeof(float)), " bytes: take a smaller batch");
+    }
     std::unique_ptr<float, Aligned> x;        // (batch, H, W, C)
     std::vector<std::int32_t> label;          // (batch)
     Index n = 0;
