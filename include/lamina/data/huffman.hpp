@@ -57,13 +57,21 @@ class HuffmanTable {
     if (count > 256) return false;
     for (unsigned i = 0; i < count; ++i) value_[i] = values[i];
     count_ = int(count);
+    for (unsigned i = 0, bits = 1; i < 256; ++i) {
+      while (bits <= 8 && i << 8 >= behind_[bits]) ++bits;
+      short_[i] = std::uint16_t(bits > 8 ? 0 : bits << 8 | value_[int(i >> (8 - bits)) + shift_[bits]]);
+    }
     return true;
   }
 
   /// The value of the code that comes next, or -1 if there is none.
   int read(CodedBits& bits) const {
     const unsigned next = bits.next();
-    int length = 1;
+    if (const int code = short_[next >> 8]) {
+      bits.skip(code >> 8);
+      return bits.over() ? -1 : code & 255;
+    }
+    int length = 9;
     while (length <= 16 && next >= behind_[length]) ++length;
     if (length > 16) return -1;
     bits.skip(length);
@@ -75,6 +83,7 @@ class HuffmanTable {
   unsigned behind_[17] = {};           // the first number of 16 bits that begins with no code of this length or a shorter one
   int shift_[17] = {};                 // from a code of this length to the place of its value
   std::uint8_t value_[256] = {};
+  std::uint16_t short_[256] = {};      // the length and the value of the code that these 8 bits begin with; 0 if it is longer than they are
 };
 
 }  // namespace lamina::detail
