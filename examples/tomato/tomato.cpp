@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <new>
 
 #include "network.hpp"
 #include "predict.hpp"
@@ -41,6 +42,9 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
     std::fputs("tomato: cannot write to standard output, its reader has gone or its disk is full: lines are lost there, but no files; let it go to another place\n", stderr);
     return code ? code : 1;
+  } catch (const std::bad_alloc&) {
+    std::fputs("tomato: there is no more memory: take a smaller batch, or fewer threads\n", stderr);
+    return 1;
   } catch (const std::exception& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "tomato: %s\n", tomato::printable(e.what()).c_str());

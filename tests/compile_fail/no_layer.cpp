@@ -1,7 +1,7 @@
-// expect: what stands in a network is a layer: it has out(shape) and needs(shape)
+// expect: At<2>
 // expect: Nothing
-// expect g++: IsLayer<Nothing>
-// expect clang++: IsLayer<Nothing>
+// expect g++: layer 2 Nothing is no layer: it has out(shape) and needs(shape)
+// expect clang++: this is no layer: it has out(shape) and needs(shape)
 #include <lamina/lamina.hpp>
 using namespace lamina;
 struct Nothing {};

@@ -1,6 +1,7 @@
 // expect: Softmax
 // expect: CrossEntropy<0>
 // expect g++: the network ends in Softmax and the loss has a softmax of its own; leave Softmax out
+// expect clang++: the network ends in probabilities and the loss has a softmax of its own: leave this layer out
 #include <lamina/lamina.hpp>
 using namespace lamina;
 struct Net : Network<Input<32, 32, 3>, Conv<16, 3>, ReLU, GlobalAvgPool, Dense<10>, Softmax> {};

@@ -91,6 +91,15 @@ TEST_CASE("upload and download") {
   static_assert(Device<Cpu> && Device<Unfused<Cpu>>);
 }
 
+TEST_CASE("memory that there is not is an error that says how much") {
+  Cpu dev(1);
+  CHECK_THROWS_WITH_AS((Buffer<Cpu, float>(dev, Index(1) << 56)), "there is no memory for 288230376151711744 bytes at once: take a smaller batch, or a smaller network", Error);
+  CHECK_THROWS_AS(dev.reserve(std::size_t(1) << 60), Error);
+  CHECK(dev.arena_bytes() == 0);
+  dev.reserve(100);
+  CHECK(dev.arena_bytes() == 100);
+}
+
 TEST_CASE("a number of threads that makes no sense") {
   CHECK_THROWS_WITH_AS(Cpu(-1), "Cpu(-1): the number of threads is 0, one for each core, or more", Error);
   CHECK(Cpu().threads() >= 1);

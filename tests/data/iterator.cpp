@@ -4,7 +4,6 @@
 #include <set>
 
 #include <doctest/doctest.h>
-#include <tbb/global_control.h>
 
 #include "../support/temporary.hpp"
 #include "pictures.hpp"
@@ -40,7 +39,6 @@ template <class It> std::vector<std::uint64_t> epoch(It& it, Index number, Index
 }  // namespace
 
 TEST_CASE("iterator: the stream has the same bits for any number of workers and any prefetch, in any epoch") {
-  const tbb::global_control more(tbb::global_control::max_allowed_parallelism, 8);
   AugmentationIterator one(garden(), everything(1, 1));
   const auto first = epoch(one, 0), second = epoch(one, 1);
   CHECK(first.size() == 6);
@@ -56,6 +54,14 @@ TEST_CASE("iterator: the stream has the same bits for any number of workers and 
   other.seed = 8;
   AugmentationIterator it(garden(), other);
   CHECK(epoch(it, 0) != first);
+}
+
+TEST_CASE("iterator: memory that there is not is an error that says how much, and for what") {
+  Dataset d{{"a", "b"}, {}, "leaves"};
+  d.add(noise(1, 1, 3), 0);
+  d.samples.assign(200'000, d.samples[0]);
+  CHECK(sentence([&] { EvaluationIterator(d, {.size = {16384, 16384}, .batch = 100'000, .workers = 1, .cache_bytes = 0}); }) ==
+        "there is no memory for a batch of 100000 pictures, 322122547200000 bytes: take a smaller batch");
 }
 
 TEST_CASE("iterator: an epoch resumed at any batch goes on with the same bits, also in the middle of another") {

@@ -47,3 +47,11 @@ TEST_CASE("picture store: no pictures, or pictures of different channels, are er
   d.add(noise(6, 4, 3), 0), d.add(noise(6, 4, 1), 0);
   CHECK(says(complaint(), "the picture a/1 has 1 channels and those before it have 3"));
 }
+
+TEST_CASE("picture store: memory that there is not is an error that says how much, and for what") {
+  Dataset d{{"a", "b"}, {}, "leaves"};
+  d.add(noise(1, 1, 3), 0);
+  d.samples.assign(200'000, d.samples[0]);                                            // 161 terabytes, more than a process has addresses
+  CHECK(sentence([&] { detail::PictureStore(d, {16384, 16384}, Interpolation::nearest, std::size_t(1) << 60); }) ==
+        "there is no memory to keep the pictures of leaves, 161061273600000 bytes: give less to cache_bytes");
+}

@@ -74,6 +74,15 @@ TEST_CASE("a file is written whole and read back") {
 
 TEST_CASE("files that do not know their size are read") { CHECK(read_file_whole("/proc/self/status").find("Name:") == 0); }
 
+TEST_CASE("what is no file is refused, and not waited for") {
+  const lamina_test::TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder.path / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH_AS(read_file_whole(folder.path / "pipe"), doctest::Contains("/pipe: it is a pipe, a device or a socket; give a file"), Error);
+  CHECK_THROWS_WITH_AS(read_file_whole("/dev/zero"), doctest::Contains("/dev/zero: it is a pipe, a device or a socket; give a file"), Error);
+  REQUIRE(::mkfifo((folder.path / "a.partial").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH_AS(write_file_whole(folder.path / "a", "x"), doctest::Contains("it is a pipe or a device: take it away, or give another name"), Error);
+}
+
 TEST_CASE("the version before is kept if asked") {
   const lamina_test::TemporaryFolder folder;
   const fs::path path = folder.path / "a";

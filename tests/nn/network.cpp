@@ -44,6 +44,13 @@ TEST_CASE("the table of a network") {
   static_assert(Net::parameters == 54 + 3 + 6 + 72 * 5 + 5);
 }
 
+TEST_CASE("what looks odd and fits") {
+  struct Small : Network<Input<2, 2, 8>, MaxPool<2>, Conv<4, 3>, Flatten, Dense<5>> {};            // a picture of one pixel, all around it padding
+  struct Squeeze : Network<Input<6, 4, 8>, GlobalAvgPool, Flatten, Conv<4, 1>, Conv<8, 3>> {};     // never was more than one pixel when it was made flat
+  struct Pixel : Network<Input<2, 2, 8>, Flatten, Conv<4, 1>> {};                                  // a dense layer by another name
+  static_assert(Small::output == Shape{5} && Squeeze::output == Shape{8} && Pixel::output == Shape{4});
+}
+
 TEST_CASE("layers without parameters at the front want no gradient") {
   struct Net : Network<Input<6, 4, 2>, Tanh, AvgPool<2>, Flatten, Dense<5>, ReLU> {};
   constexpr auto& t = Net::table;

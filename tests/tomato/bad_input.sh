@@ -209,6 +209,15 @@ for command in predict evaluate; do
 done
 printf '\x24\0\0\0\0\0\0\0{"__metadata__":{"input":"65x65x3"}}' > size.safetensors
 refuses 1 "size.safetensors takes pictures of 65 pixels, and the networks of tomato train take 64, 128 or 256" predict size.safetensors "leaves/$healthy"
+mkfifo pipe
+for special in pipe /dev/zero; do
+  refuses 1 "$special: it is a pipe, a device or a socket" predict "$special" "leaves/$healthy"
+  refuses 1 "$special is not a regular file" predict run "$special"
+done
+mv run/last.safetensors untouched
+mkfifo run/last.safetensors
+refuses 1 "run/last.safetensors: it is a pipe, a device or a socket" train leaves "${train[@]}" run
+mv untouched run/last.safetensors
 refuses 1 "leaf 0.png is damaged or no safetensors file" predict "leaves/$healthy/leaf 0.png" "leaves/$healthy"
 
 # --- predict and evaluate on what is wrong

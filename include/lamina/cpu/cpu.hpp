@@ -1,7 +1,5 @@
 /// The CPU as a device: its threads, its memory, and the verbs that need no kernel of their own.
 #pragma once
-#include <tbb/global_control.h>
-#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -13,14 +11,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
 #include "../core/task.hpp"
+#include "../core/threads.hpp"
 #include "flush.hpp"
 #include "simd.hpp"
 
@@ -37,7 +34,7 @@ class Cpu {
   /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
-  int threads() const { return alone_ ? 1 : shared_->threads; }
+  int threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
   /// As many numbers as formulas work on at once.
   template <class T> using Vector = std::conditional_t<std::is_same_v<T, float>, simd::Floats, T>;
@@ -73,13 +70,13 @@ class Cpu {
     return sizeof(T) != sizeof(float) ? 0 : in.c % 16 == 0 && out.c % 32 == 0 ? 1 : out.c <= 16 ? 2 : 0;
   }
 
-  /// The memory is zero. What nobody writes to costs nothing: large blocks come from the system as they are asked for, in whole huge pages.
+  /// The memory is zero. Throws Error if there is not so much. What nobody writes to costs nothing: large blocks come from the system as they are asked for, in whole huge pages.
   void* allocate(std::size_t bytes) {
     const bool large = bytes >= huge_page / 2;
     const std::size_t line = large ? huge_page : 64;
     if (large) bytes = (bytes + huge_page - 1) / huge_page * huge_page;
     void* const whole = std::calloc(1, bytes + line + sizeof whole);
-    if (!whole) throw std::bad_alloc();
+    if (!whole) throw Error("there is no memory for ", bytes, " bytes at once: take a smaller batch, or a smaller network");
     void* const p = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(whole) + sizeof whole + line - 1) / line * line);
     static_cast<void**>(p)[-1] = whole;
 #if defined(__linux__)
@@ -131,14 +128,14 @@ class Cpu {
  private:
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
   struct Shared {
-    int threads;
-    std::optional<tbb::global_control> more;    // more threads than cores are allowed only when asked for
+    detail::Threads threads;
     tbb::task_arena crew;
     std::byte* arena = nullptr;
     std::size_t bytes = 0;
-    [[gnu::cold]] explicit Shared(int asked) : threads(asked > 0 ? asked : tbb::info::default_concurrency()), crew(threads) {
+    [[gnu::cold]] explicit Shared(int asked) : threads(positive(asked)), crew(threads.count()) {}
+    static int positive(int asked) {
       if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
-      if (threads > tbb::info::default_concurrency()) more.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(threads));
+      return asked;
     }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;

@@ -63,6 +63,8 @@ namespace lamina {
 
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, EXIF rotation is not applied (as Keras).
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
+/// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost, and of a progressive one only those of
+/// its first scans; damage that changes pixels and loses none is not.
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
   const detail::Gate gate = detail::gate(bytes.data(), bytes.size());

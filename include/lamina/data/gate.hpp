@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "picture.hpp"
+#include "jpeg.hpp"
 
 namespace lamina::detail {
 
@@ -18,56 +18,6 @@ inline std::uint32_t big_endian(const std::uint8_t* p, int bytes) {
   std::uint32_t v = 0;
   for (int i = 0; i < bytes; ++i) v = v << 8 | p[i];
   return v;
-}
-
-inline const char* too_large(Index h, Index w) {
-  if (h < 1 || w < 1) return "its header says it has no pixels";
-  if (h > largest_side || w > largest_side) return "it is larger than 16384 pixels along one side: make it smaller first";
-  if (h * w > largest_area) return "it has more than 50 million pixels: make it smaller first";
-  return nullptr;
-}
-
-/// Walks over the segments of a JPEG (ITU T.81, annex B) to its end of image. A decoder fills what is missing with grey and says nothing.
-/// What follows the end of image (thumbnails, a phone's second picture) is of no concern.
-[[gnu::cold]] inline Gate gate_jpeg(const std::uint8_t* b, std::size_t n) {
-  constexpr const char* cut = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
-  Gate gate;
-  bool scanned = false;
-  for (std::size_t at = 2; at + 2 <= n;) {
-    if (b[at] != 0xFF) {
-      gate.problem = "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
-      return gate;
-    }
-    const std::uint8_t marker = b[at + 1];
-    if (marker == 0xFF) { ++at; continue; }                                       // fill byte
-    at += 2;
-    if (marker == 0xD9) {
-      if (!scanned) gate.problem = "it is a JPEG without any picture in it";
-      return gate;
-    }
-    if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;           // markers that stand alone
-    if (at + 2 > n) break;
-    const std::size_t length = big_endian(b + at, 2);
-    if (length < 2 || at + length > n) break;
-    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {   // the frame header
-      if (length < 8) break;
-      gate.size = {int(big_endian(b + at + 3, 2)), int(big_endian(b + at + 5, 2))};
-      if ((gate.problem = too_large(gate.size.h, gate.size.w))) return gate;
-    }
-    at += length;
-    if (marker == 0xDA) {                                                         // coded data, to the next marker that is no restart and no stuffing
-      scanned = true;
-      while (at + 2 <= n) {
-        const void* next = std::memchr(b + at, 0xFF, n - at - 1);
-        if (!next) { at = n; break; }
-        at = std::size_t(static_cast<const std::uint8_t*>(next) - b);
-        if (b[at + 1] != 0 && !(b[at + 1] >= 0xD0 && b[at + 1] <= 0xD7)) break;
-        at += 2;
-      }
-    }
-  }
-  gate.problem = cut;
-  return gate;
 }
 
 inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
@@ -128,7 +78,10 @@ inline Gate gate_png(const std::uint8_t* b, std::size_t n) {
 [[gnu::cold]] inline Gate gate(const std::uint8_t* b, std::size_t n) {
   static constexpr std::uint8_t png[8] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
   if (n == 0) return {"the file is empty: copy it again", {}};
-  if (n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF) return gate_jpeg(b, n);
+  if (n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF) {
+    const Jpeg jpeg(b, n);
+    return {jpeg.problem(), jpeg.size()};
+  }
   if (n >= 8 && std::memcmp(b, png, 8) == 0) return gate_png(b, n);
   return {"it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away", {}};
 }

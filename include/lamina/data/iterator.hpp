@@ -13,6 +13,7 @@
 
 #include "../core/batch.hpp"
 #include "../core/task.hpp"
+#include "../core/threads.hpp"
 #include "augmentation.hpp"
 #include "picture_store.hpp"
 
@@ -32,7 +33,6 @@ inline void run_in(tbb::task_arena& arena, Index tasks, TaskRef f) {
 }
 /// Of the thread that runs a task, from 0.
 inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::current_thread_index()); }
-inline int arena_threads(int workers) { return workers == 0 ? tbb::task_arena::automatic : workers; }
 
 /// The names of what `look(sample)` throws at, in the order of the dataset.
 [[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, TaskRef look) {
@@ -55,11 +55,11 @@ class BatchMaker {
  public:
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
       : options_((validate(options), options)), shuffled_(shuffled),
-        store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), arena_(arena_threads(options.workers)),
-        tools_(std::size_t(arena_.max_concurrency())), order_(std::size_t(samples())) {
+        store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), threads_(options.workers),
+        arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(std::min(options_.batch, samples()), lamina::size(shape())));
-    thread_ = std::thread([this] { work(); });
+    thread_ = start_thread([this] { work(); });
   }
   BatchMaker(const BatchMaker&) = delete;
   BatchMaker& operator=(const BatchMaker&) = delete;
@@ -136,7 +136,9 @@ class BatchMaker {
   struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Slot {
     Slot(Index batch, Index picture)
-        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64)))), label(std::size_t(batch)) {}
+        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow))), label(std::size_t(batch)) {
+      if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", batch * picture * Index(sizeof(float)), " bytes: take a smaller batch");
+    }
     std::unique_ptr<float, Aligned> x;        // (batch, H, W, C)
     std::vector<std::int32_t> label;          // (batch)
     Index n = 0;
@@ -201,6 +203,7 @@ class BatchMaker {
   AugmentationOptions options_;
   bool shuffled_;
   PictureStore store_;
+  Threads threads_;
   tbb::task_arena arena_;
   std::vector<Tools> tools_;                  // (threads)
   std::vector<Index> order_;                  // (samples) of this epoch
@@ -260,7 +263,8 @@ static_assert(BatchSource<AugmentationIterator> && BatchSource<EvaluationIterato
 
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
 [[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
-  tbb::task_arena arena(detail::arena_threads(workers));
+  const detail::Threads threads(workers);
+  tbb::task_arena arena(threads.count());
   return detail::find_bad(dataset, arena, [&](Index i) {
     if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);
   });

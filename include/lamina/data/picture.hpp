@@ -26,4 +26,14 @@ struct Picture {
 inline constexpr int largest_side = 16384;
 inline constexpr Index largest_area = 50'000'000;
 
+namespace detail {
+/// Why a picture of this size is refused, or null.
+inline const char* too_large(Index h, Index w) {
+  if (h < 1 || w < 1) return "its header says it has no pixels";
+  if (h > largest_side || w > largest_side) return "it is larger than 16384 pixels along one side: make it smaller first";
+  if (h * w > largest_area) return "it has more than 50 million pixels: make it smaller first";
+  return nullptr;
+}
+}  // namespace detail
+
 }  // namespace lamina

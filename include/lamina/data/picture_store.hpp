@@ -1,6 +1,7 @@
 /// The pictures of a dataset at one size: decoded once, resized once, kept in memory as far as they fit.
 #pragma once
 #include <memory>
+#include <new>
 
 #include "dataset.hpp"
 #include "decode.hpp"
@@ -25,7 +26,8 @@ class PictureStore {
     const std::size_t bytes = std::size_t(lamina::size(shape()));
     const std::size_t kept = std::min(cache_bytes / bytes, dataset_.samples.size());
     kept_ = Index(kept);
-    pixels_.reset(new std::uint8_t[kept * bytes]);                                // not zeroed: pages are taken as pictures come
+    pixels_.reset(new (std::nothrow) std::uint8_t[kept * bytes]);                 // not zeroed: pages are taken as pictures come
+    if (!pixels_) throw Error("there is no memory to keep the pictures of ", dataset_.name, ", ", kept * bytes, " bytes: give less to cache_bytes");
     there_.resize(kept);
   }
 

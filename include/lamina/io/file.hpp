@@ -51,6 +51,7 @@ class Descriptor {
     case EACCES: case EPERM: case EROFS: return s + ": change the permissions, or give another folder";
     case ENOENT: case ENOTDIR: return s + ": check the path and make its folder first";
     case EWOULDBLOCK: return "another program is writing it: wait until it is done, or give another name";
+    case ENXIO: return "it is a pipe or a device: take it away, or give another name";
     case ENAMETOOLONG: return s + ": give it a shorter one";
     default: return s + ": check the disk";
   }
@@ -69,7 +70,7 @@ inline bool write_all(int descriptor, std::string_view bytes) {
 /// Opens `path` to write to it alone: it is locked, and it is still the file of that name. -1 with errno if it cannot be had.
 [[gnu::cold]] inline int open_locked(const char* path) {
   for (;;) {
-    const int descriptor = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    const int descriptor = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (descriptor < 0) return -1;
     struct ::stat opened = {}, named = {};
     const bool ours = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
@@ -102,13 +103,14 @@ inline bool sync_folder(const std::filesystem::path& folder) {
 }
 }  // namespace detail
 
-/// The bytes of a file. Throws Error if it cannot be read.
+/// The bytes of a file. Throws Error if it cannot be read, and of what is no file: a pipe may wait for ever, a device may never end.
 [[gnu::cold]] inline std::string read_file_whole(const std::filesystem::path& path) {
-  const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));    // a pipe opens at once
   struct ::stat about = {};
   if (!file.open() && errno == ENOENT) throw Error("cannot read ", path, ": there is no such file; check the path");
   if (!file.open() || ::fstat(file.number(), &about) != 0) throw Error("cannot read ", path, ": ", detail::error_text(errno));
   if (S_ISDIR(about.st_mode)) throw Error("cannot read ", path.string(), ": it is a folder; give a file");
+  if (!S_ISREG(about.st_mode)) throw Error("cannot read ", path.string(), ": it is a pipe, a device or a socket; give a file");
   std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
   std::size_t have = 0;
   for (;;) {

@@ -5,9 +5,13 @@
 
 namespace lamina {
 
+namespace detail {
+template <int Out> struct DenseOptions { static_assert(Out > 0, "Dense<Out>: Out is at least 1"); };
+}
+
 /// (C) -> (Out): y = x w + b. Parameters: weight (C, Out), then bias (Out) unless `no_bias`.
 template <int Out, bool Bias = true> struct Dense {
-  static_assert(Out > 0, "Dense<Out>: Out is at least 1");
+  static constexpr detail::DenseOptions<Out> checked{};
   static constexpr Shape accepts(Shape in) { return {int(size(in))}; }
   static constexpr Shape out(Shape) { return {Out}; }
   static constexpr Tensors parameters(Shape in) { return {"weight", {in.c, Out}, Bias ? "bias" : nullptr, Bias ? Dims(Out) : Dims()}; }

@@ -53,4 +53,11 @@ template <class In, class... Ls> struct Network {
   static constexpr Index workspace(Index batch) { return batch * plan(table, sizeof(float), true).bytes; }
 };
 
+namespace detail {
+template <class Net> inline constexpr bool is_network = requires { typename Net::layers; Net::input; };
+template <class Net> struct IsNetwork { static_assert(is_network<Net>, "what a model is made of is a network: struct Net : Network<Input<H, W, C>, layers...> {};"); };
+/// Net, and in the place of what is none a network that does nothing, so that one mistake is not followed by others.
+template <class Net> using NetworkOf = std::conditional_t<is_network<Net>, Net, Network<Input<1, 1, 2>, Flatten>>;
+}  // namespace detail
+
 }  // namespace lamina

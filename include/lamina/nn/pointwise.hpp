@@ -84,8 +84,9 @@ struct Tanh : Pointwise<Tanh, Keep::output> {
   template <class T> LAMINA_HD static T df(T y) { return T(1) - y * y; }
 };
 
-/// y = 1 / (1 + exp(-x)).
+/// y = 1 / (1 + exp(-x)). Not before CrossEntropy, which has a softmax of its own.
 struct Sigmoid : Pointwise<Sigmoid, Keep::output> {
+  static constexpr bool probabilities = true;
   template <class T> LAMINA_HD static T f(T x) { using std::exp; return T(1) / (T(1) + exp(-x)); }
   template <class T> LAMINA_HD static T df(T y) { return y * (T(1) - y); }
 };

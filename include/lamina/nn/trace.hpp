@@ -27,6 +27,8 @@ template <Layer L> constexpr Places places(Shape in) {
 struct Op {
   Role role = Role::layer;
   int layers = 1;                      // of how many layers of the list it does the work
+  bool is_layer = true;
+  bool wide = false;                   // it looks at more than one pixel at a time
   const Text* name = nullptr;
   Shape (*out)(Shape) = nullptr;
   Needs (*needs)(Shape) = nullptr;
@@ -39,6 +41,7 @@ struct Op {
 template <Layer L> constexpr Op op(int layers = 1) {
   Op o{.layers = layers, .name = &detail::name_of<L>, .out = &L::out, .needs = &L::needs, .accepts = &accepts<L>, .places = &places<L>};
   if constexpr (requires { L::role; }) o.role = L::role;
+  if constexpr (requires { L::window; }) o.wide = L::window.k > 1;
   if constexpr (requires { &L::parameters; }) o.parameters = &L::parameters;
   if constexpr (requires { &L::state; }) o.state = &L::state;
   if constexpr (requires { &L::init; }) o.init = &L::init;
@@ -46,15 +49,17 @@ template <Layer L> constexpr Op op(int layers = 1) {
 }
 
 namespace detail {
-template <class L> struct IsLayer { static_assert(Layer<L>, "what stands in a network is a layer: it has out(shape) and needs(shape)"); };
 template <class L> struct NoLayer {
-  static constexpr IsLayer<L> checked{};
   static constexpr Shape out(Shape in) { return in; }
   static constexpr Needs needs(Shape) { return {}; }
 };
 }  // namespace detail
-/// What is no layer says so, and then does nothing, so that one error does not become many.
-template <class L> constexpr Op op(int layers = 1) { return op<detail::NoLayer<L>>(layers); }
+/// What is no layer is marked as such, and does nothing, so that one error does not become many.
+template <class L> constexpr Op op(int layers = 1) {
+  Op o = op<detail::NoLayer<L>>(layers);
+  o.is_layer = false;
+  return o;
+}
 
 template <class... Ls> constexpr std::array<Op, sizeof...(Ls)> ops(List<Ls...>) { return {op<Ls>()...}; }
 
@@ -71,6 +76,15 @@ template <class O> struct Row : O {
   bool joined = false, joined_back = false;   // a few samples go through it and the step before it, there and back, before the next few do
 };
 
+/// What can be wrong with a network.
+enum class Misfit : char {
+  none,
+  no_layer,                            // what stands in it is no layer
+  no_branch, open_branch,              // an Add or a Swap without a Split before it, a Split without an Add behind it
+  branches, picture, flat, groups, image,   // what a layer gets: two shapes for a sum, pixels for a vector, a vector for pixels, channels, fewer pixels than a window has
+  scores, probabilities, one_class     // what a loss gets
+};
+
 template <class O, std::size_t N> struct Table {
   Row<O> rows[N] = {};
   int count = 0, edges = 1;            // edge 0 is the input of the network
@@ -78,20 +92,38 @@ template <class O, std::size_t N> struct Table {
   Index statistics = 0, flops = 0;
   Index at_once = 1;                   // samples that go together through steps that are joined
   Shape out;
-  int misfit = -1, number = 0;         // the first layer that cannot take what it gets, if any: its index, its number as people count
+  Misfit wrong = Misfit::none;
+  int misfit = -1, number = 0;         // the first layer where something is: its index, its number as people count
   Shape got, accepts;                  // what it gets, and the nearest it could take
+  constexpr void blame(Misfit what, int i, int count, Shape x = {}, Shape nearest = {}) {
+    if (wrong == Misfit::none && what != Misfit::none) wrong = what, misfit = i, number = count, got = x, accepts = nearest;
+  }
 };
+
+namespace detail {
+/// What is wrong if a layer gets x and takes `accepts`.
+constexpr Misfit misfit(const auto& op, Shape x, Shape accepts) {
+  if (accepts == x) return Misfit::none;
+  if (op.role == Role::add) return Misfit::branches;
+  if (size(x) == size(accepts)) return x.h * x.w == 1 ? Misfit::flat : Misfit::picture;
+  return x.c != accepts.c ? Misfit::groups : Misfit::image;
+}
+}  // namespace detail
 
 /// Runs a shape through the network.
 template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O, N>& ops, Shape in) {
   Table<O, N> t;
   Shape shapes[2 * N + 1] = {in};      // of each edge
+  Shape pictures[2 * N + 1] = {};      // of each edge that is a picture made flat: that picture
   int stack[N + 1] = {}, top = 0;      // the edges at hand: a layer takes the top one and puts back its own
+  int split[N + 1] = {}, at[N + 1] = {};   // the Split of each: its index, its number
   int number = 0;
   for (int i = 0; i < int(N); i += ops[i].layers) {
     const O& op = ops[i];
+    const bool alone = top == 0 && (op.role == Role::swap || op.role == Role::add);
+    if (alone) t.blame(Misfit::no_branch, i, number + 1);
     if (op.role == Role::swap) {
-      std::swap(stack[top], stack[top - 1]);
+      if (!alone) std::swap(stack[top], stack[top - 1]);
       continue;
     }
     const Shape x = shapes[stack[top]];
@@ -99,12 +131,16 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
     r = {op, i, x, op.out(x), op.needs(x), op.places(x), t.block.parameters, t.block.state, t.statistics};
     r.wants_dx = t.block.parameters > 0;
     r.x = stack[top];
-    if (op.role == Role::add) r.z = stack[--top];
+    if (op.role == Role::add) r.z = stack[alone ? top : --top];
     r.y = t.edges++;
     shapes[r.y] = r.out;
+    const Shape picture = pictures[r.x];
+    pictures[r.y] = op.role == Role::view && picture == Shape() ? x : r.out == x ? picture : Shape();
     if (op.role == Role::split) {
       r.z = t.edges++;
       shapes[r.z] = r.out;
+      pictures[r.z] = picture;
+      split[top] = i, at[top] = number + 1;
       stack[top++] = r.z;
     }
     stack[top] = r.y;
@@ -113,9 +149,10 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
     t.statistics += r.need.statistics;
     t.flops += r.need.flops;
     number += op.role != Role::split;
-    const Shape accepts = op.role == Role::add ? shapes[r.z] : op.accepts(x);
-    if (accepts != x && t.misfit < 0) t.misfit = i, t.number = number, t.got = x, t.accepts = accepts;
+    const Shape accepts = op.role == Role::add ? shapes[r.z] : op.wide && picture != Shape() ? picture : op.accepts(x);
+    t.blame(op.is_layer ? detail::misfit(op, x, accepts) : Misfit::no_layer, i, number, x, accepts);
   }
+  if (top > 0) t.blame(Misfit::open_branch, split[top - 1], at[top - 1]);
   t.out = shapes[stack[top]];
   return t;
 }

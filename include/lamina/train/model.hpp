@@ -221,13 +221,18 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
 
 /// struct LeafNet : Network<...> {};   Model<LeafNet, Cpu> model({.batch = 32, .seed = 1});
 template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model : public ModelBase<D, T, Loss> {
-  static constexpr Checked<decltype(detail::loss_error<Net, Loss>())> checked{};
-  using P = Program<Net, D, T>;
+  static constexpr detail::IsNetwork<Net> is_network{};
 
  public:
-  using Network = Net;
+  using Network = detail::NetworkOf<Net>;
+
+ private:
+  static constexpr Checked<decltype(detail::loss_error<Network, Loss>())> checked{};
+  using P = Program<Network, D, T>;
+
+ public:
   using Options = typename ModelBase<D, T, Loss>::Options;
-  static constexpr Shape input = Net::input, output = Net::output;
+  static constexpr Shape input = Network::input, output = Network::output;
   static constexpr Index parameter_count = P::table.block.parameters, state_count = P::table.block.state;   // with the room between tensors
 
   /// Throws Error if the options make no sense.

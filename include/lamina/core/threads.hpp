@@ -1,0 +1,90 @@
+/// Threads: our own, and those that oneTBB has for us.
+#pragma once
+#include <tbb/global_control.h>
+#include <tbb/info.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "error.hpp"
+
+namespace lamina::detail {
+
+/// A thread that runs f. Throws Error if the system has none left.
+template <class F> std::thread start_thread(const F& f) {
+  try {
+    return std::thread(f);
+  } catch (const std::system_error& e) {
+    throw Error("no more threads can be started (", e.what(), "): ask for fewer, or raise the limit on them (ulimit -u) or on memory (ulimit -v)");
+  }
+}
+/// Throws Error if there are not so many more.
+[[gnu::cold]] inline void try_threads(int n) {
+  std::atomic<bool> enough = false;
+  std::vector<std::thread> threads;
+  const auto end = [&] {
+    enough = true;
+    enough.notify_all();
+    for (std::thread& t : threads) t.join();
+  };
+  try {
+    while (int(threads.size()) < n) threads.push_back(start_thread([&] { enough.wait(false); }));
+  } catch (...) {
+    end();
+    throw;
+  }
+  end();
+}
+
+/// While this lives, `count()` threads may run at once. More than there are cores run only where they are asked for, and of several limits oneTBB takes the smallest:
+/// so there is one in a program, the largest that anybody asks for, and it is there before the first task is.
+class Threads {
+ public:
+  /// 0 takes one for each core. Throws Error if they cannot be started: oneTBB finds that out in the midst of its work and ends the program.
+  [[gnu::cold]] explicit Threads(int asked) : count_(asked > 0 ? asked : tbb::info::default_concurrency()) {
+    Limit& l = limit();
+    const std::lock_guard lock(l.mutex);
+    if (count_ > l.tried) try_threads(count_ - 1 + spare), l.tried = count_;
+    l.asked.push_back(count_);
+    l.set();
+  }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  [[gnu::cold]] ~Threads() {
+    Limit& l = limit();
+    const std::lock_guard lock(l.mutex);
+    l.asked.erase(std::find(l.asked.begin(), l.asked.end(), count_));
+    l.set();
+  }
+  int count() const { return count_; }
+
+ private:
+  static constexpr int spare = 4;      // for what else the program starts before oneTBB does, such as a thread of each iterator
+  struct Limit {
+    std::mutex mutex;
+    std::vector<int> asked;
+    std::optional<tbb::global_control> control;
+    int now = 0, tried = 1;
+    void set() {
+      int most = tbb::info::default_concurrency();
+      for (const int n : asked) most = std::max(most, n);
+      if (most == now) return;
+      now = most;
+      if (most > tbb::info::default_concurrency()) control.emplace(tbb::global_control::max_allowed_parallelism, std::size_t(most));
+      else control.reset();
+    }
+  };
+  static Limit& limit() {
+    static Limit l;
+    return l;
+  }
+
+  int count_;
+};
+
+}  // namespace lamina::detail
