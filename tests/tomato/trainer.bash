@@ -1,9 +1,9 @@
-# What every test of the trainer shares. A test is called NAME.sh TOMATO MAKE_LEAVES TOMATO_OF_TWO, three programs, the last being the trainer built for two classes,
-# and works in an empty folder that goes when it ends.
+# What every test of the trainer shares. A test is called NAME.sh TOMATO MAKE_LEAVES [TOMATO_OF_TWO], the last being the trainer built for two classes, and works in an
+# empty folder that goes when it ends.
 set -eEuo pipefail
 export LC_ALL=C
 trap 'echo "$(basename "$0"), line $LINENO: $BASH_COMMAND"' ERR
-tomato=$(realpath "$1") make_leaves=$(realpath "$2") tomato_of_two=$(realpath "$3")
+tomato=$(realpath "$1") make_leaves=$(realpath "$2")
 folder=$(mktemp -d)
 trap leave EXIT
 leave() {
