@@ -4,7 +4,6 @@
 #include <tbb/info.h>
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -25,15 +24,12 @@ template <class F> std::thread start_thread(const F& f) {
 }
 /// Throws Error if there are not so many more.
 [[gnu::cold]] inline void try_threads(int n) {
-  std::atomic<bool> enough = false;
+  std::mutex gate;
   std::vector<std::thread> threads;
-  const auto end = [&] {
-    enough = true;
-    enough.notify_all();
-    for (std::thread& t : threads) t.join();
-  };
+  const auto end = [&] { for (std::thread& t : threads) t.join(); };
   try {
-    while (int(threads.size()) < n) threads.push_back(start_thread([&] { enough.wait(false); }));
+    const std::lock_guard all_wait(gate);
+    while (int(threads.size()) < n) threads.push_back(start_thread([&] { const std::lock_guard wait(gate); }));
   } catch (...) {
     end();
     throw;
