@@ -14,6 +14,13 @@ template <class V, class T> V load_as(const T* p) {
 }
 template <class V, class T> void store_as(T* p, V v) { std::memcpy(p, &v, sizeof v); }
 
+/// What lies beyond the bounds is brought to them; a NaN passes. V is a number or a vector of them.
+template <class V> LAMINA_INLINE V bounded(V v, const Clamp& clamp) {
+  using S = typename Number<V>::Scalar;
+  const V low = V{} + S(clamp.low), high = V{} + S(clamp.high), above = v < low ? low : v;
+  return above > high ? high : above;
+}
+
 /// f(channel, V(), how many V) over the channels: 4 vectors of them at a time, then one, then single numbers.
 template <class T, class F> void each_channels(int c, const F& f) {
   using V = Cpu::Vector<T>;

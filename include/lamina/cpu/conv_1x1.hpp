@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../core/layer.hpp"
+#include "channels.hpp"
 #include "gemm.hpp"
 #include "im2col.hpp"
 #include "pixel_product.hpp"
@@ -10,11 +11,9 @@
 namespace lamina {
 
 namespace detail {
-/// What lies beyond the bounds is brought to them; a NaN passes.
 template <class T> void apply(const Clamp& clamp, T* y, Index count) {
   if (!clamp.any()) return;
-  const T low = T(clamp.low), high = T(clamp.high);
-  for (Index i = 0; i < count; ++i) y[i] = y[i] < low ? low : y[i] > high ? high : y[i];
+  for (Index i = 0; i < count; ++i) y[i] = bounded(y[i], clamp);
 }
 }  // namespace detail
 

@@ -132,8 +132,8 @@ class Cpu {
     tbb::task_arena crew;
     std::byte* arena = nullptr;
     std::size_t bytes = 0;
-    [[gnu::cold]] explicit Shared(int asked) : threads(positive(asked)), crew(threads.count()) {}
-    static int positive(int asked) {
+    [[gnu::cold]] explicit Shared(int asked) : threads(checked(asked)), crew(threads.count()) {}
+    static int checked(int asked) {
       if (asked < 0) throw Error("Cpu(", asked, "): the number of threads is 0, one for each core, or more");
       return asked;
     }

@@ -124,8 +124,8 @@ struct DenseTiles {
     for (int t = 0; t < tile_features; ++t)
       for (int j = 0; j < V; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
   }
-  /// dw (features, out), of the inputs from f on, += or =. With each sample a line of ahead (slots, apart) is fetched, of that part which lies as dw does.
   struct Ahead { const float* memory; Index slots, apart; };
+  /// dw (features, out), of the inputs from f on, += or =. With each sample a line of ahead (slots, apart) is fetched, of that part which lies as dw does.
   void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, Ahead ahead) const {
     constexpr Index part = tile_features * tile_out, line = 16, lines = part / line;
     for (int h = 0; h < features; h += tile_features)

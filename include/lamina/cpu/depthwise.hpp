@@ -20,11 +20,6 @@ template <class T> struct Depthwise {
     const int first = (before + v.stride - 1) / v.stride;
     return {std::min(first, out.w), std::clamp((in.w - 3 + before) / v.stride + 1, std::min(first, out.w), out.w)};
   }
-  template <class V> LAMINA_INLINE static V bounded(V s, const Clamp& clamp) {
-    using S = typename Number<V>::Scalar;
-    const V low = V{} + S(clamp.low), high = V{} + S(clamp.high), above = s < low ? low : s;
-    return above > high ? high : above;
-  }
 
   /// f(tap, input pixel) for the taps of output pixel (r, q) that lie inside the image.
   template <class F> LAMINA_INLINE void each_tap(int r, int q, const F& f) const {

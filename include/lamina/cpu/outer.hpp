@@ -20,9 +20,10 @@ template <int N, int V, class A> LAMINA_INLINE void add_scaled(simd::Floats (&su
   }
 }
 
+/// So many rows, in each of so many lines, which begin so far apart.
+struct Rows { Index count; int lines = 1; Index a_line = 0, b_line = 0; };
 /// sum (outer_rows, outer_vectors * width) = or += a (count, outer_rows)^T b (count, outer_vectors * width); each has its rows so many numbers apart. a and b may be
 /// several such, lines of an image for example. Before row t is added before(t) is called.
-struct Rows { Index count; int lines = 1; Index a_line = 0, b_line = 0; };
 template <class Before> LAMINA_INLINE void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add, const Before& before) {
   simd::Floats s[outer_rows][outer_vectors];
 #pragma GCC unroll 8

@@ -159,9 +159,9 @@ struct Winograd {
     for (int i = 0; i < 4; ++i) F43::output(s[i], y[i]);
   }
 
+  enum class Fetch { ahead, own };
   /// m (rows, out_block) = v (rows, C) times u (C, out_block), held in registers. Meanwhile C / 2 cache lines from `ahead` on are fetched, or u itself, shortly before
   /// its turn.
-  enum class Fetch { ahead, own };
   template <Fetch fetch> void product(const float* v, const float* u, float* m, const float* ahead) const {
     Floats sum[rows][vectors] = {};
     for (int c = 0; c < in.c; c += in_block, v += block * in_block) {
