@@ -19,8 +19,9 @@ begin() {
 }
 
 # --- kill -9
+meant=$((milliseconds < 2000 ? 20 : 6))    # a sanitizer makes a training long
 kills=0
-for ((try = 1; try <= 60 && kills < 20; ++try)); do
+for ((try = 1; try <= 3 * meant && kills < meant; ++try)); do
   begin killed
   sleep "$(awk -v part=$RANDOM -v most="$milliseconds" 'BEGIN { print part / 32768 * most / 1000 }')"
   if ((try % 3 == 0)); then
@@ -36,7 +37,7 @@ for ((try = 1; try <= 60 && kills < 20; ++try)); do
   esac
 done
 echo "$kills kills in $((try - 1)) trainings of $milliseconds ms"
-[[ $kills == 20 ]] || fail "20 kills were meant"
+[[ $kills == "$meant" ]] || fail "$meant kills were meant"
 mkdir -p killed
 for file in last.safetensors best.safetensors history.csv metrics.json report.html; do
   head -c 1000 "$tomato" > "killed/$file.partial"    # what a kill may leave behind
