@@ -4,6 +4,12 @@ include(CMakePackageConfigHelpers)
 
 set(package_folder ${CMAKE_INSTALL_DATADIR}/cmake/lamina)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/laminaConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+set(stb_cflags)
+set(stb_libs)
+if(LAMINA_STB_LIBRARY)
+  set(stb_cflags -DLAMINA_LINK_STB)
+  set(stb_libs -lstb)
+endif()
 configure_file(lamina.pc.in lamina.pc @ONLY)
 
 install(DIRECTORY include/lamina DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

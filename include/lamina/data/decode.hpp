@@ -1,24 +1,36 @@
 /// JPEG and PNG files as pictures. Every file goes through the gate first; then stb_image decodes it, in this header alone.
 #pragma once
-#include <cassert>
 #include <cerrno>
 #include <climits>
-#include <cmath>
-#include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 #include <span>
+
+#include "gate.hpp"
+
+#if defined(LAMINA_LINK_STB)    // in all files of a program or in none
+// The build links libstb, Debian's stb_image, and the compiler is done a second earlier. (A program that defines these functions itself gives them to Lamina too.)
+namespace lamina::detail::stb {
+extern "C" {
+int stbi_info_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels);
+unsigned char* stbi_load_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels, int wanted);
+const char* stbi_failure_reason();
+void stbi_image_free(void* pixels);
+}
+}  // namespace lamina::detail::stb
+#else
+#include <cassert>
+#include <cmath>
+#include <cstdarg>
+#include <cstdlib>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 #if defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
-
-#include "gate.hpp"
 
 #if defined(STBI_INCLUDE_STB_IMAGE_H)
 #error "include lamina before stb_image.h: lamina has a copy of its own in a namespace of its own"
@@ -58,6 +70,7 @@ namespace lamina::detail::stb {
 #undef STBI_NO_STDIO
 #undef STBI_INCLUDE_STB_IMAGE_H
 #undef STBIDEF
+#endif
 
 namespace lamina {
 
