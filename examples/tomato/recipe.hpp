@@ -1,5 +1,6 @@
 /// Recipes: the defaults a training begins with. `pytorch` and `keras` are the study's two sequential systems; `lamina` is the best known here in the same time.
 #pragma once
+#include <algorithm>
 #include <functional>
 
 #include <lamina/lamina.hpp>
@@ -21,7 +22,9 @@ inline Recipe recipe(const TrainSettings& s) {
   const auto rate = [&](double usual) { return s.rate > 0 ? s.rate : usual; };
   if (s.recipe == "pytorch") return {Init::torch, {}, {.rate = rate(1e-3), .form = Form::torch}, ExponentialDecay{.rate = 0.9}};
   if (s.recipe == "keras") return {Init::glorot_uniform, {}, {.rate = rate(1e-3), .form = Form::keras}, ExponentialDecay{.rate = 0.9, .per = Per::epoch_smoothly}};
-  return {Init::he_uniform, {.smoothing = 0.05}, {.rate = rate(2e-3), .weight_decay = 0.02, .decay = Decay::decoupled}, Cosine{.warm_up_epochs = 1}};
+  // Adam's second moment knows too little at first for the full rate: without the warm-up one training in many never leaves the start.
+  const auto schedule = [](double base, const Moment& m) { return Cosine{.warm_up_steps = std::min<Index>(300, m.epochs * m.steps_per_epoch / 5)}(base, m); };
+  return {Init::glorot_uniform, {.smoothing = 0.05}, {.rate = rate(2e-3), .weight_decay = 0.02, .decay = Decay::decoupled}, schedule};
 }
 
 /// What each recipe does to a training picture. Shear 0.2 and zoom 0.2 mean to `keras` what they mean there: degrees, and a factor for either side, between pixels.
