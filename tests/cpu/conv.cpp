@@ -153,6 +153,20 @@ TEST_CASE("every channel by itself, and 1x1: a plain loop bit for bit, for any n
   for (const Case& c : {Case{{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{1, 1, 5}, 4, 1, 1, 0}, {{20, 17, 33}, 70, 1, 1, 0, 1, true, 3}, {{3, 5, 130}, 17, 1, 1, same, 1, true, 9}}) check_way<2>(c);
 }
 
+TEST_CASE("3x3 of every channel by itself at every edge: a plain loop bit for bit") {
+  for (int h = 1; h <= 4; ++h)
+    for (int w = 1; w <= 10; ++w)
+      for (int stride = 1; stride <= 3; ++stride)
+        for (int pad : {0, 1, 2, same}) {
+          const Case c{{h, w, 20}, 20, 3, stride, pad, 20, w % 2 == 0, 1};
+          if (pad == 0 && (h < 3 || w < 3)) continue;
+          INFO("stride " << stride << " pad " << pad << " on " << text(c.in).s);
+          const Data<float> data(c, false);
+          const std::vector<float> expected = data.plain().y;
+          CHECK(data.run(Cpu(2), Way<1>()).y == expected);
+        }
+}
+
 TEST_CASE("any kernel and stride in vectors: a plain loop bit for bit, for any number of threads") {
   for (const Case& c : {Case{{8, 9, 32}, 32, 3, 2, 1}, {{7, 6, 64}, 96, 1, 2, 0, 1, false, 3}, {{14, 15, 3}, 64, 7, 2, 3, 1, false, 9}, {{9, 40, 3}, 32, 3, 1, 1}, {{9, 5, 32}, 64, 5, 1, 2},
                         {{11, 8, 1}, 32, 5, 3, 0, 1, true, 3}, {{10, 11, 32}, 32, 3, 2, same}, {{5, 4, 32}, 32, 2, 3, 0, 1, true, 5}, {{2, 1, 64}, 32, 1, 3, 0}, {{1, 1, 32}, 32, 3, 2, 1},

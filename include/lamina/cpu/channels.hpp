@@ -15,9 +15,8 @@ template <class V, class T> V load_as(const T* p) {
 template <class V, class T> void store_as(T* p, V v) { std::memcpy(p, &v, sizeof v); }
 
 /// What lies beyond the bounds is brought to them; a NaN passes. V is a number or a vector of them.
-template <class V> LAMINA_INLINE V bounded(V v, const Clamp& clamp) {
-  using S = typename Number<V>::Scalar;
-  const V low = V{} + S(clamp.low), high = V{} + S(clamp.high), above = v < low ? low : v;
+template <class V> LAMINA_INLINE V bounded(V v, V low, V high) {
+  const V above = v < low ? low : v;
   return above > high ? high : above;
 }
 

@@ -55,8 +55,12 @@ inline Index depthwise_share(Window v, int c) { return room(Index(v.k) * v.k * c
 
 template <class T> void conv_forward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* b, T* y, Clamp clamp = {}) {
   const detail::Depthwise<T> conv{spec.window, in, out};
-  dev.run(n * out.h, [&](Index task, int) {
-    conv.forward(x + task / out.h * size(in), w, b, int(task % out.h), y + task / out.h * size(out), clamp);
+  // Rows of a task, which find most of what they read in the cache.
+  const int each = int(std::clamp<Index>(n * out.h / (4 * dev.threads()), 1, 8)), bands = (out.h + each - 1) / each;
+  dev.run(n * bands, [&](Index task, int) {
+    const Index i = task / bands;
+    const int row = int(task % bands) * each;
+    conv.forward(x + i * size(in), w, b, row, std::min(row + each, out.h), y + i * size(out), clamp);
   });
 }
 template <class T>

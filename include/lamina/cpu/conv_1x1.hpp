@@ -13,7 +13,7 @@ namespace lamina {
 namespace detail {
 template <class T> void apply(const Clamp& clamp, T* y, Index count) {
   if (!clamp.any()) return;
-  for (Index i = 0; i < count; ++i) y[i] = bounded(y[i], clamp);
+  for (Index i = 0; i < count; ++i) y[i] = bounded(y[i], T(clamp.low), T(clamp.high));
 }
 }  // namespace detail
 

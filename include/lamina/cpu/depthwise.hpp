@@ -12,15 +12,6 @@ template <class T> struct Depthwise {
   Window v;
   Shape in, out;
 
-  /// The pixels of output row r all of whose 3x3 taps lie inside the image: [first, last).
-  struct Inside { int first, last; };
-  Inside of_row(int r) const {
-    const int top = r * v.stride - v.before(in.h), before = v.before(in.w);
-    if (v.k != 3 || top < 0 || top + 3 > in.h || in.w < 3) return {0, 0};
-    const int first = (before + v.stride - 1) / v.stride;
-    return {std::min(first, out.w), std::clamp((in.w - 3 + before) / v.stride + 1, std::min(first, out.w), out.w)};
-  }
-
   /// f(tap, input pixel) for the taps of output pixel (r, q) that lie inside the image.
   template <class F> LAMINA_INLINE void each_tap(int r, int q, const F& f) const {
     const int top = r * v.stride - v.before(in.h), left = q * v.stride - v.before(in.w);
@@ -36,34 +27,51 @@ template <class T> struct Depthwise {
       for (int j = left < 0 ? -left : 0; j < v.k && left + j < in.w; ++j) f(i * v.k + j, Index(top + i) * in.w + left + j);
   }
 
-  /// Row r of y (Ho, Wo, C) from x (H, W, C), w (K, K, C) and b (C) or null, clamped.
-  void forward(const T* x, const T* w, const T* b, int r, T* y, Clamp clamp = {}) const {
-    const Inside inside = of_row(r);
+  /// Rows [first_row, last_row) of y (Ho, Wo, C) from x (H, W, C), w (K, K, C) and b (C) or null, clamped.
+  void forward(const T* x, const T* w, const T* b, int first_row, int last_row, T* y, Clamp clamp = {}) const {
+    const Index line = Index(in.w) * in.c, pixel = in.c;
     each_channels<T>(in.c, [&]<class V, int G>(int c0, V, std::integral_constant<int, G>) {
-      for (int c = c0; c < c0 + G * Number<V>::lanes; c += Number<V>::lanes) {
-        const V bias = b ? load_as<V>(b + c) : V{};
-        const auto put = [&](int q, V s) LAMINA_INLINE_LAMBDA { store_as(y + (Index(r) * out.w + q) * in.c + c, bounded(s, clamp)); };
-        const auto by_taps = [&](int q) {
-          V s = bias;
-          each_tap(r, q, [&](int t, Index pixel) LAMINA_INLINE_LAMBDA { s += load_as<V>(x + pixel * in.c + c) * load_as<V>(w + t * in.c + c); });
-          put(q, s);
-        };
-        for (int q = 0; q < inside.first; ++q) by_taps(q);
-        if (inside.first < inside.last) {              // with the weights in registers
-          V of_tap[9];
-#pragma GCC unroll 9
-          for (int t = 0; t < 9; ++t) of_tap[t] = load_as<V>(w + t * in.c + c);
-          const Index line = Index(in.w) * in.c;
-          const T* from = x + (Index(r * v.stride - v.before(in.h)) * in.w + inside.first * v.stride - v.before(in.w)) * in.c + c;
-          for (int q = inside.first; q < inside.last; ++q, from += v.stride * in.c) {
+      for (int r = first_row; r < last_row; ++r)
+        for (int c = c0; c < c0 + G * Number<V>::lanes; c += Number<V>::lanes) {
+          const V bias = b ? load_as<V>(b + c) : V{}, low = V{} + T(clamp.low), high = V{} + T(clamp.high);
+          T* to = y + Index(r) * out.w * pixel + c;
+          const auto put = [&](V s) LAMINA_INLINE_LAMBDA { store_as(to, bounded(s, low, high)), to += pixel; };
+          int q = 0, left = -v.before(in.w);
+          if (v.k == 3) {
+            const int top = r * v.stride - v.before(in.h), first_tap = std::max(0, -top), last_tap = std::min(3, in.h - top);
+            const T *const rows = x + (top + first_tap) * line + c, *const taps = w + first_tap * 3 * pixel + c;
+            // N pixels, Stride apart in x, which share inputs and weights. Of the three columns of taps those of [First, Last) lie inside the image.
+            const auto pixels = [&]<int Stride, int N, int First, int Last>() LAMINA_INLINE_LAMBDA {
+              V s[N], of_x[(N - 1) * Stride + 3];
+#pragma GCC unroll 4
+              for (V& of_pixel : s) of_pixel = bias;
+              const T *from = rows + left * pixel, *of_row = taps;
+              for (int i = first_tap; i < last_tap; ++i, from += line, of_row += 3 * pixel) {
+#pragma GCC unroll 6
+                for (int j = First; j < (N - 1) * Stride + Last; ++j) of_x[j] = load_as<V>(from + j * pixel);
+#pragma GCC unroll 3
+                for (int j = First; j < Last; ++j) {
+                  const V of_tap = load_as<V>(of_row + j * pixel);
+#pragma GCC unroll 4
+                  for (int k = 0; k < N; ++k) s[k] += of_x[k * Stride + j] * of_tap;
+                }
+              }
+#pragma GCC unroll 4
+              for (const V& of_pixel : s) put(of_pixel);
+              q += N, left += N * v.stride;
+            };
+            if (left == -1 && in.w >= 2) pixels.template operator()<1, 1, 1, 3>();
+            if (left >= 0 && v.stride == 1) while (left + 6 <= in.w && q + 4 <= out.w) pixels.template operator()<1, 4, 0, 3>();
+            if (left >= 0 && v.stride == 2) while (left + 5 <= in.w && q + 2 <= out.w) pixels.template operator()<2, 2, 0, 3>();
+            if (left >= 0) while (left + 3 <= in.w && q < out.w) pixels.template operator()<1, 1, 0, 3>();
+            if (left >= 0 && left + 2 == in.w && q < out.w) pixels.template operator()<1, 1, 0, 2>();
+          }
+          for (; q < out.w; ++q) {
             V s = bias;
-#pragma GCC unroll 9
-            for (int t = 0; t < 9; ++t) s += load_as<V>(from + t / 3 * line + t % 3 * in.c) * of_tap[t];
-            put(q, s);
+            each_tap(r, q, [&](int t, Index at) LAMINA_INLINE_LAMBDA { s += load_as<V>(x + at * pixel + c) * load_as<V>(w + t * pixel + c); });
+            put(s);
           }
         }
-        for (int q = inside.last; q < out.w; ++q) by_taps(q);
-      }
     });
   }
   /// dx (H, W, C), all zero before, += of one image.
