@@ -105,7 +105,7 @@ namespace detail {
 constexpr Misfit misfit(const auto& op, Shape x, Shape accepts) {
   if (accepts == x) return Misfit::none;
   if (op.role == Role::add) return Misfit::branches;
-  if (size(x) == size(accepts)) return x.h * x.w == 1 ? Misfit::flat : Misfit::picture;
+  if (size(x) == size(accepts)) return Misfit::picture;
   return x.c != accepts.c ? Misfit::groups : Misfit::image;
 }
 }  // namespace detail
@@ -114,7 +114,7 @@ constexpr Misfit misfit(const auto& op, Shape x, Shape accepts) {
 template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O, N>& ops, Shape in) {
   Table<O, N> t;
   Shape shapes[2 * N + 1] = {in};      // of each edge
-  Shape pictures[2 * N + 1] = {};      // of each edge that is a picture made flat: that picture
+  Shape pictures[2 * N + 1] = {};      // of each edge that was made of a picture made flat: that picture
   int stack[N + 1] = {}, top = 0;      // the edges at hand: a layer takes the top one and puts back its own
   int split[N + 1] = {}, at[N + 1] = {};   // the Split of each: its index, its number
   int number = 0;
@@ -135,7 +135,7 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
     r.y = t.edges++;
     shapes[r.y] = r.out;
     const Shape picture = pictures[r.x];
-    pictures[r.y] = op.role == Role::view && picture == Shape() ? x : r.out == x ? picture : Shape();
+    pictures[r.y] = op.role == Role::view && picture == Shape() ? x : r.out.h * r.out.w == 1 ? picture : Shape();
     if (op.role == Role::split) {
       r.z = t.edges++;
       shapes[r.z] = r.out;
@@ -149,8 +149,9 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
     t.statistics += r.need.statistics;
     t.flops += r.need.flops;
     number += op.role != Role::split;
-    const Shape accepts = op.role == Role::add ? shapes[r.z] : op.wide && picture != Shape() ? picture : op.accepts(x);
-    t.blame(op.is_layer ? detail::misfit(op, x, accepts) : Misfit::no_layer, i, number, x, accepts);
+    const bool flat = op.wide && picture.h * picture.w > 1;
+    const Shape accepts = op.role == Role::add ? shapes[r.z] : flat ? picture : op.accepts(x);
+    t.blame(!op.is_layer ? Misfit::no_layer : flat ? Misfit::flat : detail::misfit(op, x, accepts), i, number, x, accepts);
   }
   if (top > 0) t.blame(Misfit::open_branch, split[top - 1], at[top - 1]);
   t.out = shapes[stack[top]];
