@@ -53,7 +53,7 @@ inline int train(const TrainSettings& s, const std::string& command) {
   if (!train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
-  ModelBase<Cpu> model(program(s.size), {.batch = std::max(s.batch, evaluation_batch), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
+  ModelBase<Cpu> model(program(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
   StopOnSignal signals;
   Checkpoint checkpoint(s.out, leaves.train.classes, same_settings(s, leaves), same_pictures(leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);

@@ -1,4 +1,7 @@
-// expect: a layer has forward(device, step) and backward(device, step)
+// expect: At<1>
+// expect: Half
+// expect g++: layer 1 Half lacks forward(device, step) or backward(device, step), or its device cannot call them
+// expect clang++: this layer lacks forward(device, step) or backward(device, step), or its device cannot call them
 #include <lamina/lamina.hpp>
 using namespace lamina;
 struct Half {
@@ -6,5 +9,5 @@ struct Half {
   static constexpr Needs needs(Shape) { return {}; }
   template <class D, class T> static void forward(D&, const Step<T>&) {}
 };
-struct Net : Network<Input<1, 1, 16>, Dense<10>, Half, Dense<10>> {};
+struct Net : Network<Input<1, 1, 16>, Half, Dense<10>> {};
 int main() { return Model<Net, Cpu>({.batch = 2}).gradients() != nullptr; }

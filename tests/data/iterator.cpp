@@ -102,6 +102,7 @@ TEST_CASE("iterator: a training epoch shows every picture once, in another order
   CHECK(train.samples() == 20);
   CHECK(train.batches() == 4);
   CHECK(train.batch_size() == 6);
+  CHECK(AugmentationIterator(d, {.size = {1, 1}, .batch = 1 << 20}).batch_size() == 20);
   CHECK(train.shape() == Shape{1, 1, 3});
   CHECK(train.classes() == d.classes);
   std::set<std::vector<int>> orders;

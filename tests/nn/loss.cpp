@@ -104,6 +104,14 @@ TEST_CASE("class weights over labels: each part of a batch takes its own weighte
   for (std::size_t i = 0; i < part.dy.size(); ++i) REQUIRE(part.dy[i] == doctest::Approx(alone.dy[i] * 2 / 5).epsilon(1e-13));
 }
 
+TEST_CASE("a batch whose labels all weigh nothing has no loss and no gradient") {
+  for (double smoothing : {0.0, 0.1}) {
+    const auto none = Scores().evaluate(CrossEntropy<>{.smoothing = smoothing, .class_weights = {0, 1, 1, 0, 1, 1, 1}}, false, Scores::n, 0, 2);   // labels 3 and 0
+    CHECK(none.losses == std::vector<double>(2, 0));
+    CHECK(none.dy == std::vector<double>(14, 0));
+  }
+}
+
 TEST_CASE("what makes no sense is an error") {
   CHECK_THROWS_WITH_AS(CrossEntropy<>{.smoothing = 1.5}.constants(7), "CrossEntropy: smoothing is 1.5; it is a share of the target, 0 to 1", Error);
   CHECK_THROWS_AS(CrossEntropy<>{.smoothing = std::nan("")}.constants(7), Error);

@@ -23,6 +23,9 @@ for threads in 3 $(($(nproc) + 1)) 100; do
   [[ ! -s complained ]] || fail "a training with $threads threads complains"
 done
 
+# --- a batch takes the memory of as many pictures as there are
+answers 0 train "some leaves" --size 256 --batch 65536 --epochs 1 --out whole
+
 # --- history.csv
 [[ $(head -n 1 run/history.csv) == epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,wait,forward,backward,update,validation,images_per_second ]] || fail "history.csv has other columns"
 awk -F, 'NR > 1 && (NF != 13 || $1 != NR - 1 || $2 <= 0 || $3 < 0 || $3 > 1 || $5 < 0 || $5 > 1 || $6 <= 0 || $7 < $8 + $9 + $10 + $11 + $12 - 1e-9) { exit 1 } END { exit NR != 4 }' run/history.csv ||

@@ -29,8 +29,8 @@ same_run whole broken
 
 # --- memory ends
 if (ulimit -v 8000000 && "$tomato" --version > said 2>&1); then    # a program of AddressSanitizer takes more addresses
-  (ulimit -v 8000000 && refuses 1 "there is no memory for" train leaves --batch 65536 --threads 1 --out large)
-  (ulimit -v 300000 && refuses 1 "take a smaller batch" train leaves --batch 4096 --threads 1 --out large)
+  (ulimit -v 300000 && refuses 1 "there is no memory for" train leaves --size 256 --batch 20 --threads 1 --out large)
+  (ulimit -v 450000 && refuses 1 "take a smaller batch" train leaves --size 256 --batch 20 --threads 1 --out large)
 fi
 
 # --- the pictures go while it trains; a rate of nearly nothing keeps the network wrong

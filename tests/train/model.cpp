@@ -227,3 +227,16 @@ TEST_CASE("in vectors a training ends near where plain loops end") {
   const std::vector<float> found = trained<Cpu>(true, Sgd{.momentum = 0.9}, 2), expected = trained<Unfused<Cpu>>(false, Sgd{.momentum = 0.9}, 2);
   for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(expected[i]).epsilon(1e-4));
 }
+
+TEST_CASE("soft targets of more numbers than a picture has, in double") {
+  struct Wide : Network<Input<1, 1, 2>, Dense<64>> {};
+  Model<Wide, Cpu, double> model({.batch = 8, .seed = 1});
+  std::vector<float> x(16, 0.5f), target(8 * 64);
+  for (std::size_t i = 0; i < 8; ++i) target[64 * i + i] = 1;
+  model.backpropagate({.n = 8, .x = x.data(), .target = target.data()});
+  const double soft = model.totals().loss;
+  model.reset_totals();
+  const std::int32_t label[] = {0, 1, 2, 3, 4, 5, 6, 7};
+  model.backpropagate({.n = 8, .x = x.data(), .label = label});
+  CHECK(model.totals().loss == doctest::Approx(soft));
+}

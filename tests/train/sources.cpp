@@ -19,14 +19,14 @@ struct One {
   std::vector<std::int32_t> label{0, 1, 2, 1};
   std::vector<float> target;
   bool labelled = true, done = false;
-  Index count = 4;
+  Index count = 4, promised = 1;
   One() {
     const Random random(1, Stream::initialize);
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(random.uniform(Index(i), 0, 1));
   }
   Shape shape() const { return {8, 8, 3}; }
   Index samples() const { return count; }
-  Index batches() const { return 1; }
+  Index batches() const { return promised; }
   Index batch_size() const { return 4; }
   void start(Index, Index first) { done = first > 0; }
   bool next(Batch& b) {
@@ -50,6 +50,15 @@ TEST_CASE("fit and evaluate are found beside the iterators, without lamina::") {
   M model({.batch = 4});
   CHECK(fit(model, train, val, Adam{}, Constant{}, {.epochs = 1}).steps == 3);
   CHECK(evaluate(model, val).samples() == 12);
+}
+
+TEST_CASE("a source that hands out fewer batches than it has is refused, and one that hands out more") {
+  for (const Index promised : {2, 0}) {
+    One train, val;
+    train.promised = promised;
+    M model({.batch = 4});
+    CHECK_THROWS_WITH_AS(fit(model, train, val, Adam{}, Constant{}, {.epochs = 1}), doctest::Contains("handed out 1: its batches() and its next() have to agree"), Error);
+  }
 }
 
 TEST_CASE("data of another number of classes is refused before the first step") {

@@ -58,7 +58,7 @@ class BatchMaker {
         store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), threads_(options.workers),
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
-    for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(std::min(options_.batch, samples()), lamina::size(shape())));
+    for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(batch_size(), lamina::size(shape())));
     thread_ = start_thread([this] { work(); });
   }
   BatchMaker(const BatchMaker&) = delete;
@@ -79,8 +79,8 @@ class BatchMaker {
   Index samples() const { return dataset().size(); }
   /// In an epoch; the last one may hold fewer samples.
   Index batches() const { return (samples() + options_.batch - 1) / options_.batch; }
-  /// Samples in a batch.
-  Index batch_size() const { return options_.batch; }
+  /// Samples in the largest batch.
+  Index batch_size() const { return std::min(options_.batch, samples()); }
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return dataset().classes; }
   const Dataset& dataset() const { return store_.dataset(); }

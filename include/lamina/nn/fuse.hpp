@@ -156,13 +156,19 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   if constexpr (W < 0) return {};
   else if constexpr (HasWays<L, D, T>) return functions_of_way<L, D, T, purpose, W>();
   else {
-    static_assert(!Layer<L> || requires { L::role; } || LayerOn<L, D, T>, "a layer has forward(device, step) and backward(device, step)");
     Functions<D, T> f;
     if constexpr (requires { &L::template forward<D, T>; }) f.forward = &L::template forward<D, T>;
     if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) f.backward = &L::template backward<D, T>;
     if constexpr (requires { &L::template arena<D, T>; }) f.arena = &L::template arena<D, T>;
     return f;
   }
+}
+
+/// The place of the first layer in the list that the device cannot run, or -1.
+template <class D, class T, class... Ls> constexpr int first_idle(List<Ls...>) {
+  constexpr bool runs[] = {(!Layer<Ls> || requires { Ls::role; } || HasWays<Ls, D, T> || LayerOn<Ls, D, T>)...};
+  const auto at = std::find(std::begin(runs), std::end(runs), false);
+  return at == std::end(runs) ? -1 : int(at - std::begin(runs));
 }
 
 /// Of how many layers of the list a step does the work.

@@ -44,6 +44,11 @@ template <class T> struct CrossEntropyOf {
     using std::exp, std::log;
     const T* logit = s.y + i * s.c;
     const T norm = weighted && s.label ? *s.norm * (T(s.total) / T(s.n)) : T(s.total);
+    if (norm == T(0)) {                        // nothing in the batch weighs anything
+      for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = 0;
+      s.loss[i] = 0;
+      return;
+    }
     T top = logit[0], sum = 0, loss = 0, shares = 0;
     for (Index k = 1; k < s.c; ++k) top = logit[k] > top ? logit[k] : top;
     for (Index k = 0; k < s.c; ++k) sum += exp(logit[k] - top);
@@ -73,7 +78,7 @@ template <class T> struct SquaredError {
 
 /// -sum_k t[k] log softmax(y)[k], the mean over the batch; y (N, C) are logits. The softmax, the loss and its gradient are one pass. Targets are integer labels
 /// (Keras's sparse categorical cross-entropy) or soft ones (categorical); smoothing a makes them t (1 - a) + a / C; with class weights the mean over labels is
-/// the weighted one, as in PyTorch; parts of a global batch each take their own. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
+/// the weighted one, as in PyTorch, and 0 where all weights of the batch are; parts of a global batch each take their own. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
 template <int Classes = 0> struct CrossEntropy {
   double smoothing = 0;                    // 0 to 1
   std::vector<double> class_weights = {};  // (C) or empty

@@ -4,6 +4,7 @@
 
 #include "fuse.hpp"
 #include "plan.hpp"
+#include "verdict.hpp"
 
 namespace lamina {
 
@@ -39,6 +40,19 @@ template <class D, class T> struct ProgramView {
   constexpr Index inner(Index working) const { return working * (training.inner > inference.inner ? training.inner : inference.inner); }
 };
 
+namespace detail {
+template <const auto& table, class D, class T, class Layers> constexpr auto device_error(Layers layers) {
+  constexpr int idle = first_idle<D, T>(Layers{});
+  if constexpr (idle < 0) return NetworkError<>{};
+  else {
+    constexpr int number = int(std::count_if(table.rows, table.rows + table.count, [](const auto& r) { return r.layer <= idle && r.role != Role::split; }));
+    return [&]<class L>(List<L>) {
+      return NetworkError<List<At<number>, L>, said(Misfit::no_functions, text("layer ", number, " ", name<L>(), " lacks forward(device, step) or backward(device, step), or its device cannot call them"))>{};
+    }(decltype(nth<std::size_t(idle)>(layers)){});
+  }
+}
+}  // namespace detail
+
 template <class Net, class D, class T> struct Program {
   static constexpr auto layers = Net::table;         // a copy, since the name of the network's own is the whole list
   static constexpr auto steps = fuse<D, T>(typename Net::layers{});
@@ -47,6 +61,7 @@ template <class Net, class D, class T> struct Program {
   static constexpr auto training = plan(table, sizeof(T), true), inference = plan(table, sizeof(T), false);
   static_assert(table.block.parameters == layers.block.parameters && table.block.state == layers.block.state,
                 "a fused layer must have the parameters of its parts");
+  static constexpr Checked<decltype(detail::device_error<layers, D, T>(typename Net::layers{}))> checked{};   // last: g++ goes on after an error and would find others in the table
 
   static constexpr ProgramView<D, T> view{{table.rows, std::size_t(table.count)}, {layers.rows, std::size_t(layers.count)}, training.view(), inference.view(),
                                           Net::input, Net::output, table.block.parameters, table.block.state, table.statistics, table.at_once};

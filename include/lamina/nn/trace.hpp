@@ -81,6 +81,7 @@ enum class Misfit : char {
   none,
   no_layer,                            // what stands in it is no layer
   no_branch, open_branch,              // an Add or a Swap without a Split before it, a Split without an Add behind it
+  no_functions,                        // a device cannot run it
   branches, picture, flat, groups, image,   // what a layer gets: two shapes for a sum, pixels for a vector, a vector for pixels, channels, fewer pixels than a window has
   scores, probabilities, one_class     // what a loss gets
 };

@@ -131,6 +131,8 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps");
       watch.lap();
     }
+    if (run.stopped.empty() && run.batch != run.batches)
+      throw Error("a source of batches said that an epoch has ", run.batches, " and handed out ", run.batch, ": its batches() and its next() have to agree");
     if (run.batch < run.batches) break;
     const Totals t = model.totals();
     run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);

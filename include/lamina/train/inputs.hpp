@@ -1,5 +1,6 @@
 /// How a batch in host memory comes to the device of a model: read where it lies if the device can, copied or converted otherwise.
 #pragma once
+#include <algorithm>
 #include <type_traits>
 #include <vector>
 
@@ -13,7 +14,7 @@ template <Device D, class T> class Inputs {
  public:
   Inputs(D& dev, Index batch, Index picture, Index scores)
       : picture_(picture), scores_(scores), x_(dev, in_place ? 0 : batch * picture), target_(dev, in_place ? 0 : batch * scores), spare_(dev, batch * scores),
-        label_(dev, batch), host_(in_place || std::is_same_v<T, float> ? 0 : std::size_t(batch * picture)) {}
+        label_(dev, batch), host_(in_place || std::is_same_v<T, float> ? 0 : std::size_t(batch * std::max(picture, scores))) {}
 
   const T* pictures(D& dev, const float* x, Index n) { return bring(dev, x, n * picture_, x_); }
   const T* targets(D& dev, const float* t, Index n) { return t ? bring(dev, t, n * scores_, target_) : nullptr; }
