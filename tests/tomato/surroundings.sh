@@ -18,7 +18,7 @@ grep -qxE '[0-9]+' closed/.lock && [[ $(wc -l < closed/.lock) == 1 ]] || fail "t
 same_run whole closed
 
 # --- an error ends it: the report says so, and no longer reloads itself
-answers 0 train leaves --batch 8 --epochs 1 --out broken
+answers 0 "${train[@]}" broken --stop-after 3
 mkdir broken/last.safetensors.partial
 refuses 1 "cannot write broken/last.safetensors: broken/last.safetensors.partial is in the way and is not a file; take it away" "${train[@]}" broken
 grep -q '<strong>Stopped</strong>, 1 of 3 epochs: cannot write broken/last.safetensors' broken/report.html || fail "the report does not say what ended the training"
