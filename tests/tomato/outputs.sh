@@ -24,7 +24,7 @@ for threads in 3 $(($(nproc) + 1)) 100; do
 done
 
 # --- a batch takes the memory of as many pictures as there are
-answers 0 train "some leaves" --size 256 --batch 65536 --epochs 1 --out whole
+answers 0 train "some leaves" --size 128 --batch 65536 --epochs 1 --out whole
 
 # --- history.csv
 [[ $(head -n 1 run/history.csv) == epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,wait,forward,backward,update,validation,images_per_second ]] || fail "history.csv has other columns"
