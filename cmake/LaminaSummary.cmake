@@ -20,9 +20,9 @@ foreach(part "NCCL LAMINA_NCCL_INCLUDE" "MPI LAMINA_MPICXX" "libjpeg-turbo LAMIN
 endforeach()
 message(STATUS "Lamina ${PROJECT_VERSION}: ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}; "
   "tests ${LAMINA_TESTS}, examples ${LAMINA_EXAMPLES}, bench ${LAMINA_BENCH}, native ${LAMINA_NATIVE}, warnings are errors ${LAMINA_WERROR}")
+set(stb "compiled along")
 if(LAMINA_STB_LIBRARY)
-  message(STATUS "Optional parts: libstb linked")
-else()
-  message(STATUS "Optional parts: libstb absent, stb_image is compiled")
+  set(stb "linked from libstb")
 endif()
+message(STATUS "Optional parts: stb_image ${stb}")
 message(STATUS "Optional parts, not used by this version: ${summary}")

@@ -22,7 +22,7 @@ inline Recipe recipe(const TrainSettings& s) {
   const auto rate = [&](double usual) { return s.rate > 0 ? s.rate : usual; };
   if (s.recipe == "pytorch") return {Init::torch, {}, {.rate = rate(1e-3), .form = Form::torch}, ExponentialDecay{.rate = 0.9}};
   if (s.recipe == "keras") return {Init::glorot_uniform, {}, {.rate = rate(1e-3), .form = Form::keras}, ExponentialDecay{.rate = 0.9, .per = Per::epoch_smoothly}};
-  // Adam's second moment knows too little at first for the full rate: without the warm-up one training in many never leaves the start.
+  // Adam's second moment knows too little at first for the full rate: with a warm-up of one epoch, however few its steps, now and then a training never leaves the start.
   const auto schedule = [](double base, const Moment& m) { return Cosine{.warm_up_steps = std::min<Index>(300, m.epochs * m.steps_per_epoch / 5)}(base, m); };
   return {Init::glorot_uniform, {.smoothing = 0.05}, {.rate = rate(2e-3), .weight_decay = 0.02, .decay = Decay::decoupled}, schedule};
 }

@@ -89,6 +89,7 @@ template <class Net, class D, class T> struct Inference {
   static constexpr auto traced = trace(ops_on<D, T>(steps), Net::input);
   static constexpr auto table = depth_first<D, T>(bind<D, T, detail::Purpose::inference, traced>(steps), false);
   static constexpr auto plan = lamina::plan(table, sizeof(T), false);
+  static constexpr Checked<decltype(detail::device_error<Net::table, D, T>(typename Net::layers{}))> checked{};
   static constexpr InferenceView<D, T> view{{table.rows, std::size_t(table.count)}, plan.view(), Net::input, Net::output, table.at_once};
 };
 

@@ -106,7 +106,7 @@ namespace detail {
 constexpr Misfit misfit(const auto& op, Shape x, Shape accepts) {
   if (accepts == x) return Misfit::none;
   if (op.role == Role::add) return Misfit::branches;
-  if (size(x) == size(accepts)) return Misfit::picture;
+  if (size(x) == size(accepts)) return x.h * x.w == 1 ? Misfit::flat : Misfit::picture;
   return x.c != accepts.c ? Misfit::groups : Misfit::image;
 }
 }  // namespace detail
