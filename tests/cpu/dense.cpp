@@ -70,6 +70,24 @@ TEST_CASE("dense in vectors, and with few outputs, is a plain loop too") {
   }
 }
 
+TEST_CASE("one sample through a dense layer: inputs of zero add nothing, whatever their weights are") {
+  for (const int zeros : {0, 1, 2, 3}) {                   // none, each second, all but each third, all
+    INFO("case " << zeros);
+    Data<float> data(1, 16400, 288, true, false);
+    for (float& x : data.x) x = x == 0 ? 1.0f : x;
+    for (Index k = 0; k < data.in; ++k)
+      if (zeros == 3 || (zeros == 1 && k % 2) || (zeros == 2 && k % 3)) data.x[std::size_t(k)] = k % 5 ? 0.0f : -0.0f;
+    const Result<float> plain = data.plain();
+    for (Index k = 0; k < data.in; ++k)
+      if (data.x[std::size_t(k)] == 0) std::fill_n(data.w.begin() + k * data.out, data.out, NAN);
+    CHECK(data.run(Cpu(2), 0, Way<1>()).y == plain.y);
+    CHECK(data.run(Cpu(8), 0, Way<1>()).y == plain.y);
+  }
+  Data<float> data(1, 1024, 128, false, false);
+  data.x[1000] = NAN;
+  for (const float y : data.run(Cpu(2), 0, Way<1>()).y) CHECK(std::isnan(y));
+}
+
 TEST_CASE("dense: the same bits for any number of threads") {
   const auto check = [](const Data<float>& data, auto way) {
     const Result<float> one = data.run(Cpu(1), 0, way);
