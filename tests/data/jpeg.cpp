@@ -1,3 +1,4 @@
+#undef LAMINA_LINK_TURBOJPEG    // what is tested here decodes where libjpeg-turbo is absent
 #include <lamina/data/decode.hpp>
 
 #include <doctest/doctest.h>
@@ -7,7 +8,7 @@
 #include "pictures.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::says, lamina_test::sentence, lamina_test::slope;
+using lamina_test::Bytes, lamina_test::from_hex, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::progressive, lamina_test::says, lamina_test::sentence, lamina_test::slope;
 
 namespace {
 std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
@@ -46,26 +47,12 @@ Bytes table(int id, const Bytes& counts) {
   data.resize(17 + all);
   return data;
 }
-Bytes from_hex(std::string_view digits) {
-  const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  Bytes bytes;
-  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(std::uint8_t(16 * digit(digits[i]) + digit(digits[i + 1])));
-  return bytes;
-}
-/// Grey pictures of libjpeg: 24x8 pixels with a restart behind each block, and 24x16 pixels, progressive.
+/// A grey picture of libjpeg, 24x8 pixels with a restart behind each block.
 const Bytes restarts = from_hex(
     "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
     "63ffc0000b080008001801011100ffc4001500010100000000000000000000000000000105ffc400211000020202010403000000000000000000010203110421310005517106"
     "1213ffdd00040001ffda0008010100003f008df1eed71e463b644da8a342eed44d002c9d75ffd022789634c887062871410bfa652966726a80553efceb7aa3d7ffd163793eb1"
     "c390b2849429a21229793c08d59ab5cd8f1eff00ffd9");
-const Bytes progressive = from_hex(
-    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
-    "63ffc2000b080010001801011100ffc40017000003010000000000000000000000000001030402ffda00080101000000018ac2a667ffc4001b10000104030000000000000000"
-    "000000000100020311042331ffda0008010100010502c78839a2a85a88691d5fffc40020100001020505000000000000000000000001000211122131815161a1b1f0ffda0008"
-    "010100063f0298d82983006eae403a35c1e1301b1a9c2378f5b047c17fffc4001f10010001030403000000000000000000000111002141316181a151c1f1ffda000801010001"
-    "3f2141a24ad20346e195e0a501421e3a0b52ce1336df5d509660f57231b94c2092f787db37cbc57fffda0008010100000010ff00ffc4001b1001010101010101010000000000"
-    "0000000111312100517191ffda0008010100013f10e4036658055e78e444a096404fdfbcef23e88135137b840e6d3e7e80a4035c8510dc3e46710d15dc561de4ebb515c0b69e"
-    "aa03fd18d186cf7fffd9");
 }  // namespace
 
 TEST_CASE("JPEG: Huffman tables that hold too many codes, or codes that do not fit, are refused before they are decoded") {

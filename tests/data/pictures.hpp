@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <lamina/core/random.hpp>
@@ -52,6 +53,22 @@ inline Bytes jpeg(const lamina::Picture& p, int quality = 95) {
   stbi_write_jpg_to_func(collect, &bytes, p.w, p.h, p.c, p.pixels.data(), quality);
   return bytes;
 }
+
+inline Bytes from_hex(std::string_view digits) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  Bytes bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(std::uint8_t(16 * digit(digits[i]) + digit(digits[i + 1])));
+  return bytes;
+}
+/// A grey picture of libjpeg, 24x16 pixels, progressive.
+inline const Bytes progressive = from_hex(
+    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
+    "63ffc2000b080010001801011100ffc40017000003010000000000000000000000000001030402ffda00080101000000018ac2a667ffc4001b10000104030000000000000000"
+    "000000000100020311042331ffda0008010100010502c78839a2a85a88691d5fffc40020100001020505000000000000000000000001000211122131815161a1b1f0ffda0008"
+    "010100063f0298d82983006eae403a35c1e1301b1a9c2378f5b047c17fffc4001f10010001030403000000000000000000000111002141316181a151c1f1ffda000801010001"
+    "3f2141a24ad20346e195e0a501421e3a0b52ce1336df5d509660f57231b94c2092f787db37cbc57fffda0008010100000010ff00ffc4001b1001010101010101010000000000"
+    "0000000111312100517191ffda0008010100013f10e4036658055e78e444a096404fdfbcef23e88135137b840e6d3e7e80a4035c8510dc3e46710d15dc561de4ebb515c0b69e"
+    "aa03fd18d186cf7fffd9");
 
 inline void write(const std::filesystem::path& path, const Bytes& bytes) {
   std::filesystem::create_directories(path.parent_path());

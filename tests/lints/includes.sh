@@ -19,6 +19,7 @@ faults() {
       third["^(Eigen|unsupported)/"] = "cpu/gemm"
       third["^(one)?(tbb|api/tbb)(/|\\.h$)"] = "(core/threads|cpu/|data/iterator)"
       third["^stb"] = "data/decode"
+      third["^turbojpeg"] = "data/turbojpeg"
       third["^nlohmann/"] = "io/"
       third["^(google|onnx)/"] = "io/"
       third["^turbojpeg\\.h$"] = "data/(turbojpeg|decode)"
@@ -103,6 +104,8 @@ self_test() {
   expect "<nlohmann/json.hpp> may only be in io/"
   header data/image.hpp '<stb/stb_image.h>'
   expect "<stb/stb_image.h> may only be in data/decode"
+  header data/decode.hpp '<turbojpeg.h>'
+  expect "<turbojpeg.h> may only be in data/turbojpeg"
   header cpu/a.hpp '<cuda_runtime.h>'
   expect "<cuda_runtime.h> may only be in cuda/"
   header core/a.hpp '<boost/any.hpp>'

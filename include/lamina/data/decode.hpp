@@ -1,4 +1,4 @@
-/// JPEG and PNG files as pictures. Every file goes through the gate first; then stb_image decodes it, in this header alone.
+/// JPEG and PNG files as pictures. libjpeg-turbo decodes JPEGs where the build found it; stb_image, in this header alone, decodes the rest, which is looked through before.
 #pragma once
 #include <cerrno>
 #include <climits>
@@ -8,7 +8,9 @@
 #include <memory>
 #include <span>
 
-#include "gate.hpp"
+#include "jpeg.hpp"
+#include "png.hpp"
+#include "turbojpeg.hpp"
 
 #if defined(LAMINA_LINK_STB)    // in all files of a program or in none
 // The build links libstb, Debian's stb_image, and the compiler is done a second earlier. (A program that defines these functions itself gives them to Lamina too.)
@@ -74,20 +76,31 @@ namespace lamina::detail::stb {
 
 namespace lamina {
 
-/// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, EXIF rotation is not applied (as Keras).
+/// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, EXIF rotation is not applied (as Keras). What the bytes are is
+/// decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
-/// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost, and of a progressive one only those of
-/// its first scans; damage that changes pixels and loses none is not.
+/// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost; damage that changes pixels and loses none
+/// is not. Without libjpeg-turbo a progressive one is checked in its first scans alone.
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
-  const detail::Gate gate = detail::gate(bytes.data(), bytes.size());
-  if (!gate) refuse(gate.problem);
-  if (bytes.size() > INT_MAX) refuse("it is larger than two gigabytes");
+  const std::uint8_t* const b = bytes.data();
+  const std::size_t n = bytes.size();
+  if (n == 0) refuse("the file is empty: copy it again");
+  const bool is_jpeg = n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF;
+  if (!is_jpeg && !detail::is_png(b, n)) refuse("it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away");
+#if defined(LAMINA_LINK_TURBOJPEG)
+  if (is_jpeg) return detail::decode_jpeg(bytes, name);
+  const detail::Found found = detail::look_through_png(b, n);
+#else
+  const detail::Found found = is_jpeg ? detail::look_through_jpeg(b, n) : detail::look_through_png(b, n);
+#endif
+  if (found.problem) refuse(found.problem);
+  if (n > INT_MAX) refuse("it is larger than two gigabytes");
   int w = 0, h = 0, c = 0;
   struct Free { void operator()(std::uint8_t* p) const { detail::stb::stbi_image_free(p); } };
-  if (!detail::stb::stbi_info_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c) || Size{h, w} != gate.size)
+  if (!detail::stb::stbi_info_from_memory(b, int(n), &w, &h, &c) || Size{h, w} != found.size)
     refuse("its header makes no sense: the file is damaged or of a rare kind, convert it to PNG");
-  const std::unique_ptr<std::uint8_t, Free> pixels(detail::stb::stbi_load_from_memory(bytes.data(), int(bytes.size()), &w, &h, &c, 0));
+  const std::unique_ptr<std::uint8_t, Free> pixels(detail::stb::stbi_load_from_memory(b, int(n), &w, &h, &c, 0));
   if (!pixels) {
     const char* why = detail::stb::stbi_failure_reason();
     throw Error("the picture ", name, " cannot be decoded (", why ? why : "no reason given", "): it is damaged or of a rare kind, convert it to PNG");

@@ -208,4 +208,9 @@ class Jpeg {
   bool counted_ = false;                 // its codes are
 };
 
+inline Found look_through_jpeg(const std::uint8_t* b, std::size_t n) {
+  const Jpeg jpeg(b, n);
+  return {jpeg.problem(), jpeg.size()};
+}
+
 }  // namespace lamina::detail

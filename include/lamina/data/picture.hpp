@@ -27,6 +27,12 @@ inline constexpr int largest_side = 16384;
 inline constexpr Index largest_area = 50'000'000;
 
 namespace detail {
+/// What a look through a file found, before a decoder sees it.
+struct Found {
+  const char* problem = nullptr;       // why the bytes are refused, or null
+  Size size;                           // read from the header, if it got that far
+};
+
 /// Why a picture of this size is refused, or null.
 inline const char* too_large(Index h, Index w) {
   if (h < 1 || w < 1) return "its header says it has no pixels";
