@@ -13,6 +13,9 @@ template <class Norm, class Act> using Body = Sequential<Conv<32, 3, 1, 1, no_bi
 struct Leaf : Network<Input<12, 10, 3>, Block<32>, Block<64>, Flatten, Dense<64>, ReLU, Dropout<20>, Dense<10>> {};
 struct Folds : Network<Input<9, 7, 3>, Conv<32, 3>, BatchNorm, ReLU, Residual<Body<KerasBatchNorm, ReLU6>>, ReLU, DepthwiseConv<3, 2>, BatchNorm, ReLU6, Conv<7, 1>, ReLU, Conv<5, 5, 2, 1, no_bias>,
                        BatchNorm, Tanh, Conv<6, 3, 1, 1, true, 1>, SiLU, GlobalAvgPool, Dense<4>> {};
+template <int C, class Norm, bool Bias> using Normed = Sequential<Conv<C, 3, 1, 1, Bias>, Norm, ReLU, MaxPool<2>>;
+struct Pools : Network<Input<14, 18, 3>, Normed<32, BatchNorm, no_bias>, Normed<64, KerasBatchNorm, true>, Conv<5, 3>, BatchNorm, ReLU, MaxPool<3, 2, 1>, Conv<6, 1>, BatchNorm, ReLU, MaxPool<2>,
+                       GlobalAvgPool, Dense<4>> {};
 struct Plain : Network<Input<1, 1, 6>, Dense<7>, Sigmoid, Dense<3>> {};
 
 /// A model after some steps, so that its running values are no longer those it began with.
@@ -46,12 +49,14 @@ template <class Net, class T> void check_predictor(double allowed) {
 TEST_CASE("a predictor gives the scores of its model") {
   check_predictor<Leaf, float>(1e-6), check_predictor<Leaf, double>(1e-14);
   check_predictor<Folds, float>(2e-5), check_predictor<Folds, double>(1e-13);
+  check_predictor<Pools, float>(2e-5), check_predictor<Pools, double>(1e-13);
   check_predictor<Plain, float>(1e-6), check_predictor<Plain, double>(1e-14);
 }
 
-TEST_CASE("a batch norm, ReLU and ReLU6 disappear in the convolution before them") {
+TEST_CASE("a batch norm, ReLU and ReLU6 disappear in the convolution before them, and a pool that does not overlap") {
   static_assert(Inference<Leaf, Cpu, float>::table.count == 7);
   static_assert(Inference<Folds, Cpu, float>::table.count == 13);
+  static_assert(Inference<Pools, Cpu, float>::table.count == 7);       // two blocks, convolution and overlapping pool, a block, average, dense
   static_assert(Inference<Folds, Unfused<Cpu>, float>::table.block.parameters == Folds::table.block.parameters);
 }
 

@@ -1,4 +1,5 @@
-/// Inference has rules of its own: a batch norm becomes part of the weights of the convolution before it, ReLU and ReLU6 of what it stores.
+/// Inference has rules of its own: a batch norm becomes part of the weights of the convolution before it, ReLU and ReLU6 of what it stores; where the device pools what it
+/// convolves, the pool too.
 #pragma once
 #include <cmath>
 #include <span>
@@ -21,6 +22,25 @@ template <class L> inline constexpr Clamp clamp_of{};
 template <> inline constexpr Clamp clamp_of<ReLU>{.low = 0};
 template <> inline constexpr Clamp clamp_of<ReLU6>{.low = 0, .high = 6};
 
+/// The weights and then, on a line of their own, the biases (O) of a convolution C that does the work of the norm B behind it, or void, too.
+template <class C, class B, class T> [[gnu::cold]] std::vector<T> folded(Shape in, const T* w, const T* state) {
+  const int o = C::out(in).c;
+  const Index count = C::weights(in);
+  std::vector<T> to(static_cast<std::size_t>(room(count) + o));
+  T* const bias = to.data() + room(count);
+  std::copy_n(w, count, to.data());
+  if (const T* b = C::bias(w, in)) std::copy_n(b, o, bias);
+  if constexpr (!std::is_void_v<B>) {
+    const T *gamma = w + lamina::places<C>(in).parameters, *beta = gamma + room(o), *mean = state, *variance = state + room(o);
+    for (int k = 0; k < o; ++k) {
+      const T scale = gamma[k] / std::sqrt(variance[k] + T(B::spec.epsilon));
+      for (Index i = k; i < count; i += o) to[std::size_t(i)] *= scale;
+      bias[k] = (bias[k] - mean[k]) * scale + beta[k];
+    }
+  }
+  return to;
+}
+
 /// A convolution C with the norm B behind it, or void, and the activation A, or void. Its weights are made ready as those of C, then come the biases (O).
 template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls...> {
   static constexpr Needs needs(Shape in) { return FoldedConv::Chain::needs(in, Needs{}); }
@@ -32,21 +52,10 @@ template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls..
   template <class D, class T, int W> static Index bias_at(const D& dev, Shape in) { return room(C::template ready<D, T, W>(dev, in)); }
   template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return C::template prepared<D, T, W>(dev, in); }
   template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
-    const int o = C::out(in).c;
-    const Index count = C::weights(in);
-    std::vector<T> folded(w, w + count), bias(static_cast<std::size_t>(o));
-    if (const T* b = C::bias(w, in)) std::copy_n(b, o, bias.begin());
-    if constexpr (!std::is_void_v<B>) {
-      const T *gamma = w + lamina::places<C>(in).parameters, *beta = gamma + room(o), *mean = state, *variance = state + room(o);
-      for (int k = 0; k < o; ++k) {
-        const T scale = gamma[k] / std::sqrt(variance[k] + T(B::spec.epsilon));
-        for (Index i = k; i < count; i += o) folded[std::size_t(i)] *= scale;
-        bias[std::size_t(k)] = (bias[std::size_t(k)] - mean[k]) * scale + beta[k];
-      }
-    }
-    if constexpr (requires { conv_prepare(dev, Way<W>(), C::spec(in), in, in, w, to); }) conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), folded.data(), to);
-    else std::copy_n(folded.data(), count, to);
-    std::copy_n(bias.data(), o, to + bias_at<D, T, W>(dev, in));
+    const std::vector<T> both = folded<C, B>(in, w, state);
+    if constexpr (requires { conv_prepare(dev, Way<W>(), C::spec(in), in, in, w, to); }) conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), both.data(), to);
+    else std::copy_n(both.data(), C::weights(in), to);
+    std::copy_n(both.data() + room(C::weights(in)), C::out(in).c, to + bias_at<D, T, W>(dev, in));
   }
   template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) {
     conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + bias_at<D, T, W>(dev, s.in), s.y, clamp_of<A>);
@@ -59,21 +68,41 @@ template <class C> requires (detail::is_conv<C>) struct Folded<C> : detail::Fold
 template <class C, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, A> : detail::FoldedConv<C, void, A, C, A> {};
 template <class C, detail::IsNorm B> requires (detail::is_conv<C>) struct Folded<C, B> : detail::FoldedConv<C, B, void, C, B> {};
 template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
+/// y = pool(relu(norm(conv(x)))): as Fused does the rest, with the weights and biases of both.
+template <int Out, int K, int Stride, int Pad, bool Bias, int Groups, detail::IsNorm B, auto... P>
+struct Folded<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> : Chain<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> {
+  using conv = Conv<Out, K, Stride, Pad, Bias, Groups>;
+  using pooled = Fused<Conv<Out, K, Stride, Pad, true, Groups>, ReLU, MaxPool<P...>>;
+  static constexpr Needs needs(Shape in) { return Folded::Chain::needs(in, Needs{}); }
+  static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
+  template <class D, class T> static constexpr int ways = pooled::template ways<D, T>;
+  template <class D, class T> static constexpr int way(Shape in) { return pooled::template way<D, T>(in); }
+  template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return pooled::template arena<D, T, W>(dev, in, n); }
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return pooled::template prepared<D, T, W>(dev, in); }
+  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
+    const std::vector<T> both = detail::folded<conv, B>(in, w, state);
+    if constexpr (requires { &pooled::template prepare<D, T, W>; }) pooled::template prepare<D, T, W>(dev, in, both.data(), nullptr, to);
+    else std::copy_n(both.data(), both.size(), to);
+  }
+  template <class D, class T, int W = 0> requires (D::template fuses<T>(pooled::kernel)) static void forward(D& dev, const Step<T>& s) { pooled::template forward<D, T, W>(dev, s); }
+};
 
 namespace detail {
 template <class... Ls> inline constexpr int layers_of<Folded<Ls...>> = sizeof...(Ls);
 
-template <class D, class T, class A, class B, class C> constexpr auto longest_folded() {
-  if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, A, B, C>();
+template <class D, class T, class A, class B, class C, class E> constexpr auto longest_folded() {
+  if constexpr (Clamps<D, T> && requires(D& dev, const Step<T>& s) { Folded<A, B, C, E>::forward(dev, s); }) return std::type_identity<Folded<A, B, C, E>>();
+  else if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, A, B, C>();
   else if constexpr (Layer<Folded<A, B, C>>) return std::type_identity<Folded<A, B, C>>();
   else if constexpr (Layer<Folded<A, B>>) return std::type_identity<Folded<A, B>>();
   else if constexpr (Layer<Folded<A>>) return std::type_identity<Folded<A>>();
   else return longest<D, T, A, B, C>();
 }
-template <class D, class T, class... A, class... B, class... C> List<typename decltype(longest_folded<D, T, A, B, C>())::type...> fold(List<A...>, List<B...>, List<C...>);
+template <class D, class T, class... A, class... B, class... C, class... E> List<typename decltype(longest_folded<D, T, A, B, C, E>())::type...> fold(List<A...>, List<B...>, List<C...>, List<E...>);
 template <class D, class T, class Layers> constexpr auto fold(Layers layers) {
   using Next = decltype(next(layers));
-  return decltype(fold<D, T>(layers, Next{}, decltype(next(Next{})){})){};
+  using Third = decltype(next(Next{}));
+  return decltype(fold<D, T>(layers, Next{}, Third{}, decltype(next(Third{})){})){};
 }
 }  // namespace detail
 
