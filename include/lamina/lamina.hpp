@@ -1,6 +1,6 @@
 /// Everything a program on the CPU needs.
 #pragma once
-#include "cpu/batch_norm.hpp"
+#include "cpu/batch_norm_pool.hpp"
 #include "cpu/conv_relu_pool.hpp"
 #include "cpu/dense.hpp"
 #include "cpu/pool.hpp"

@@ -10,7 +10,7 @@ using lamina_test::fractions, lamina_test::integers;
 namespace {
 struct Case { Shape in; Window v; Index n = 2; };
 constexpr Case cases[] = {{{6, 8, 5}, {2, 2, 0}},    {{7, 5, 3}, {2, 2, 0}},    {{9, 7, 4}, {3, 2, 1}},      {{6, 5, 3}, {3, 1, 1}},     {{8, 7, 19}, {2, 3, 0}, 5},
-                          {{7, 8, 3}, {3, 2, same}}, {{5, 7, 3}, {2, 2, same}}, {{2, 3, 4}, {5, 1, same}},   {{17, 16, 2}, {15, 4, 7}}, {{1, 1, 3}, {1, 1, 0}, 1}};
+                          {{7, 8, 3}, {3, 2, same}}, {{5, 7, 3}, {2, 2, same}}, {{2, 3, 4}, {5, 1, same}},   {{17, 16, 2}, {15, 4, 7}}, {{1, 1, 3}, {1, 1, 0}, 1},    {{6, 7, 70}, {3, 2, 1}}};
 
 template <class T> struct Result {
   std::vector<T> y, dx;

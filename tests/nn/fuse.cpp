@@ -1,4 +1,4 @@
-#include <lamina/cpu/batch_norm.hpp>
+#include <lamina/cpu/batch_norm_pool.hpp>
 #include <lamina/cpu/conv_relu_pool.hpp>
 #include <lamina/cpu/dense.hpp>
 #include <lamina/cpu/pool.hpp>
@@ -67,4 +67,13 @@ TEST_CASE("a fused layer has the parameters of its parts, in their places") {
 TEST_CASE("batch norm and relu as one") {
   check_layer<Fused<BatchNorm, ReLU>>({3, 4, 5}, {.training_differs = true});
   check_layer<Fused<KerasBatchNorm, ReLU>>({2, 2, 33}, {.training_differs = true});
+}
+
+TEST_CASE("batch norm, relu and max pool as one") {
+  check_layer<Fused<BatchNorm, ReLU, MaxPool<2>>>({6, 8, 5}, {.training_differs = true});
+  check_layer<Fused<KerasBatchNorm, ReLU, MaxPool<3>>>({7, 10, 33}, {.training_differs = true});      // a row and a column that no pool sees
+  check_layer<Fused<BatchNorm, ReLU, MaxPool<2, 3>>>({8, 7, 3}, {.training_differs = true});          // pixels between the pools
+  check_layer<Fused<BatchNorm, ReLU, MaxPool<1>>>({3, 4, 2}, {.training_differs = true});
+  static_assert(steps<Cpu, Conv<8, 3>, BatchNorm, ReLU, MaxPool<2>>({16, 16, 3}).count == 2);
+  static_assert(steps<Cpu, Conv<8, 3>, BatchNorm, ReLU, MaxPool<3, 2, 1>>({16, 16, 3}).count == 3);   // pools that overlap
 }

@@ -29,6 +29,7 @@ struct NormSpec {
 struct ConvReluPool { Window conv, pool; int groups = 1; };
 struct AddRelu {};
 struct NormRelu {};
+struct NormReluPool { Window pool; };
 
 /// A device may have several kernels for a step, and says at compile time which of them runs one of these shapes: `way<T>(ConvReluPool, in, out of the convolution)`. Its verb
 /// is told which, so that only those which a network uses are compiled for it. Way 0 takes every shape.

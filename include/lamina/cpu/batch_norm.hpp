@@ -1,4 +1,4 @@
-/// Batch normalisation on the CPU, with ReLU after it or alone. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
+/// Batch normalisation on the CPU, alone, with ReLU after it, or with ReLU and a max pool. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -53,17 +53,17 @@ template <bool Relu, class T> void normalise(Cpu& dev, const NormStretches& s, i
     });
   });
 }
-template <bool Relu, class T>
-void norm_forward(Cpu& dev, NormSpec spec, Index n, int c,
-                        const T* x,          // (N, C), N counts pixels
-                        const T* w,          // gamma (C), beta (C), each on its own lines
-                        T* running,          // mean (C), variance (C), likewise
-                        T* batch,            // mean (C), 1 / sqrt(var + eps) (C), likewise; written in training
-                        T* y, bool training) {
-  const NormStretches s(n);
+/// What x is multiplied with (C), after the moments of a batch were taken in training; it lies in the arena.
+template <class T>
+const T* norm_scale(Cpu& dev, NormSpec spec, const NormStretches& s, int c,
+                    const T* x,              // (N, C), N counts pixels
+                    const T* w,              // gamma (C), beta (C), each on its own lines
+                    T* running,              // mean (C), variance (C), likewise
+                    T* batch,                // mean (C), 1 / sqrt(var + eps) (C), likewise; written in training
+                    bool training) {
   T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;          // (2, C), then the scale (C)
   T* const scale = sums + 2 * c;
-  const T eps = T(spec.epsilon);
+  const T eps = T(spec.epsilon), n = T(s.n);
   if (training) {
     // Of the distances from the first pixel, so that what cancels in the variance is no larger than itself.
     sum_two(dev, s, c, sums, [=](int k, auto v) {
@@ -75,7 +75,7 @@ void norm_forward(Cpu& dev, NormSpec spec, Index n, int c,
       };
     });
     for (int k = 0; k < c; ++k) {
-      const T d = sums[k] / T(n), var = std::max(T(0), sums[c + k] / T(n) - d * d), spread = spec.unbiased && n > 1 ? var * (T(n) / T(n - 1)) : var;
+      const T d = sums[k] / n, var = std::max(T(0), sums[c + k] / n - d * d), spread = spec.unbiased && s.n > 1 ? var * (n / (n - 1)) : var;
       batch[k] = x[k] + d;
       batch[room(c) + k] = 1 / std::sqrt((sums[c + k] == sums[c + k] ? var : sums[c + k]) + eps);
       running[k] += T(spec.momentum) * (batch[k] - running[k]);
@@ -85,6 +85,12 @@ void norm_forward(Cpu& dev, NormSpec spec, Index n, int c,
   } else {
     for (int k = 0; k < c; ++k) scale[k] = w[k] / std::sqrt(running[room(c) + k] + eps);
   }
+  return scale;
+}
+template <bool Relu, class T>
+void norm_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
+  const NormStretches s(n);
+  const T* const scale = norm_scale(dev, spec, s, c, x, w, running, batch, training);
   normalise<Relu>(dev, s, c, x, scale, training ? batch : running, w + room(c), y);
 }
 

@@ -44,6 +44,7 @@ class Cpu {
   }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormRelu) { return true; }
+  template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
   /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling.
   template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 6 : 1; }

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 
+#include "channels.hpp"
 #include "cpu.hpp"
 
 namespace lamina {
@@ -9,6 +10,30 @@ namespace lamina {
 namespace detail {
 /// Whether a value takes the place of the largest so far. A NaN always does, and keeps it.
 template <class T> bool wins(T value, T best) { return (value > best) | (value != value); }
+
+inline constexpr int no_tap = 255;
+
+/// The largest value of a window so far, and its tap: of one channel, or of as many as a vector has numbers. In memory the taps are bytes.
+template <class V> struct Winner {
+  V best;
+  int tap;
+  Winner(V value, int t) : best(value), tap(t) {}
+  void meet(V value, int t) { if (wins(value, best)) best = value, tap = t; }
+  void put_tap(std::uint8_t* code) const { *code = std::uint8_t(tap); }
+};
+template <> struct Winner<simd::Floats> {
+  simd::Floats best;
+  simd::Ints tap;
+  LAMINA_INLINE Winner(simd::Floats value, int t) : best(value), tap(simd::Ints{} + t) {}
+  LAMINA_INLINE void meet(simd::Floats value, int t) {
+    const simd::Ints won = (value > best) | (value != value);
+    best = won ? value : best, tap = won ? simd::Ints{} + t : tap;
+  }
+  LAMINA_INLINE void put_tap(std::uint8_t* codes) const { simd::store_bytes(codes, tap); }
+};
+/// v where this tap won, elsewhere 0.
+LAMINA_INLINE simd::Floats where_won(const std::uint8_t* codes, int tap, simd::Floats v) { return simd::Floats(simd::Ints(v) & (simd::load_bytes(codes) == tap)); }
+template <class T> T where_won(const std::uint8_t* code, int tap, T v) { return *code == tap ? v : T(0); }
 
 /// f(tap, input pixel) for each tap of the window at output pixel (r, q) that lies inside the image, in the order of the taps.
 template <class F> void each_tap(Window v, Shape in, int r, int q, F f) {
@@ -32,22 +57,23 @@ void max_pool_forward(Cpu& dev, Window v, Shape in, Shape out, Index n,
                       T* y,                  // (N, Ho, Wo, C)
                       std::uint8_t* codes) { // (N, Ho, Wo, C) which tap, or null
   dev.run(n * out.h, [=](Index task, int) {
-    const Index image = task / out.h;
+    const T* const from = x + task / out.h * size(in);
     const int r = int(task % out.h);
-    for (int q = 0; q < out.w; ++q) {
-      T* best = y + (task * out.w + q) * out.c;
-      std::uint8_t* code = codes ? codes + (task * out.w + q) * out.c : nullptr;
-      bool first = true;
-      detail::each_tap(v, in, r, q, [&](int tap, Index pixel) {
-        const T* value = x + image * size(in) + pixel * in.c;
-        for (int c = 0; c < out.c; ++c)
-          if (first || detail::wins(value[c], best[c])) {
-            best[c] = value[c];
-            if (code) code[c] = std::uint8_t(tap);
-          }
-        first = false;
-      });
-    }
+    detail::each_channels<T>(in.c, [&]<class V, int G>(int first, V, std::integral_constant<int, G>) {
+      for (int k = first; k < first + G * Number<V>::lanes; k += Number<V>::lanes)
+        for (int q = 0; q < out.w; ++q) {
+          detail::Winner<V> winner(V{}, detail::no_tap);
+          bool any = false;
+          detail::each_tap(v, in, r, q, [&](int tap, Index pixel) {
+            const V value = detail::load_as<V>(from + pixel * in.c + k);
+            if (any) winner.meet(value, tap);
+            else winner = {value, tap}, any = true;
+          });
+          const Index at = (task * out.w + q) * in.c + k;
+          detail::store_as(y + at, winner.best);
+          if (codes) winner.put_tap(codes + at);
+        }
+    });
   });
 }
 
@@ -59,13 +85,17 @@ void max_pool_backward(Cpu& dev, Window v, Shape in, Shape out, Index n, const s
     T* to = dx + image * size(in);
     std::fill_n(to, size(in), T(0));
     for (int r = 0; r < out.h; ++r)
-      for (int q = 0; q < out.w; ++q) {
-        const Index at = image * size(out) + (Index(r) * out.w + q) * out.c;
-        detail::each_tap(v, in, r, q, [&](int tap, Index pixel) {
-          for (int c = 0; c < out.c; ++c)
-            if (codes[at + c] == tap) to[pixel * in.c + c] += dy[at + c];
-        });
-      }
+      detail::each_channels<T>(in.c, [&]<class V, int G>(int first, V, std::integral_constant<int, G>) {
+        for (int k = first; k < first + G * Number<V>::lanes; k += Number<V>::lanes)
+          for (int q = 0; q < out.w; ++q) {
+            const Index at = image * size(out) + (Index(r) * out.w + q) * in.c + k;
+            const V d = detail::load_as<V>(dy + at);
+            detail::each_tap(v, in, r, q, [&](int tap, Index pixel) {
+              T* const sum = to + pixel * in.c + k;
+              detail::store_as<V>(sum, detail::load_as<V>(sum) + detail::where_won(codes + at, tap, d));
+            });
+          }
+      });
   });
 }
 

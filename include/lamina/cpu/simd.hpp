@@ -185,6 +185,19 @@ LAMINA_INLINE void store_bits(std::uint8_t* plane, int c, Mask m) {
   }
 }
 
+/// As many bytes as a vector has lanes.
+LAMINA_INLINE Ints load_bytes(const std::uint8_t* p) {
+  typedef std::uint8_t Bytes __attribute__((vector_size(width)));
+  Bytes b;
+  std::memcpy(&b, p, sizeof b);
+  return __builtin_convertvector(b, Ints);
+}
+LAMINA_INLINE void store_bytes(std::uint8_t* p, Ints v) {
+  typedef std::uint8_t Bytes __attribute__((vector_size(width)));
+  const Bytes b = __builtin_convertvector(v, Bytes);
+  std::memcpy(p, &b, sizeof b);
+}
+
 }  // namespace lamina::simd
 
 namespace lamina {

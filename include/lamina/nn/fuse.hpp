@@ -92,6 +92,20 @@ template <detail::IsNorm B> struct Fused<B, ReLU> : Chain<B, ReLU> {
   template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
 };
 
+/// y = pool(relu(norm(x))), without the full-size activation; the codes are as above.
+template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Chain<B, ReLU, MaxPool<P...>> {
+  static constexpr NormReluPool kernel{MaxPool<P...>::window};
+  static constexpr Shape accepts(Shape in) { return MaxPool<P...>::accepts(in); }
+  static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
+  template <class D, class T> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
+    batch_norm_relu_pool_forward(dev, B::spec, kernel, s.in, s.out, s.n, s.x, s.w, s.state, s.statistics, s.y, s.codes, s.training);
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    batch_norm_relu_pool_backward(dev, kernel, s.in, s.out, s.n, s.x, s.w, s.statistics, s.codes, s.dy, s.dx, s.dw);
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
+};
+
 namespace detail {
 template <class T> struct PlusRelu { const T *x, *z; T* y; LAMINA_HD void operator()(Index i) const { y[i] = ReLU::f(x[i] + z[i]); } };
 }  // namespace detail

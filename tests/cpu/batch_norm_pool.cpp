@@ -1,0 +1,79 @@
+#include <lamina/cpu/batch_norm_pool.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/integers.hpp"
+
+using namespace lamina;
+using lamina_test::fractions, lamina_test::largest_error;
+
+namespace {
+template <class T> struct Result {
+  std::vector<T> y, inferred, dx, dw, running;
+  bool operator==(const Result&) const = default;
+};
+template <class T> struct Data {
+  Index n;
+  Shape in;
+  Window pool;
+  Shape out = pool.over(in, in.c);
+  std::vector<T> x = fractions<T>(n * size(in), 1), dy = fractions<T>(n * size(out), 2), w = fractions<T>(2 * room(in.c), 3), dw = fractions<T>(2 * room(in.c), 4), running = fractions<T>(2 * room(in.c), 5);
+
+  Result<T> start() const {
+    Result<T> r{std::vector<T>(dy.size(), T(NAN)), std::vector<T>(dy.size(), T(NAN)), std::vector<T>(x.size(), T(NAN)), dw, running};
+    for (Index i = 0; i < in.c; ++i) r.running[std::size_t(room(in.c) + i)] += T(1.5);     // a variance is not negative
+    return r;
+  }
+  static constexpr NormSpec spec{0.1, 1e-5, true};
+  Result<T> as_one(Cpu dev) const {
+    dev.reserve(std::size_t(batch_norm_arena(dev, T(), n * in.h * in.w, in.c)));
+    Result<T> r = start();
+    std::vector<T> batch(running.size());
+    std::vector<std::uint8_t> codes(dy.size(), 77);
+    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), nullptr, false);
+    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), batch.data(), r.y.data(), codes.data(), true);
+    batch_norm_relu_pool_backward(dev, NormReluPool{pool}, in, out, n, x.data(), w.data(), batch.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data());
+    return r;
+  }
+  Result<T> one_by_one(Cpu dev) const {
+    const Index pixels = n * in.h * in.w;
+    dev.reserve(std::size_t(batch_norm_arena(dev, T(), pixels, in.c)));
+    Result<T> r = start();
+    std::vector<T> batch(running.size()), full(x.size()), dfull(x.size());
+    std::vector<std::uint8_t> codes(dy.size());
+    batch_norm_relu_forward(dev, spec, pixels, in.c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), full.data(), false);
+    max_pool_forward(dev, pool, in, out, n, full.data(), r.inferred.data(), codes.data());
+    batch_norm_relu_forward(dev, spec, pixels, in.c, x.data(), w.data(), r.running.data(), batch.data(), full.data(), true);
+    max_pool_forward(dev, pool, in, out, n, full.data(), r.y.data(), codes.data());
+    max_pool_backward(dev, pool, in, out, n, codes.data(), dy.data(), dfull.data());
+    batch_norm_relu_backward(dev, pixels, in.c, x.data(), w.data(), batch.data(), dfull.data(), r.dx.data(), r.dw.data());
+    return r;
+  }
+};
+
+template <class T> void check(const Data<T>& data, double allowed) {
+  INFO(data.n << " of " << text(data.in).s << ", " << sizeof(T) << " bytes");
+  const Result<T> one = data.as_one(Cpu(1)), apart = data.one_by_one(Cpu(2));
+  CHECK(largest_error(one.y, apart.y) < allowed);
+  CHECK(largest_error(one.inferred, apart.inferred) < allowed);
+  CHECK(largest_error(one.dx, apart.dx) < allowed);
+  CHECK(largest_error(one.dw, apart.dw) < allowed);
+  CHECK(one.running == apart.running);
+  for (int threads : {2, 3, 8}) CHECK(data.as_one(Cpu(threads)) == one);
+}
+}  // namespace
+
+TEST_CASE("batch norm, ReLU and max pool as one are what they are one by one, and the same bits for any number of threads") {
+  check(Data<float>{3, {9, 7, 5}, {2, 2, 0}}, 2e-6);
+  check(Data<float>{2, {6, 11, 70}, {3, 3, 0}}, 2e-6);
+  check(Data<float>{5, {32, 32, 64}, {2, 2, 0}}, 2e-6);
+  check(Data<float>{1, {8, 8, 16}, {2, 3, 0}}, 2e-6);
+  check(Data<double>{3, {9, 7, 5}, {2, 2, 0}}, 1e-13);
+}
+
+TEST_CASE("batch norm, ReLU and max pool as one let a NaN through") {
+  Data<float> data{2, {4, 4, 40}, {2, 2, 0}};
+  data.x[37] = NAN;
+  const Result<float> r = data.as_one(Cpu(2));
+  for (std::size_t i = 0; i < r.y.size(); ++i) CHECK(std::isnan(r.y[i]) == (i % 40 == 37));
+}
