@@ -170,7 +170,9 @@ TEST_CASE("3x3 of every channel by itself at every edge: a plain loop bit for bi
 TEST_CASE("any kernel and stride in vectors: a plain loop bit for bit, for any number of threads") {
   for (const Case& c : {Case{{8, 9, 32}, 32, 3, 2, 1}, {{7, 6, 64}, 96, 1, 2, 0, 1, false, 3}, {{14, 15, 3}, 64, 7, 2, 3, 1, false, 9}, {{9, 40, 3}, 32, 3, 1, 1}, {{9, 5, 32}, 64, 5, 1, 2},
                         {{11, 8, 1}, 32, 5, 3, 0, 1, true, 3}, {{10, 11, 32}, 32, 3, 2, same}, {{5, 4, 32}, 32, 2, 3, 0, 1, true, 5}, {{2, 1, 64}, 32, 1, 3, 0}, {{1, 1, 32}, 32, 3, 2, 1},
-                        {{40, 70, 64}, 32, 3, 2, 1, 1, true, 1}, {{6, 5, 2}, 32, 5, 2, 4}, {{12, 12, 4}, 32, 11, 4, 2}, {{3, 3, 128}, 256, 3, 2, 1, 1, true, 9}}) check_vectors<4>(c);
+                        {{40, 70, 64}, 32, 3, 2, 1, 1, true, 1}, {{6, 5, 2}, 32, 5, 2, 4}, {{12, 12, 4}, 32, 11, 4, 2}, {{3, 3, 128}, 256, 3, 2, 1, 1, true, 9},
+                        {{9, 7, 16}, 48, 3, 1, 1}, {{8, 9, 48}, 16, 3, 2, 1, 1, false, 5}, {{6, 7, 80}, 112, 5, 1, 2, 1, true, 1}, {{10, 9, 3}, 16, 3, 1, 1, 1, true, 9}, {{7, 7, 16}, 16, 3, 2, 0}})
+    check_vectors<4>(c);
 }
 
 TEST_CASE("1x1 in vectors: a plain loop bit for bit, for any number of threads") {

@@ -181,10 +181,10 @@ inline void conv_forward(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, I
   const detail::Direct conv{spec.window, in, out};
   const simd::Floats low = simd::all(float(clamp.low)), high = simd::all(float(clamp.high));
   // Where there are fewer strips than threads, the output channels are shared out too.
-  const Index strips = n * conv.strips(), blocks = out.c / conv.block, parts = strips < dev.threads() ? std::min<Index>(blocks, dev.threads()) : 1;
+  const Index strips = n * conv.strips(), blocks = (out.c + conv.block - 1) / conv.block, parts = strips < dev.threads() ? std::min<Index>(blocks, dev.threads()) : 1;
   dev.run(strips * parts, [&](Index task, int worker) {
     const Index image = task / parts / conv.strips(), part = task % parts;
-    conv.forward(x + image * size(in), ready, b, int(task / parts % conv.strips()), int(part * blocks / parts) * conv.block, int((part + 1) * blocks / parts) * conv.block, low, high,
+    conv.forward(x + image * size(in), ready, b, int(task / parts % conv.strips()), int(part * blocks / parts) * conv.block, std::min(out.c, int((part + 1) * blocks / parts) * conv.block), low, high,
                  y + image * size(out), detail::floats(dev.arena()) + worker * conv.worker_numbers());
   });
 }
@@ -193,7 +193,7 @@ inline Index conv_part(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape
 inline Index conv_turned(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.weights(); }
 inline void conv_turn(Cpu&, Way<4>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) {
   const detail::Direct conv{spec.window, in, out};
-  if (in.c % conv.block) std::copy_n(w, conv.weights(), to);
+  if (in.c % simd::width) std::copy_n(w, conv.weights(), to);
   else conv.turn(w, to);
 }
 inline void conv_gather(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
@@ -204,7 +204,7 @@ inline void conv_gather(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, In
   for (Index i = 0; i < n; ++i) {
     conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db, memory);
     if (!dx) continue;
-    if (in.c % conv.block) conv.picture_gradient(dy + i * size(out), turned, dx + i * size(in));
+    if (in.c % simd::width) conv.picture_gradient(dy + i * size(out), turned, dx + i * size(in));
     else conv.input_gradient(dy + i * size(out), turned, dx + i * size(in), memory);
   }
 }

@@ -50,8 +50,8 @@ class Cpu {
   template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 6 : 1; }
   template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) {
     if (sizeof(T) != sizeof(float) || k.groups != 1 || k.conv.k != 3 || k.conv.stride != 1 || k.conv.before(in.h) > 1 || k.pool.k != 2 || k.pool.stride != 2) return 0;
-    if (mid.c % 32 || mid.h < 2 || mid.w < 2) return 0;
-    return in.c % 32 == 0 ? 1 : in.c <= 4 ? 1 + in.c : 0;
+    if (mid.c % 16 || mid.h < 2 || mid.w < 2) return 0;
+    return in.c <= 4 ? 1 + in.c : in.c % 32 == 0 && mid.c % 32 == 0 ? 1 : 0;
   }
 
   static constexpr Index few_sums = Index(3) << 16;      // stay in the second cache beside what is added to them; Winograd's weight gradient has 36 for each pair of channels
@@ -61,8 +61,8 @@ class Cpu {
     const Window v = c.window;
     if (c.groups > 1) return c.groups == in.c && out.c == in.c ? 1 : 0;
     if (v.k == 1 && v.stride == 1 && v.before(in.h) == 0) return sizeof(T) == sizeof(float) ? 6 : 2;
-    if (sizeof(T) != sizeof(float) || out.c % 32 || (in.c % 32 && in.c > 4)) return 0;
-    const bool winograd = v.k == 3 && v.stride == 1 && v.before(in.h) <= 2 && in.c % 32 == 0;
+    if (sizeof(T) != sizeof(float) || out.c % 16 || (in.c % 16 && in.c > 4)) return 0;
+    const bool winograd = v.k == 3 && v.stride == 1 && v.before(in.h) <= 2 && in.c % 32 == 0 && out.c % 32 == 0;
     return !winograd ? 4 : Index(36) * in.c * out.c > few_sums ? 3 : 5;
   }
   /// 0: any shape. 1: in vectors. 2: at most 16 outputs.

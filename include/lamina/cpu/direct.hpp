@@ -1,4 +1,5 @@
-/// Convolution as it is defined, in vectors, for any kernel and stride: the sums of a few pixels and 32 channels stay in registers while all that meets in them goes by.
+/// Convolution as it is defined, in vectors, for any kernel and stride: the sums of a few pixels and a block of channels stay in registers while all that meets in them goes
+/// by. Channels are a multiple of 16, or a picture's; a block is two vectors of them, the last may be one.
 /// The pixels that a kernel's row sees lie side by side in a line of the input, so that a row of the kernel is one run of numbers.
 #pragma once
 #include <algorithm>
@@ -53,16 +54,23 @@ struct Direct {
   /// What results read: lines of a run of numbers each.
   struct Reads { int lines; Index run, line; };
 
-  /// y (pixels, block) = the sums over what each of the pixels x reads, times w (lines, run, block).
-  LAMINA_INLINE static void sums(const float* const (&x)[pixels], Reads r, const float* w, Floats (&sum)[pixels][vectors]) {
+  /// f(channel, how many vectors) for each block of the channels [first, last).
+  template <class F> LAMINA_INLINE static void each_block(int first, int last, const F& f) {
+    for (; first + block <= last; first += block) f(first, std::integral_constant<int, vectors>());
+    for (; first < last; first += simd::width) f(first, std::integral_constant<int, 1>());
+  }
+
+  /// sum (pixels, V vectors) += what each of the pixels x reads, times w (lines, run, V vectors).
+  template <int V> LAMINA_INLINE static void sums(const float* const (&x)[pixels], Reads r, const float* w, Floats (&sum)[pixels][V]) {
     for (int i = 0; i < r.lines; ++i)
-      for (Index at = i * r.line, end = at + r.run; at < end; ++at, w += block) add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return x[t][at]; }, w);
+      for (Index at = i * r.line, end = at + r.run; at < end; ++at, w += V * simd::width) add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return x[t][at]; }, w);
   }
 
   /// Weights (O / block, K, run, block) of w (K, K, C, O).
   void pack(const float* w, float* to) const {
-    for (int o = 0; o < out.c; o += block)
-      for (Index k = 0; k < v.k * run(); ++k, to += block) std::memcpy(to, w + k * out.c + o, block * sizeof(float));
+    each_block(0, out.c, [&](int o, auto V) {
+      for (Index k = 0; k < v.k * run(); ++k, to += V * simd::width) std::memcpy(to, w + k * out.c + o, V * simd::width * sizeof(float));
+    });
   }
 
   /// y (Ho, Wo, O) of the rows of a strip, channels [first, last): clamped, with a bias or null.
@@ -70,19 +78,20 @@ struct Direct {
     const int top = strip * rows(), count = std::min(rows(), out.h - top) * out.w;
     copy_padded(x, in, top * v.stride - v.before(in.h), -v.before(in.w), lines(rows()), line(), memory);
     y += Index(top) * out.w * out.c;
-    for (int o = first; o < last; o += block)
+    each_block(first, last, [&]<int V>(int o, std::integral_constant<int, V>) {
       for (int p = 0; p < count; p += pixels) {
         const float* from[pixels];
-        Floats sum[pixels][vectors];
+        Floats sum[pixels][V];
         for (int t = 0; t < pixels; ++t) {
           const int at = std::min(p + t, count - 1);           // beyond the last the tile computes that one again
           from[t] = memory + Index(at / out.w) * v.stride * line() + Index(at % out.w) * v.stride * in.c;
-          for (int j = 0; j < vectors; ++j) sum[t][j] = bias ? simd::load(bias + o + j * simd::width) : Floats{};
+          for (int j = 0; j < V; ++j) sum[t][j] = bias ? simd::load(bias + o + j * simd::width) : Floats{};
         }
         sums(from, {v.k, run(), line()}, packed + Index(o) * v.k * run(), sum);
         for (int t = 0; t < pixels && p + t < count; ++t)
-          for (int j = 0; j < vectors; ++j) simd::store(y + Index(p + t) * out.c + o + j * simd::width, simd::clamp(low, high, sum[t][j]));
+          for (int j = 0; j < V; ++j) simd::store(y + Index(p + t) * out.c + o + j * simd::width, simd::clamp(low, high, sum[t][j]));
       }
+    });
   }
 
   /// dw (K, padded run, O) += and db (O) += of one image.
@@ -91,10 +100,11 @@ struct Direct {
       const int top = strip * rows(), height = std::min(rows(), out.h - top);
       copy_padded(x, in, top * v.stride - v.before(in.h), -v.before(in.w), lines(rows()), line(), memory);
       const float* const from = dy + Index(top) * out.w * out.c;
-      for (int o = 0; o < out.c; o += block)
+      each_block(0, out.c, [&]<int V>(int o, std::integral_constant<int, V>) {
         for (int i = 0; i < v.k; ++i)
           for (Index k = 0; k < padded_run(); k += outer_rows)
-            add_outer(memory + i * line() + k, v.stride * in.c, from + o, out.c, {out.w, height, v.stride * line(), Index(out.w) * out.c}, dw + (i * padded_run() + k) * out.c + o, out.c, true);
+            add_outer<V>(memory + i * line() + k, v.stride * in.c, from + o, out.c, {out.w, height, v.stride * line(), Index(out.w) * out.c}, dw + (i * padded_run() + k) * out.c + o, out.c, true);
+      });
     }
     for (int o = 0; o < out.c; o += simd::width) {
       Floats s = simd::load(db + o);
@@ -111,20 +121,21 @@ struct Direct {
   /// Class after class the weights (C / block, taps down, taps across * O, block), the last taps first.
   void turn(const float* w, float* to) const {
     each_class([&](int a, int b, int down, int across) {
-      for (int c = 0; c < in.c; c += block)
+      each_block(0, in.c, [&](int c, auto V) {
         for (int i = down; i-- > 0;)
           for (int j = across; j-- > 0;)
-            for (int o = 0; o < out.c; o += simd::width, to += simd::width * block)
-              for (int h = 0; h < vectors; ++h) {
+            for (int o = 0; o < out.c; o += simd::width, to += simd::width * V * simd::width)
+              for (int h = 0; h < V; ++h) {
                 Floats r[simd::width];
                 for (int t = 0; t < simd::width; ++t) r[t] = simd::load(w + ((Index(a + i * v.stride) * v.k + b + j * v.stride) * in.c + c + h * simd::width + t) * out.c + o);
                 simd::transpose(r);
-                for (int t = 0; t < simd::width; ++t) simd::store(to + t * block + h * simd::width, r[t]);
+                for (int t = 0; t < simd::width; ++t) simd::store(to + (t * V + h) * simd::width, r[t]);
               }
+      });
     });
   }
 
-  /// dx (H, W, C) = of one image; C is a multiple of `block`.
+  /// dx (H, W, C) = of one image; C is a multiple of a vector.
   void input_gradient(const float* dy, const float* turned, float* dx, float* memory) const {
     const int height = back_rows(), above = v.before(in.h), before = v.before(in.w), most = taps(0) - 1;
     for (int top = 0; top < down(); top += height) {
@@ -137,11 +148,11 @@ struct Direct {
         const int u0 = std::max(top, first(a, above)), u1 = std::min(top + height, last(a, above, in.h)), v0 = first(b, before), wide = last(b, before, in.w) - v0;
         const int count = std::max(0, u1 - u0) * std::max(0, wide);
         const Reads reads{taps_down, Index(taps_across) * out.c, back_line()};
-        for (int c = 0; c < in.c; c += block, w += reads.lines * reads.run * block)
+        each_block(0, in.c, [&]<int V>(int c, std::integral_constant<int, V>) {
           for (int p = 0; p < count; p += pixels) {
             const float* from[pixels];
             float* to[pixels];
-            Floats sum[pixels][vectors] = {};
+            Floats sum[pixels][V] = {};
             for (int t = 0; t < pixels; ++t) {
               const int at = std::min(p + t, count - 1), row = u0 + at / wide, column = v0 + at % wide;
               from[t] = memory + Index(row - top + most - (taps_down - 1)) * back_line() + Index(column + most - (taps_across - 1)) * out.c;
@@ -149,8 +160,10 @@ struct Direct {
             }
             sums(from, reads, w, sum);
             for (int t = 0; t < pixels; ++t)
-              for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
+              for (int j = 0; j < V; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
           }
+          w += reads.lines * reads.run * V * simd::width;
+        });
       });
     }
   }

@@ -22,21 +22,21 @@ template <int N, int V, class A> LAMINA_INLINE void add_scaled(simd::Floats (&su
 
 /// So many rows, in each of so many lines, which begin so far apart.
 struct Rows { Index count; int lines = 1; Index a_line = 0, b_line = 0; };
-/// sum (outer_rows, outer_vectors * width) = or += a (count, outer_rows)^T b (count, outer_vectors * width); each has its rows so many numbers apart. a and b may be
-/// several such, lines of an image for example. Before row t is added before(t) is called.
-template <class Before> LAMINA_INLINE void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add, const Before& before) {
-  simd::Floats s[outer_rows][outer_vectors];
+/// sum (outer_rows, V * width) = or += a (count, outer_rows)^T b (count, V * width); each has its rows so many numbers apart. a and b may be several such, lines of an image
+/// for example. Before row t is added before(t) is called.
+template <int V = outer_vectors, class Before> LAMINA_INLINE void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add, const Before& before) {
+  simd::Floats s[outer_rows][V];
 #pragma GCC unroll 8
   for (int i = 0; i < outer_rows; ++i)
-    for (int j = 0; j < outer_vectors; ++j) s[i][j] = add ? simd::load(sum + i * sum_row + j * simd::width) : simd::Floats{};
+    for (int j = 0; j < V; ++j) s[i][j] = add ? simd::load(sum + i * sum_row + j * simd::width) : simd::Floats{};
   for (int line = 0; line < rows.lines; ++line, a += rows.a_line - rows.count * a_row, b += rows.b_line - rows.count * b_row)
     for (Index t = 0; t < rows.count; ++t, a += a_row, b += b_row) before(t), add_scaled(s, [&](int i) LAMINA_INLINE_LAMBDA { return a[i]; }, b);
 #pragma GCC unroll 8
   for (int i = 0; i < outer_rows; ++i)
-    for (int j = 0; j < outer_vectors; ++j) simd::store(sum + i * sum_row + j * simd::width, s[i][j]);
+    for (int j = 0; j < V; ++j) simd::store(sum + i * sum_row + j * simd::width, s[i][j]);
 }
-[[gnu::noinline]] inline void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add) {
-  add_outer(a, a_row, b, b_row, rows, sum, sum_row, add, [](Index) {});
+template <int V = outer_vectors> [[gnu::noinline]] void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add) {
+  add_outer<V>(a, a_row, b, b_row, rows, sum, sum_row, add, [](Index) {});
 }
 
 }  // namespace lamina::detail
