@@ -1,4 +1,3 @@
-#undef LAMINA_LINK_TURBOJPEG    // what is tested here decodes where libjpeg-turbo is absent
 #include <lamina/data/decode.hpp>
 
 #include <doctest/doctest.h>

@@ -51,19 +51,21 @@ TEST_CASE("libjpeg-turbo: data that end before the last pixel are refused, in ev
     for (std::size_t n = 3; n < whole.size(); ++n) REQUIRE(says(complaint(Bytes(whole.begin(), whole.begin() + Index(n))), "some/leaf.jpg"));
     Bytes cut(whole.begin(), whole.end() - 12);
     cut.insert(cut.end(), {0xFF, 0xD9});
-    CHECK(says(complaint(cut), "the picture some/leaf.jpg cannot be decoded (Corrupt JPEG data: premature end of data segment): it is damaged or of a rare kind, "
-                               "copy it again or convert it to PNG"));
+    CHECK(complaint(cut) == "the picture some/leaf.jpg cannot be used: it is a JPEG whose data end or are damaged before its last pixels: copy it again");
   }
 }
 
-TEST_CASE("libjpeg-turbo: too large is refused from the header, before anything is made") {
-  Bytes large = colours;
-  std::size_t frame = 0;
-  while (large[frame] != 0xFF || large[frame + 1] != 0xC0) ++frame;
-  large[frame + 7] = 0x40, large[frame + 8] = 1;
-  CHECK(says(complaint(large), "16384 pixels along one side"));
-  large[frame + 5] = 0x20, large[frame + 7] = 0x20;
-  CHECK(says(complaint(large), "50 million pixels"));
+TEST_CASE("libjpeg-turbo: what it has a remark on and no pixel is lost of, stb_image decodes") {
+  const Picture p = decode(colours, "x");
+  const auto near = [&](const Bytes& bytes) {
+    const Picture q = decode(bytes, "x");
+    REQUIRE(q.pixels.size() == p.pixels.size());
+    for (std::size_t i = 0; i < p.pixels.size(); ++i) REQUIRE(std::abs(p.pixels[i] - q.pixels[i]) <= 8);
+  };
+  Bytes padded = colours, newer = colours;
+  padded.insert(padded.end() - 2, 5, 0);                   // between the data and the end of image
+  newer[11] = 2;                                           // the revision of JFIF
+  near(padded), near(newer);
 }
 #else
 TEST_CASE("libjpeg-turbo") { MESSAGE("skipped: built without libjpeg-turbo"); }

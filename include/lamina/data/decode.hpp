@@ -1,4 +1,4 @@
-/// JPEG and PNG files as pictures. libjpeg-turbo decodes JPEGs where the build found it; stb_image, in this header alone, decodes the rest, which is looked through before.
+/// JPEG and PNG files as pictures. Every file is looked through first; then libjpeg-turbo decodes JPEGs, where the build found it, and stb_image, in this header alone, the rest.
 #pragma once
 #include <cerrno>
 #include <climits>
@@ -76,11 +76,19 @@ namespace lamina::detail::stb {
 
 namespace lamina {
 
+/// What decodes JPEGs in this program: the pixels of one differ from the other's by a few levels.
+inline constexpr const char* jpeg_decoder =
+#if defined(LAMINA_LINK_TURBOJPEG)
+    "libjpeg-turbo";
+#else
+    "stb_image";
+#endif
+
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, EXIF rotation is not applied (as Keras). What the bytes are is
 /// decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
 /// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost; damage that changes pixels and loses none
-/// is not. Without libjpeg-turbo a progressive one is checked in its first scans alone.
+/// is not, nor that finer scans of a progressive one are missing as a whole (or, without libjpeg-turbo, in part).
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
   const std::uint8_t* const b = bytes.data();
@@ -89,11 +97,16 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
   const bool is_jpeg = n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF;
   if (!is_jpeg && !detail::is_png(b, n)) refuse("it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away");
 #if defined(LAMINA_LINK_TURBOJPEG)
-  if (is_jpeg) return detail::decode_jpeg(bytes, name);
-  const detail::Found found = detail::look_through_png(b, n);
-#else
-  const detail::Found found = is_jpeg ? detail::look_through_jpeg(b, n) : detail::look_through_png(b, n);
+  if (is_jpeg) {
+    const detail::Found found = detail::look_through_jpeg(b, n, false);
+    if (found.problem) refuse(found.problem);
+    Picture p;
+    const detail::Turbo outcome = detail::decode_turbo(bytes, found.size, p);
+    if (outcome == detail::Turbo::decoded) return p;
+    if (outcome == detail::Turbo::damaged) refuse(detail::pixels_lost);
+  }
 #endif
+  const detail::Found found = is_jpeg ? detail::look_through_jpeg(b, n, true) : detail::look_through_png(b, n);
   if (found.problem) refuse(found.problem);
   if (n > INT_MAX) refuse("it is larger than two gigabytes");
   int w = 0, h = 0, c = 0;

@@ -1,4 +1,4 @@
-/// A JPEG (ITU T.81) looked through before a decoder sees it: a decoder believes what the tables say, and fills what is missing with grey.
+/// A JPEG (ITU T.81) looked through before a decoder sees it: a decoder believes what the tables say, and fills what is missing with grey or zeros.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -9,12 +9,14 @@
 
 namespace lamina::detail {
 
-/// Walks over the segments (annex B) to the end of image. What follows that (thumbnails, a phone's second picture) is of no concern. The codes of a sequential picture
-/// are counted to its last block, and those of a progressive one in its first, coarse scans: where they end too soon, or no table has one, pixels are lost. A change that
-/// turns codes into others, and what is lost of the finer scans, is not found.
+inline constexpr const char* pixels_lost = "it is a JPEG whose data end or are damaged before its last pixels: copy it again";
+
+/// Walks over the segments (annex B) to the end of image. What follows that (thumbnails, a phone's second picture) is of no concern. If asked to, it counts the codes of a
+/// sequential picture to its last block, and those of a progressive one in its first, coarse scans: where they end too soon, or no table has one, pixels are lost. A change
+/// that turns codes into others, and what is lost of the finer scans, is not found.
 class Jpeg {
  public:
-  [[gnu::cold]] Jpeg(const std::uint8_t* bytes, std::size_t n) : b_(bytes), n_(n) { problem_ = look(); }
+  [[gnu::cold]] Jpeg(const std::uint8_t* bytes, std::size_t n, bool count_codes) : b_(bytes), n_(n), count_codes_(count_codes) { problem_ = look(); }
 
   /// Why the bytes are refused, or null.
   const char* problem() const { return problem_; }
@@ -44,7 +46,7 @@ class Jpeg {
       const std::size_t behind = at + number(at);
       if (const char* wrong = segment(marker, at + 2, behind)) return wrong;
       at = behind;
-      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? cut : "it is a JPEG whose data end or are damaged before its last pixels: copy it again";
+      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? cut : pixels_lost;
     }
     return cut;
   }
@@ -129,7 +131,7 @@ class Jpeg {
       c->seen = true, c->dc_table = dc, c->ac_table = ac;
       scan_[i] = c;
     }
-    counted_ = first == 0 && !refined;
+    counted_ = count_codes_ && first == 0 && !refined;
     scan_n_ = n, low_ = low;
     return true;
   }
@@ -195,6 +197,7 @@ class Jpeg {
 
   const std::uint8_t* b_;
   std::size_t n_;
+  bool count_codes_;
   const char* problem_ = nullptr;
   Size size_;
   int colours_ = 0;                      // of the frame; 0: none was there yet
@@ -208,8 +211,8 @@ class Jpeg {
   bool counted_ = false;                 // its codes are
 };
 
-inline Found look_through_jpeg(const std::uint8_t* b, std::size_t n) {
-  const Jpeg jpeg(b, n);
+inline Found look_through_jpeg(const std::uint8_t* b, std::size_t n, bool count_codes) {
+  const Jpeg jpeg(b, n, count_codes);
   return {jpeg.problem(), jpeg.size()};
 }
 
