@@ -48,7 +48,7 @@ refuses 1 "the class folder empty/$healthy holds no pictures" train empty "${tra
 mkdir one && cp -r leaves/$healthy one
 refuses 1 "one holds one class folder, $healthy" train one "${train[@]}" run
 like nine && rm -r nine/$healthy
-refuses 1 "nine has 9 classes and this program was built for 10: build it with cmake -DLAMINA_TOMATO_CLASSES=9" train nine "${train[@]}" run
+refuses 1 "nine has 9 classes and this program was built for 10: build one with cmake --preset release -B build/9 -DLAMINA_TOMATO_CLASSES=9 && cmake --build build/9 --target tomato" train nine "${train[@]}" run
 mkdir divided && like divided/train && like divided/val && rm -r divided/val/$healthy
 refuses 1 "divided/val has no folder for the class $healthy" train divided "${train[@]}" run
 mv divided/val divided/valid

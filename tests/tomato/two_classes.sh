@@ -14,4 +14,4 @@ answers 0 predict run leaves
 
 # --- a checkpoint of another number of classes
 tomato=$(realpath "$1")
-refuses 1 "run/best.safetensors tells 2 classes apart and this program was built for 10: build it with cmake -DLAMINA_TOMATO_CLASSES=2" predict run leaves
+refuses 1 "run/best.safetensors tells 2 classes apart and this program was built for 10: build one with cmake --preset release -B build/2 -DLAMINA_TOMATO_CLASSES=2 && cmake --build build/2 --target tomato" predict run leaves
