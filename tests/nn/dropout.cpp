@@ -15,12 +15,12 @@ namespace {
 constexpr Shape shape{100};
 
 /// What Dropout<Percent> makes of ones, samples first ... first + n - 1.
-template <int Percent> std::vector<float> drop(Index first, Index n, std::uint32_t step, std::uint32_t layer = 0, bool training = true, std::uint64_t seed = 7) {
+template <int Percent> std::vector<float> drop(Index first, Index n, std::uint32_t step, std::uint32_t layer = 0, bool training = true, std::uint64_t seed = 7, Shape each = shape) {
   Cpu dev;
-  const std::vector<float> x(std::size_t(n * size(shape)), 1.f);
+  const std::vector<float> x(std::size_t(n * size(each)), 1.f);
   std::vector<float> y(x.size());
   Step<float> s = {};
-  s.in = s.out = shape, s.n = n, s.first = first, s.training = training, s.random = {seed, Stream::dropout, layer}, s.clock = &step, s.x = x.data(), s.y = y.data();
+  s.in = s.out = each, s.n = n, s.first = first, s.training = training, s.random = {seed, Stream::dropout, layer}, s.clock = &step, s.x = x.data(), s.y = y.data();
   Dropout<Percent>::forward(dev, s);
   return y;
 }
@@ -40,6 +40,9 @@ TEST_CASE("dropout: the share of zeros, the scale of the rest, nothing in infere
 TEST_CASE("dropout: the mask belongs to the seed, the layer, the step and the place in the global batch") {
   const auto whole = drop<50>(0, 8, 3), tail = drop<50>(5, 3, 3);
   CHECK(std::equal(tail.begin(), tail.end(), whole.begin() + 5 * size(shape)));
+  const auto odd = drop<50>(0, 8, 3, 0, true, 7, {5}), odd_part = drop<50>(3, 3, 3, 0, true, 7, {5});     // a block of random words belongs to two samples
+  CHECK(std::equal(odd_part.begin(), odd_part.end(), odd.begin() + 15));
+  CHECK(std::equal(odd.begin(), odd.end(), whole.begin()));
   CHECK(drop<50>(0, 8, 3) == whole);
   CHECK(drop<50>(0, 8, 4) != whole);
   CHECK(drop<50>(0, 8, 3, 1) != whole);

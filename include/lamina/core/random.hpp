@@ -42,11 +42,10 @@ class Random {
     return {{c0, c1, c2, c3}};
   }
 
-  /// Uniform in [0, 1), 53 bits.
-  LAMINA_HD constexpr double operator()(Index i) const {
-    const Block b = block(std::uint64_t(i) >> 1);
-    const std::uint32_t high = i & 1 ? b.word[2] : b.word[0], low = i & 1 ? b.word[3] : b.word[1];
-    return double((std::uint64_t(high) << 32 | low) >> 11) * 0x1p-53;
+  /// Uniform in [0, 1), 53 bits: block i / 2 makes the numbers i = 2 b and 2 b + 1.
+  LAMINA_HD constexpr double operator()(Index i) const { return number(block(std::uint64_t(i) >> 1), int(i & 1)); }
+  LAMINA_HD static constexpr double number(const Block& b, int which) {
+    return double((std::uint64_t(b.word[2 * which]) << 32 | b.word[2 * which + 1]) >> 11) * 0x1p-53;
   }
   /// Uniform in [from, to).
   LAMINA_HD constexpr double uniform(Index i, double from, double to) const { return from + (to - from) * (*this)(i); }

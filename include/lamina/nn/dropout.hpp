@@ -6,8 +6,15 @@ namespace lamina {
 
 namespace detail {
 template <class T> struct Drop {
-  const T* x; T* y; Random random; const std::uint32_t* clock; Index first; double rate;   // first: place of x[0] in the global batch
-  LAMINA_HD void operator()(Index i) const { y[i] = random.at(*clock)(first + i) < rate ? T(0) : x[i] / T(1 - rate); }
+  const T* x; T* y; Index n; Random random; const std::uint32_t* clock; Index first; double rate;   // first: place of x[0] in the global batch
+  /// Two numbers at a time, which one block of random words decides on; at the ends one of them may be another's.
+  LAMINA_HD void operator()(Index pair) const {
+    const Index block = first / 2 + pair;
+    const Random::Block words = random.at(*clock).block(std::uint64_t(block));
+    for (int which = 0; which < 2; ++which)
+      if (const Index i = 2 * block + which - first; i >= 0 && i < n) y[i] = Random::number(words, which) < rate ? T(0) : x[i] / T(1 - rate);
+  }
+  Index pairs() const { return (first + n + 1) / 2 - first / 2; }
 };
 template <int Percent> struct DropoutOptions { static_assert(0 <= Percent && Percent < 100, "Dropout<Percent>: 0 to 99 of 100"); };
 template <class T> struct Copy { const T* x; T* y; LAMINA_HD void operator()(Index i) const { y[i] = x[i]; } };
@@ -20,13 +27,16 @@ template <int Percent> struct Dropout {
   static constexpr Shape out(Shape in) { return in; }
   static constexpr Needs needs(Shape in) { return {.flops = size(in), .elementwise = true}; }
   template <class D, class T> static void forward(D& dev, const Step<T>& s) {
-    if (s.training) parallel_for(dev, s.n * size(s.in), drop(s, s.x, s.y));
+    if (s.training) drop(dev, s, s.x, s.y);
     else if (s.x != s.y) parallel_for(dev, s.n * size(s.in), detail::Copy<T>{s.x, s.y});
   }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), drop(s, s.dy, s.dx)); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) { drop(dev, s, s.dy, s.dx); }
 
  private:
-  template <class T> static detail::Drop<T> drop(const Step<T>& s, const T* x, T* y) { return {x, y, s.random, s.clock, s.first * size(s.in), Percent / 100.0}; }
+  template <class D, class T> static void drop(D& dev, const Step<T>& s, const T* x, T* y) {
+    const detail::Drop<T> d{x, y, s.n * size(s.in), s.random, s.clock, s.first * size(s.in), Percent / 100.0};
+    parallel_for(dev, d.pairs(), d);
+  }
 };
 
 }  // namespace lamina
