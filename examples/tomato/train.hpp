@@ -13,7 +13,7 @@ inline std::string same_settings(const TrainSettings& s, const Leaves& leaves) {
   std::string text = "--size " + std::to_string(s.size) + " --batch " + std::to_string(s.batch) + " --seed " + std::to_string(s.seed) + " --recipe " + s.recipe;
   if (s.rate > 0) text += " --lr " + lamina::detail::number_text(s.rate);
   if (leaves.divided > 0) text += " --validation " + lamina::detail::number_text(leaves.divided);
-  text += ", version " + std::string(version());
+  text += ", version " + version();
   if (!s.data.empty()) text += std::string(", JPEGs by ") + lamina::jpeg_decoder;
   return text;
 }

@@ -120,7 +120,7 @@ done
 like more && cp "leaves/$healthy/leaf 0.png" more/$healthy/one_more.png
 like fewer && rm "fewer/$healthy/leaf 0.png"
 refuses_run "run holds a training begun with other settings" train leaves --epochs 3 --out run    # --batch 32
-grep -q "(--size 64 .*, version $("$tomato" --version | cut -d' ' -f2)) than these" complained || fail "the settings of a run do not hold the version"
+grep -qE "\(--size 64 .*, version $("$tomato" --version | cut -d' ' -f2), JPEGs by (libjpeg-turbo|stb_image)\) than these" complained || fail "the settings of a run do not hold the version"
 ! grep -q -- '--lr' complained || fail "it speaks of a rate that nobody gave"
 for pictures in more fewer; do
   refuses_run "run holds a training with these settings on other data (20 training and 10 validation pictures" train $pictures "${train[@]}" run
