@@ -57,8 +57,8 @@ template <class T> struct Data {
       const Buffer<Cpu, T> ready(dev, conv_relu_pool_prepared(dev, way, T(), k, in, mid)), turned(dev, weights);
       conv_relu_pool_prepare(dev, way, k, in, mid, w.data(), ready.data());
       conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), ready.data(), bias, r.y.data(), codes.data());
-      if constexpr (W == 1) conv_relu_pool_turn(dev, way, k, in, out, w.data(), turned.data());
-      gather(dev, way, W == 1 ? turned.data() : w.data(), codes, r);
+      if constexpr (W == 1 || W == 6) conv_relu_pool_turn(dev, way, k, in, out, w.data(), turned.data());
+      gather(dev, way, W == 1 || W == 6 ? turned.data() : w.data(), codes, r);
     }
     return r;
   }
@@ -128,6 +128,16 @@ TEST_CASE("3x3 and 2x2 pooling by Winograd is the same within 5e-6 of the larges
 }
 TEST_CASE("pictures: the same bits on integers, and close on all numbers") {
   for (const Case& c : picture_cases) check_integers<2>(c), check_integers<3>(c), check_integers<4>(c), check_integers<5>(c), check_way<4>(c);
+}
+TEST_CASE("any kernel, stride and pool in vectors: the same bits on integers, and for any number of threads") {
+  for (const Case& c : {Case{{8, 8, 16}, 16, {3, 1, 1}, {2, 2, 0}}, {{9, 11, 64}, 48, {3, 1, 1}, {2, 2, 0}, false}, {{13, 12, 3}, 32, {5, 1, 2}, {3, 3, 0}, true, 9}, {{14, 9, 32}, 80, {3, 2, 1}, {2, 3, 0}},
+                        {{6, 7, 48}, 16, {1, 1, 0}, {2, 2, 0}, false, 5}, {{40, 90, 16}, 32, {3, 1, same}, {4, 4, 0}, true, 1}, {{7, 5, 32}, 32, {3, 1, 0}, {1, 1, 0}}, {{70, 300, 32}, 16, {7, 1, 3}, {5, 6, 0}, true, 1}}) {
+    INFO("conv " << c.conv.k << " stride " << c.conv.stride << " pool " << c.pool.k << " on " << text(c.in).s << " to " << c.filters);
+    const Data<float> whole(c, false), data(c, true);
+    CHECK(whole.fused(Cpu(2), Way<6>()) == whole.apart(Cpu(2)));
+    const Result<float> one = data.fused(Cpu(1), Way<6>());
+    for (int threads : {2, 3, 8}) CHECK(data.fused(Cpu(threads), Way<6>()) == one);
+  }
 }
 
 TEST_CASE("which neighbours are one kernel") {

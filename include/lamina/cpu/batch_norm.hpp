@@ -1,4 +1,4 @@
-/// Batch normalisation on the CPU, alone, with ReLU after it, or with ReLU and a max pool. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
+/// Batch normalisation on the CPU, with ReLU after it or alone. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -184,8 +184,9 @@ inline void conv_forward(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, I
   const Index strips = n * conv.strips(), blocks = (out.c + conv.block - 1) / conv.block, parts = strips < dev.threads() ? std::min<Index>(blocks, dev.threads()) : 1;
   dev.run(strips * parts, [&](Index task, int worker) {
     const Index image = task / parts / conv.strips(), part = task % parts;
-    conv.forward(x + image * size(in), ready, b, int(task / parts % conv.strips()), int(part * blocks / parts) * conv.block, std::min(out.c, int((part + 1) * blocks / parts) * conv.block), low, high,
-                 y + image * size(out), detail::floats(dev.arena()) + worker * conv.worker_numbers());
+    const int top = int(task / parts % conv.strips()) * conv.rows(), first = int(part * blocks / parts) * conv.block, last = std::min(out.c, int((part + 1) * blocks / parts) * conv.block);
+    conv.forward(x + image * size(in), ready, b, top, std::min(conv.rows(), out.h - top), first, last, low, high, y + image * size(out) + Index(top) * out.w * out.c,
+                 detail::floats(dev.arena()) + worker * conv.worker_numbers());
   });
 }
 

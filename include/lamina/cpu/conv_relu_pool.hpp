@@ -1,7 +1,7 @@
 /// y = pool(relu(conv(x))) on the CPU. Way 0 takes any shape, one tile at a time: the pools are those that do not overlap, so that a tile of whole pooling rows needs no
 /// neighbour. The others are for 3x3 convolutions and 2x2 pools, in vectors.
 #pragma once
-#include "conv.hpp"
+#include "conv_relu_pool_direct.hpp"
 #include "few_channels.hpp"
 #include "pool.hpp"
 #include "pooled.hpp"

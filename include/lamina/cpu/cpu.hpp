@@ -46,12 +46,15 @@ class Cpu {
   template <class T> static constexpr bool fuses(NormRelu) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
-  /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling.
-  template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 6 : 1; }
+  /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling. 6: any kernel and stride, in vectors.
+  template <class T> static constexpr int ways(ConvReluPool) { return sizeof(T) == sizeof(float) ? 7 : 1; }
   template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) {
-    if (sizeof(T) != sizeof(float) || k.groups != 1 || k.conv.k != 3 || k.conv.stride != 1 || k.conv.before(in.h) > 1 || k.pool.k != 2 || k.pool.stride != 2) return 0;
-    if (mid.c % 16 || mid.h < 2 || mid.w < 2) return 0;
-    return in.c <= 4 ? 1 + in.c : in.c % 32 == 0 && mid.c % 32 == 0 ? 1 : 0;
+    if (sizeof(T) != sizeof(float) || k.groups != 1 || mid.c % 16) return 0;
+    if (k.conv.k == 3 && k.conv.stride == 1 && k.conv.before(in.h) <= 1 && k.pool.k == 2 && k.pool.stride == 2 && mid.h >= 2 && mid.w >= 2) {
+      if (in.c <= 4) return 1 + in.c;
+      if (in.c % 32 == 0 && mid.c % 32 == 0) return 1;
+    }
+    return (in.c % 16 == 0 || in.c <= 4) && size(mid) <= Index(1) << 20 ? 6 : 0;
   }
 
   static constexpr Index few_sums = Index(3) << 16;      // stay in the second cache beside what is added to them; Winograd's weight gradient has 36 for each pair of channels

@@ -73,11 +73,10 @@ struct Direct {
     });
   }
 
-  /// y (Ho, Wo, O) of the rows of a strip, channels [first, last): clamped, with a bias or null.
-  void forward(const float* x, const float* packed, const float* bias, int strip, int first, int last, Floats low, Floats high, float* y, float* memory) const {
-    const int top = strip * rows(), count = std::min(rows(), out.h - top) * out.w;
-    copy_padded(x, in, top * v.stride - v.before(in.h), -v.before(in.w), lines(rows()), line(), memory);
-    y += Index(top) * out.w * out.c;
+  /// y (height, Wo, O) of the rows from `top` on, channels [first, last): clamped, with a bias or null.
+  void forward(const float* x, const float* packed, const float* bias, int top, int height, int first, int last, Floats low, Floats high, float* y, float* memory) const {
+    const int count = height * out.w;
+    copy_padded(x, in, top * v.stride - v.before(in.h), -v.before(in.w), lines(height), line(), memory);
     each_block(first, last, [&]<int V>(int o, std::integral_constant<int, V>) {
       for (int p = 0; p < count; p += pixels) {
         const float* from[pixels];

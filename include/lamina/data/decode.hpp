@@ -76,7 +76,8 @@ namespace lamina::detail::stb {
 
 namespace lamina {
 
-/// What decodes JPEGs in this program: the pixels of one differ from the other's by a few levels.
+/// What decodes JPEGs in this program. The pixels of one differ from the other's by a few levels, and those of four inks without an Adobe segment, which stb_image takes for
+/// three colours, altogether.
 inline constexpr const char* jpeg_decoder =
 #if defined(LAMINA_LINK_TURBOJPEG)
     "libjpeg-turbo";
@@ -88,7 +89,8 @@ inline constexpr const char* jpeg_decoder =
 /// decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
 /// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost; damage that changes pixels and loses none
-/// is not, nor that finer scans of a progressive one are missing as a whole (or, without libjpeg-turbo, in part).
+/// is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
+/// belong or a number in a header is strange.
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
   const std::uint8_t* const b = bytes.data();
