@@ -74,7 +74,7 @@ inline Leaves load_leaves(const TrainSettings& s) {
   const std::string name = s.data.empty() ? "the set of generated leaves" : s.data.string();
   const std::size_t have = leaves.train.classes.size();
   if (have != std::size_t(classes))
-    throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": build one with cmake --preset release -B build/", have, " -DLAMINA_TOMATO_CLASSES=", have, " && cmake --build build/", have, " --target tomato");
+    throw lamina::Error(name, " has ", have, " classes and this program was built for ", classes, ": ", how_to_build(have));
   for (const std::string& c : leaves.train.classes)
     if (!lamina::detail::is_utf8(c)) throw lamina::Error("the name of the class folder ", c, " in ", name, " is not UTF-8, which checkpoints need: rename it");
   return leaves;

@@ -10,6 +10,12 @@ namespace tomato {
 
 inline constexpr int classes = LAMINA_TOMATO_CLASSES;
 
+/// What to do where another number of classes is needed.
+inline std::string how_to_build(std::size_t wanted) {
+  const std::string n = std::to_string(wanted);
+  return "build one with cmake --preset release -B build/" + n + " -DLAMINA_TOMATO_CLASSES=" + n + " && cmake --build build/" + n + " --target tomato";
+}
+
 template <int C> using Block = lamina::Sequential<lamina::Conv<C, 3>, lamina::ReLU, lamina::MaxPool<2>>;
 
 template <int Size> using LeafNetwork = lamina::Network<lamina::Input<Size, Size, 3>, Block<32>, Block<64>, Block<128>, lamina::Flatten, lamina::Dense<128>, lamina::ReLU,

@@ -44,7 +44,7 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   const int side = side_of(file, path);
   Answer answer{lamina::classes_of(file), {}};
   if (const std::size_t count = answer.names.size(); count != std::size_t(classes))
-    throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": build one with cmake --preset release -B build/", count, " -DLAMINA_TOMATO_CLASSES=", count, " && cmake --build build/", count, " --target tomato");
+    throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": ", how_to_build(count));
   lamina::ModelBase<lamina::Cpu> model(program(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
   restore_model(model, file, path);
   lamina::Dataset set = pictures_of(answer.names);

@@ -192,22 +192,12 @@ inline void conv_forward(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, I
 
 inline Index conv_part(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.part(); }
 inline Index conv_turned(const Cpu&, Way<4>, float, ConvSpec spec, Shape in, Shape out) { return detail::Direct{spec.window, in, out}.weights(); }
-inline void conv_turn(Cpu&, Way<4>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) {
-  const detail::Direct conv{spec.window, in, out};
-  if (in.c % simd::width) std::copy_n(w, conv.weights(), to);
-  else conv.turn(w, to);
-}
+inline void conv_turn(Cpu&, Way<4>, ConvSpec spec, Shape in, Shape out, const float* w, float* to) { detail::Direct{spec.window, in, out}.turn(w, to); }
 inline void conv_gather(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, Index n, const float* x,
                         const float* turned,                                 // as conv_turn left them
                         const float* dy, float* dx, float* part) {
   const detail::Direct conv{spec.window, in, out};
-  float *const db = part + conv.part() - room(out.c), *const memory = detail::floats(dev.arena());
-  for (Index i = 0; i < n; ++i) {
-    conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db, memory);
-    if (!dx) continue;
-    if (in.c % simd::width) conv.picture_gradient(dy + i * size(out), turned, dx + i * size(in));
-    else conv.input_gradient(dy + i * size(out), turned, dx + i * size(in), memory);
-  }
+  for (Index i = 0; i < n; ++i) conv.gather(x + i * size(in), turned, dy + i * size(out), dx ? dx + i * size(in) : nullptr, part, detail::floats(dev.arena()));
 }
 inline void conv_finish(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, const float* parts, float* dw, float* db) {
   const detail::Direct conv{spec.window, in, out};

@@ -1,5 +1,5 @@
 /// y = pool(relu(conv(x))) on the CPU. Way 0 takes any shape, one tile at a time: the pools are those that do not overlap, so that a tile of whole pooling rows needs no
-/// neighbour. The others are for 3x3 convolutions and 2x2 pools, in vectors.
+/// neighbour. The others run in vectors: 1 to 5 are for 3x3 convolutions and 2x2 pools, 6 is for any kernel.
 #pragma once
 #include "conv_relu_pool_direct.hpp"
 #include "few_channels.hpp"

@@ -19,11 +19,10 @@ struct PooledDirect {
   Index worker_numbers() const { return lines() + room(size(mid)); }
 
   void forward(const float* x, const float* packed, const float* bias, int number, float* y, std::uint8_t* codes, float* memory) const {
-    const int top = number * band(), height = std::min(band(), mid.h - top), first = top / k.pool.stride, last = std::min(out.h, first + (height - k.pool.k) / k.pool.stride + 1);
-    if (height < k.pool.k) return;
+    const int top = number * band(), first = top / k.pool.stride, last = std::min(out.h, first + band() / k.pool.stride);
     float* const full = memory + lines();
-    const float all = __builtin_inff();
-    conv.forward(x, packed, bias, top, height, 0, mid.c, simd::all(-all), simd::all(all), full, memory);
+    const Clamp none;
+    conv.forward(x, packed, bias, top, std::min(band(), mid.h - top), 0, mid.c, simd::all(float(none.low)), simd::all(float(none.high)), full, memory);
     for (int r = first; r < last; ++r)
       for (int q = 0; q < out.w; ++q) {
         const float* const from = full + (Index(r - first) * k.pool.stride * mid.w + Index(q) * k.pool.stride) * mid.c;
@@ -70,13 +69,10 @@ inline void conv_relu_pool_gather(Cpu& dev, Way<6>, ConvReluPool k, Shape in, Sh
                                   const float* turned,                         // as conv_relu_pool_turn left them
                                   const std::uint8_t* codes, const float* dy, float* dx, float* part) {
   const detail::PooledDirect d{k, in, k.conv.over(in, out.c)};
-  float *const db = part + d.conv.part() - room(out.c), *const memory = detail::floats(dev.arena()), *const full = memory + d.lines();
+  float *const memory = detail::floats(dev.arena()), *const full = memory + d.lines();
   for (Index i = 0; i < n; ++i) {
     d.spread(dy + i * size(out), codes + i * size(out), full);
-    d.conv.weight_gradient(x + i * size(in), full, part, db, memory);
-    if (!dx) continue;
-    if (in.c % simd::width) d.conv.picture_gradient(full, turned, dx + i * size(in));
-    else d.conv.input_gradient(full, turned, dx + i * size(in), memory);
+    d.conv.gather(x + i * size(in), turned, full, dx ? dx + i * size(in) : nullptr, part, memory);
   }
 }
 inline void conv_relu_pool_finish(Cpu& dev, Way<6>, ConvReluPool k, Shape in, Shape out, const float* parts, float* dw, float* db) {

@@ -117,8 +117,15 @@ struct Direct {
     for (int a = 0; a < v.stride; ++a)
       for (int b = 0; b < v.stride; ++b) f(a, b, taps(a), taps(b));
   }
-  /// Class after class the weights (C / block, taps down, taps across * O, block), the last taps first.
+  /// A picture has fewer channels than a vector has numbers, and gradients that are rarely asked for.
+  bool of_pictures() const { return in.c % simd::width != 0; }
+
+  /// Class after class the weights (C / block, taps down, taps across * O, block), the last taps first; for pictures w as it is.
   void turn(const float* w, float* to) const {
+    if (of_pictures()) {
+      std::copy_n(w, weights(), to);
+      return;
+    }
     each_class([&](int a, int b, int down, int across) {
       each_block(0, in.c, [&](int c, auto V) {
         for (int i = down; i-- > 0;)
@@ -166,7 +173,7 @@ struct Direct {
       });
     }
   }
-  /// The same for pictures, whose gradient is rarely asked for: any number of channels, w (K, K, C, O) as it is.
+  /// The same for pictures, w (K, K, C, O) as it is.
   void picture_gradient(const float* dy, const float* w, float* dx) const {
     std::memset(dx, 0, std::size_t(size(in)) * sizeof(float));
     for (int p = 0; p < out.h; ++p)
@@ -178,6 +185,14 @@ struct Direct {
             for (int c = 0; c < in.c; ++c)
               for (int o = 0; o < out.c; ++o) dx[(Index(row) * in.w + column) * in.c + c] += dy[(Index(p) * out.w + q) * out.c + o] * w[((Index(i) * v.k + j) * in.c + c) * out.c + o];
           }
+  }
+
+  /// part += the gradients of the weights and of the bias, dx (H, W, C) or null = that of the input, of one image.
+  void gather(const float* x, const float* turned, const float* dy, float* dx, float* part, float* memory) const {
+    weight_gradient(x, dy, part, part + this->part() - room(out.c), memory);
+    if (!dx) return;
+    if (of_pictures()) picture_gradient(dy, turned, dx);
+    else input_gradient(dy, turned, dx, memory);
   }
 };
 

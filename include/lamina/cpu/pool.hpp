@@ -11,7 +11,7 @@ namespace detail {
 /// Whether a value takes the place of the largest so far. A NaN always does, and keeps it.
 template <class T> bool wins(T value, T best) { return (value > best) | (value != value); }
 
-inline constexpr int no_tap = 255;
+inline constexpr int no_tap = 255;                       // nothing has won
 
 /// The largest value of a window so far, and its tap: of one channel, or of as many as a vector has numbers. In memory the taps are bytes.
 template <class V> struct Winner {

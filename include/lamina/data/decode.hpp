@@ -96,7 +96,7 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
   const std::uint8_t* const b = bytes.data();
   const std::size_t n = bytes.size();
   if (n == 0) refuse("the file is empty: copy it again");
-  const bool is_jpeg = n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF;
+  const bool is_jpeg = detail::is_jpeg(b, n);
   if (!is_jpeg && !detail::is_png(b, n)) refuse("it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away");
 #if defined(LAMINA_LINK_TURBOJPEG)
   if (is_jpeg) {

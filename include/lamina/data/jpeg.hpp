@@ -211,6 +211,8 @@ class Jpeg {
   bool counted_ = false;                 // its codes are
 };
 
+inline bool is_jpeg(const std::uint8_t* b, std::size_t n) { return n >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF; }
+
 inline Found look_through_jpeg(const std::uint8_t* b, std::size_t n, bool count_codes) {
   const Jpeg jpeg(b, n, count_codes);
   return {jpeg.problem(), jpeg.size()};

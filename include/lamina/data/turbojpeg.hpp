@@ -31,8 +31,8 @@ enum class Turbo { decoded, damaged, undecided };
   p = {h, w, inks ? 4 : 3, std::vector<std::uint8_t>(std::size_t(size(Shape{h, w, inks ? 4 : 3})))};
   if (tjDecompress2(decoder.get(), bytes.data(), bytes.size(), p.pixels.data(), w, 0, h, inks ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS | TJFLAG_STOPONWARNING)) {
     const std::string_view remark = tjGetErrorStr2(decoder.get());
-    const auto of_data = [&](std::string_view what) { return remark.find(what) != remark.npos; };
-    return of_data("premature end") || of_data("Premature end") || of_data("bad Huffman code") || of_data("instead of RST") ? Turbo::damaged : Turbo::undecided;
+    const auto says = [&](std::string_view what) { return remark.find(what) != remark.npos; };
+    return says("premature end") || says("Premature end") || says("bad Huffman code") || says("instead of RST") ? Turbo::damaged : Turbo::undecided;
   }
   if (!inks) return Turbo::decoded;
   // What is left of the light that each ink lets through, as the programs that make such files store it, times what black lets through.
