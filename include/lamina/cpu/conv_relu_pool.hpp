@@ -128,8 +128,9 @@ void conv_relu_pool_forward(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape, S
   const Index per_image = (out.h + rows - 1) / rows;
   dev.run(n * per_image, [&](Index task, int worker) {
     const Index image = task / per_image;
-    for (int r = int(task % per_image) * rows, end = std::min(r + rows, out.h); r < end; ++r)
-      conv.forward(x + image * size(in), ready, b, r, y + image * size(out) + Index(r) * out.w * out.c,
+    const int first = int(task % per_image) * rows;
+    for (int r = first, end = std::min(r + rows, out.h); r < end; ++r)
+      conv.forward(x + image * size(in), ready, b, r, r == first, y + image * size(out) + Index(r) * out.w * out.c,
                    codes ? codes + image * size(out) + Index(r) * out.w * (detail::window_planes * (out.c / 8)) : nullptr, detail::floats(dev.arena()) + worker * conv.worker_numbers());
   });
 }

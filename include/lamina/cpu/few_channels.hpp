@@ -36,16 +36,17 @@ template <int C> struct FewChannels {
           }
   }
 
-  /// The four lines of the padded input that the windows of row r see.
-  void copy_lines(const float* x, int r, float* to) const {
-    const Index begin = Index(before) * C, end = std::min(begin + Index(in.w) * C, line());
-    for (int i = 0; i < 4; ++i, to += line()) {
-      const int y = 2 * r - before + i;
-      const bool inside = y >= 0 && y < in.h;
-      std::fill(to, to + begin, 0.0f);
-      if (inside) std::copy_n(x + Index(y) * in.w * C, end - begin, to + begin);
-      std::fill(to + (inside ? end : begin), to + line(), 0.0f);
-    }
+  /// Line y of the padded input, which may be above or below it.
+  void copy_line(const float* x, int y, float* to) const {
+    const Index begin = Index(before) * C, end = y >= 0 && y < in.h ? std::min(begin + Index(in.w) * C, line()) : begin;
+    std::fill(to, to + begin, 0.0f);
+    std::copy_n(x + Index(y) * in.w * C, end - begin, to + begin);
+    std::fill(to + end, to + line(), 0.0f);
+  }
+
+  /// Brings near what the windows that are worked together see of a line.
+  static void fetch(const float* x) {
+    for (int k = 0; k < 2 * at_once * C; k += 16) __builtin_prefetch(x + k);
   }
 
   /// Sums over the channels: m[t] += s[window t] * u.
@@ -71,24 +72,28 @@ template <int C> struct FewChannels {
     products(d + C, u + 3 * C * simd::width, y1);
   }
 
-  /// y (Wp, O) and its bits, of row r of the windows of one image x (H, W, C).
-  void forward(const float* x, const float* u, const float* bias, int r, float* y, std::uint8_t* bits, float* memory) const {
+  /// y (Wp, O) and its bits, of row r of the windows of one image x (H, W, C). Two of the four lines that its windows see are in memory from the row before, unless it is
+  /// the first.
+  void forward(const float* x, const float* u, const float* bias, int r, bool first, float* y, std::uint8_t* bits, float* memory) const {
     constexpr int T = at_once;
-    const Index l = line();
-    float* const m = memory;                      // (4, line): lines of the input, then of its column transform
-    float *const d = m + 4 * l, *const s = d + 4 * l, *const q = s + 4 * l;
-    copy_lines(x, r, m);
-    const Index used = l - 2 * simd::width;
+    const Index l = line(), used = l - 2 * simd::width;
+    float *const d = memory + 4 * l, *const s = d + 4 * l, *const q = s + 4 * l;
+    const auto seen = [&](int i) { return memory + (2 * r + i) % 4 * l; };
+    for (int i = first ? 0 : 2; i < 4; ++i) copy_line(x, 2 * r - before + i, seen(i));
+    const float *const x0 = seen(0), *const x1 = seen(1), *const x2 = seen(2), *const x3 = seen(3);
     for (Index k = 0; k < used; k += simd::width) {
-      const Floats d0 = simd::load(m + k), d1 = simd::load(m + l + k), d2 = simd::load(m + 2 * l + k), d3 = simd::load(m + 3 * l + k);
-      simd::store(m + k, d0 - d2), simd::store(m + l + k, d1 + d2), simd::store(m + 2 * l + k, d2 - d1), simd::store(m + 3 * l + k, d1 - d3);
-    }
-    for (int i = 0; i < 4; ++i)
-      for (Index k = 0; k < used; k += simd::width) {
-        const Floats a = simd::load(m + i * l + k), c = simd::load(m + i * l + k + C), e = simd::load(m + i * l + k + 2 * C);
-        simd::store(d + i * l + k, a - e), simd::store(s + i * l + k, a + c), simd::store(q + i * l + k, c - a);
+      Floats m[3][4];                             // columns 0, 1 and 2, transformed
+#pragma GCC unroll 3
+      for (int j = 0; j < 3; ++j) {
+        const Index at = k + j * C;
+        const Floats d0 = simd::load(x0 + at), d1 = simd::load(x1 + at), d2 = simd::load(x2 + at), d3 = simd::load(x3 + at);
+        m[j][0] = d0 - d2, m[j][1] = d1 + d2, m[j][2] = d2 - d1, m[j][3] = d1 - d3;
       }
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) simd::store(d + i * l + k, m[0][i] - m[2][i]), simd::store(s + i * l + k, m[0][i] + m[1][i]), simd::store(q + i * l + k, m[1][i] - m[0][i]);
+    }
     for (int t0 = 0; t0 < out.w; t0 += T) {
+      for (int y = 2 * r - before + 4, end = std::min(y + 2, in.h); y < end; ++y) fetch(x + (Index(y) * in.w + 2 * t0) * C);      // for the next row
       const float* of = u;
       for (int o = 0; o < out.c; o += simd::width, of += 16 * C * simd::width) {
         Floats value[4][T], lower[2][T];          // the four outputs of each window
@@ -128,7 +133,7 @@ template <int C> struct FewChannels {
     float* const value = seen + Index(2 * 2 * block) * run;                     // (O / width, block, width)
     std::int32_t* const place = reinterpret_cast<std::int32_t*>(value + channels * block);
     for (int r = 0; r < out.h; ++r) {
-      copy_lines(x, r, lines);
+      for (int i = 0; i < 4; ++i) copy_line(x, 2 * r - before + i, lines + i * l);
       for (int q0 = 0; q0 < out.w; q0 += block) {
         const int count = out.w - q0 < block ? out.w - q0 : block;
         for (int i = 0; i < 2; ++i)

@@ -16,10 +16,19 @@ struct F43 {
   static constexpr float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b, ga = 1 / (2 * a2 * (a2 - b2)), gb = 1 / (2 * b2 * (b2 - a2));
   static constexpr float weight[6][3] = {{1 / (a2 * b2), 0, 0}, {ga, a * ga, a2 * ga}, {ga, -a * ga, a2 * ga}, {gb, b * gb, b2 * gb}, {gb, -b * gb, b2 * gb}, {0, 0, 1}};
   LAMINA_INLINE static void input(const Floats (&d)[6], Floats (&o)[6]) {
-    const Floats e = d[4] - b2 * d[2], f = d[3] - b2 * d[1], g = d[4] - a2 * d[2], h = d[3] - a2 * d[1];
-    o[0] = a2 * b2 * d[0] - (a2 + b2) * d[2] + d[4];
-    o[1] = e + a * f, o[2] = e - a * f, o[3] = g + b * h, o[4] = g - b * h;
-    o[5] = a2 * b2 * d[1] - (a2 + b2) * d[3] + d[5];
+    const auto of = [&](int i) LAMINA_INLINE_LAMBDA { return d[i]; };
+    input_pair<0>(of, o[0], o[5]), input_pair<1>(of, o[1], o[2]), input_pair<3>(of, o[3], o[4]);
+  }
+  /// Numbers 0 and 5, 1 and 2, or 3 and 4 of it: they are made of the same inputs d(i).
+  template <int first, class D> LAMINA_INLINE static void input_pair(const D& d, Floats& p, Floats& q) {
+    if constexpr (first == 0) {
+      p = a2 * b2 * d(0) - (a2 + b2) * d(2) + d(4);
+      q = a2 * b2 * d(1) - (a2 + b2) * d(3) + d(5);
+    } else {
+      constexpr float point = first == 1 ? a : b, other = first == 1 ? b2 : a2;
+      const Floats even = d(4) - other * d(2), odd = d(3) - other * d(1);
+      p = even + point * odd, q = even - point * odd;
+    }
   }
   LAMINA_INLINE static void output(const Floats (&m)[6], Floats (&o)[4]) {
     const Floats s = m[1] + m[2], q = m[1] - m[2], t = m[3] + m[4], r = m[3] - m[4];
@@ -110,36 +119,37 @@ struct Winograd {
 
   /// The transformed input of one tile: v points to the tile's row in (36, C / in_block, block, in_block).
   void transform_input(const float* x, const float* zeros, Place p, float* v) const {
+    const int top = p.row * 4 - before, left = p.column * 4 - before;
+    const Index line = Index(in.w) * in.c, corner = (p.image * in.h + top) * line + Index(left) * in.c;
+    if (top >= 0 && left >= 0 && top + 6 <= in.h && left + 6 <= in.w) {
+      transform_pixels([&](int i, int j) LAMINA_INLINE_LAMBDA { return x + (corner + i * line + j * in.c); }, v);
+      return;
+    }
     const float* pixel[6][6];
     for (int i = 0; i < 6; ++i)
-      for (int j = 0; j < 6; ++j) {
-        const int r = p.row * 4 - before + i, c = p.column * 4 - before + j;
-        pixel[i][j] = r >= 0 && r < in.h && c >= 0 && c < in.w ? x + ((p.image * in.h + r) * in.w + c) * in.c : zeros;
-      }
+      for (int j = 0; j < 6; ++j) pixel[i][j] = top + i >= 0 && top + i < in.h && left + j >= 0 && left + j < in.w ? x + (corner + i * line + j * in.c) : zeros;
+    transform_pixels([&](int i, int j) LAMINA_INLINE_LAMBDA { return pixel[i][j]; }, v);
+  }
+  /// Two rows at a time, since 36 vectors are more than there are registers.
+  template <class Pixel> LAMINA_INLINE void transform_pixels(const Pixel& pixel, float* v) const {
     for (int c = 0; c < in.c; c += simd::width) {
-      Floats m[6][6];
-#pragma GCC unroll 6
-      for (int j = 0; j < 6; ++j) {
-        Floats d[6], o[6];
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) d[i] = simd::load(pixel[i][j] + c);
-        F43::input(d, o);
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) m[i][j] = o[i];
-      }
-      put(m, v, c, plane(in.c));
+      float* const to = v + Index(c / in_block) * block * in_block + c % in_block;
+      transform_rows<0, 5>(pixel, c, to), transform_rows<1, 2>(pixel, c, to), transform_rows<3, 4>(pixel, c, to);
     }
   }
-  /// Transforms the columns of m and puts them where channel c lies.
-  LAMINA_INLINE void put(const Floats (&m)[6][6], float* v, int c, Index apart) const {
-    float* to = v + Index(c / in_block) * block * in_block + c % in_block;
+  template <int A, int B, class Pixel> LAMINA_INLINE void transform_rows(const Pixel& pixel, int c, float* to) const {
+    Floats a[6], b[6];
 #pragma GCC unroll 6
-    for (int i = 0; i < 6; ++i) {
-      Floats o[6];
-      F43::input(m[i], o);
+    for (int j = 0; j < 6; ++j) F43::input_pair<A>([&](int i) LAMINA_INLINE_LAMBDA { return simd::load(pixel(i, j) + c); }, a[j], b[j]);
+    const Index apart = plane(in.c);
+    put(a, to + A * 6 * apart, apart), put(b, to + B * 6 * apart, apart);
+  }
+  /// Transforms a row and puts its points where they lie.
+  LAMINA_INLINE static void put(const Floats (&m)[6], float* to, Index apart) {
+    Floats o[6];
+    F43::input(m, o);
 #pragma GCC unroll 6
-      for (int j = 0; j < 6; ++j) simd::store(to + (i * 6 + j) * apart, o[j]);
-    }
+    for (int j = 0; j < 6; ++j) simd::store(to + j * apart, o[j]);
   }
 
   /// The 4x4 outputs of `width` channels: m points to the first of its 36 products.
@@ -191,7 +201,7 @@ struct Winograd {
     const float* of_point = u + (Index(b) * points + e) * size;
     const bool fetched = few() || count >= 4 * rows;       // in the products of the point before
     for (int t = 0; t < count; t += rows) {
-      const float *const from = v + e * plane(in.c) + t * in_block, *const ahead = of_point + size + Index(t / rows) * in.c * 8 % size;
+      const float *const from = v + e * plane(in.c) + t * in_block, *const ahead = of_point + size + t / rows % (out_block / 8) * in.c * 8;
       float* const to = m + e * plane(out_block) + t * out_block;
       t > 0 || fetched ? product<Fetch::ahead>(from, of_point, to, ahead) : product<Fetch::own>(from, of_point, to, ahead);
     }
