@@ -1,7 +1,6 @@
 /// Layers that map every number by itself. Such a layer is f, its derivative, and what the derivative is a function of.
 #pragma once
-#include <cmath>
-
+#include "../core/formula.hpp"
 #include "../core/layer.hpp"
 
 namespace lamina {
@@ -42,31 +41,30 @@ template <int Percent = 1> struct LeakyReLU : Pointwise<LeakyReLU<Percent>, Keep
 
 /// y = x if x > 0, else exp(x) - 1: Clevert et al. 2016.
 struct ELU : Pointwise<ELU, Keep::output> {
-  template <class T> LAMINA_HD static T f(T x) { using std::expm1; return x > T(0) ? x : expm1(x); }
+  template <class T> LAMINA_HD static T f(T x) { return (x <= T(0) ? T(0) : x) + formula::expm1_below(x); }
   template <class T> LAMINA_HD static T df(T y) { return y > T(0) ? T(1) : y + T(1); }
 };
 
 /// y = x / (1 + exp(-x)), also called swish.
 struct SiLU : Pointwise<SiLU, Keep::input> {
-  template <class T> LAMINA_HD static T f(T x) { using std::exp; return x / (T(1) + exp(-x)); }
-  template <class T> LAMINA_HD static T df(T x) { using std::exp; const T s = T(1) / (T(1) + exp(-x)); return s * (T(1) + x * (T(1) - s)); }
+  template <class T> LAMINA_HD static T f(T x) { return x * formula::sigmoid(x); }
+  template <class T> LAMINA_HD static T df(T x) { const T s = formula::sigmoid(x); return s * (T(1) + x * (T(1) - s)); }
 };
 
 /// y = x Phi(x), Phi the normal distribution: Hendrycks and Gimpel 2016; exact, as PyTorch and Keras have it by default.
 struct GELU : Pointwise<GELU, Keep::input> {
-  template <class T> LAMINA_HD static T f(T x) { using std::erf; return x * T(0.5) * (T(1) + erf(x * T(0.70710678118654752))); }
+  template <class T> LAMINA_HD static T f(T x) { return x * formula::normal(x).integral; }
   template <class T> LAMINA_HD static T df(T x) {
-    using std::erf, std::exp;
-    return T(0.5) * (T(1) + erf(x * T(0.70710678118654752))) + x * T(0.39894228040143268) * exp(T(-0.5) * x * x);
+    const formula::Normal<T> n = formula::normal(x);
+    return n.integral + x * n.density;
   }
 };
 
 /// y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): the approximation of GELU.
 struct GELUTanh : Pointwise<GELUTanh, Keep::input> {
-  template <class T> LAMINA_HD static T f(T x) { using std::tanh; return T(0.5) * x * (T(1) + tanh(inner(x))); }
+  template <class T> LAMINA_HD static T f(T x) { return T(0.5) * x * (T(1) + formula::tanh(inner(x))); }
   template <class T> LAMINA_HD static T df(T x) {
-    using std::tanh;
-    const T t = tanh(inner(x)), slope = T(0.79788456080286536) * (T(1) + T(3 * 0.044715) * x * x);
+    const T t = formula::tanh(inner(x)), slope = T(0.79788456080286536) * (T(1) + T(3 * 0.044715) * x * x);
     return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope;
   }
   template <class T> LAMINA_HD static T inner(T x) { return T(0.79788456080286536) * (x + T(0.044715) * x * x * x); }
@@ -80,14 +78,14 @@ struct HardSwish : Pointwise<HardSwish, Keep::input> {
 
 /// y = tanh(x).
 struct Tanh : Pointwise<Tanh, Keep::output> {
-  template <class T> LAMINA_HD static T f(T x) { using std::tanh; return tanh(x); }
+  template <class T> LAMINA_HD static T f(T x) { return formula::tanh(x); }
   template <class T> LAMINA_HD static T df(T y) { return T(1) - y * y; }
 };
 
 /// y = 1 / (1 + exp(-x)). Not before CrossEntropy, which has a softmax of its own.
 struct Sigmoid : Pointwise<Sigmoid, Keep::output> {
   static constexpr bool probabilities = true;
-  template <class T> LAMINA_HD static T f(T x) { using std::exp; return T(1) / (T(1) + exp(-x)); }
+  template <class T> LAMINA_HD static T f(T x) { return formula::sigmoid(x); }
   template <class T> LAMINA_HD static T df(T y) { return y * (T(1) - y); }
 };
 
