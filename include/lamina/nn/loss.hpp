@@ -6,6 +6,7 @@
 #include "../core/device.hpp"
 #include "../core/error.hpp"
 #include "../core/layer.hpp"
+#include "softmax.hpp"
 
 namespace lamina {
 
@@ -18,7 +19,7 @@ template <class T> struct LossStep {
   const T* target;              // (N, C) or null
   const T* constants;           // what the loss uploaded
   T* loss;                      // (N) share of each sample in the mean, times N
-  T* dy;                        // (N, C) gradient of the mean
+  T* dy;                        // (N, C) gradient of the mean; not where y is
   T* norm;                      // (1)
 };
 
@@ -41,7 +42,7 @@ template <class T> struct CrossEntropyOf {
     return weighted ? soft * s.constants[k] : soft;
   }
   LAMINA_HD void operator()(Index i) const {
-    using std::exp, std::log;
+    using std::log;
     const T* logit = s.y + i * s.c;
     const T norm = weighted && s.label ? *s.norm * (T(s.total) / T(s.n)) : T(s.total);
     if (norm == T(0)) {                        // nothing in the batch weighs anything
@@ -49,16 +50,16 @@ template <class T> struct CrossEntropyOf {
       s.loss[i] = 0;
       return;
     }
-    T top = logit[0], sum = 0, loss = 0, shares = 0;
-    for (Index k = 1; k < s.c; ++k) top = logit[k] > top ? logit[k] : top;
-    for (Index k = 0; k < s.c; ++k) sum += exp(logit[k] - top);
+    T* const e = s.dy + i * s.c;
+    const auto [top, sum] = exponentials(logit, s.c, e);
     const T log_sum = log(sum);
+    T loss = 0, shares = 0;
     for (Index k = 0; k < s.c; ++k) {
       const T a = share(i, k);
       shares += a;
       if (a != T(0)) loss -= a * (logit[k] - top - log_sum);
     }
-    for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = (exp(logit[k] - top) / sum * shares - share(i, k)) / norm;
+    for (Index k = 0; k < s.c; ++k) e[k] = (e[k] / sum * shares - share(i, k)) / norm;      // dy
     s.loss[i] = loss * T(s.total) / norm;
   }
 };
