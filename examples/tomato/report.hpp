@@ -30,9 +30,10 @@ class ReportWriter {
     for (const char* name : {"report.html", "metrics.json"})
       if (!run.step && std::filesystem::exists(status_of(settings_.out / name)))
         throw lamina::Error(settings_.out, " holds ", name, " and no last.safetensors that a training goes on from: give another folder, or take away what it holds");
-    if (run.batch || run.history.empty()) return;
-    run.now = run.history.back();
+    if (run.batch || !run.epoch) return;
     run.validation = lamina::evaluate(run.model, validation_);
+    if (run.history.empty()) return write_page(progress(run), run.epoch < run.options.epochs);      // history.csv is lost, and with it what metrics.json says
+    run.now = run.history.back();
     epoch(run);
   }
   template <class R> void epoch(R& run) {

@@ -89,6 +89,7 @@ TEST_CASE("the page stands alone, and reloads itself only while the training run
   CHECK(has(html, "<meta http-equiv=\"refresh\" content=\"5\">"));
   CHECK(has(html, "<strong>Running</strong>, 1 of 3 epochs"));
   CHECK(has(html, "aria-valuemax=\"3\" aria-valuenow=\"1\""));
+  CHECK(has(html, "document.lastModified) > " + std::to_string(60000 + std::llround(3000 * r.epochs.back().seconds)) + ")"));       // a killed run does not write it
   CHECK(report_html(r) == html);
 }
 

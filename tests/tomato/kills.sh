@@ -58,6 +58,9 @@ answers 0 "${train[@]}" forgot
 same whole/last.safetensors forgot/last.safetensors
 grep -q '<strong>Finished</strong>, 4 of 4 epochs, of which the figures of the first 3 are lost' forgot/report.html || fail "the report does not say that three epochs are unknown"
 grep -q 'best validation accuracy, epoch [1-4]</dt><dd>[0-9.]* %' forgot/report.html || fail "the report does not know the best epoch"
+rm forgot/history.csv forgot/report.html forgot/metrics.json
+answers 0 "${train[@]}" forgot
+grep -q '<strong>Finished</strong>' forgot/report.html || fail "a finished run whose history and report are lost has no report again"
 
 # --- signals
 for signal in "INT 130" "TERM 143" "HUP 129"; do

@@ -23,7 +23,7 @@ struct Report {
   std::string command = {};               // the line that started it
   std::string data = {};                  // "2,000 training and 400 validation pictures"
   std::string machine = {};               // device and threads
-  bool running = false;                   // the page reloads itself every five seconds
+  bool running = false;                   // the page reloads itself every five seconds, and says so if it is not written for long
   std::string stopped = {};               // why it ended early, if it did
   Index planned_epochs = 0;
   std::vector<EpochRow> epochs = {};      // those that are known: the first may be lost
@@ -121,8 +121,16 @@ class Page {
       const std::string width = "width:" + fixed(100 * double(done()) / double(planned()), 1) + "%";
       s += element("div", style_class("progress") + said, element("div", attribute("style", width), "")) + "\n";
     }
+    if (r_.running) s += silence();
     if (!r_.command.empty()) s += element("code", style_class("command"), escaped(r_.command)) + "\n";
     return element("header", "", "\n" + s + facts()) + "\n";
+  }
+
+  /// What an open page of a run that was killed says: a run that goes on writes it anew after every epoch.
+  std::string silence() const {
+    const double seconds = 60 + 3 * (r_.epochs.empty() ? 0 : r_.epochs.back().seconds);
+    return element("p", style_class("state") + attribute("id", "silence") + attribute("hidden", ""), "Nothing was written for longer than three epochs take: it may have been killed. The same command goes on.") + "\n" +
+           element("script", "", "if (Date.now() - Date.parse(document.lastModified) > " + fixed(1000 * seconds, 0) + ") document.getElementById(\"silence\").hidden = false;") + "\n";
   }
 
   std::string facts() const {
