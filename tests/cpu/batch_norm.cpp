@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "../support/integers.hpp"
 
 using namespace lamina;
@@ -49,4 +51,37 @@ TEST_CASE("batch norm: what comes out has mean beta and deviation gamma") {
     CHECK(mean == doctest::Approx(data.w[std::size_t(room(c) + k)]).epsilon(1e-10));
     CHECK(std::sqrt(square) == doctest::Approx(std::abs(data.w[std::size_t(k)])).epsilon(1e-4));   // the variance of x is 1/3, so eps takes 1.5e-5 of it
   }
+}
+
+TEST_CASE_TEMPLATE("batch norm with bounds is the bounds of batch norm", T, float, double) {
+  for (const Clamp bounds : {Clamp{.low = 0}, Clamp{.low = 0, .high = 0.25}, Clamp{.low = -0.5, .high = 0.5}})
+    for (auto [n, c] : {std::pair{Index(50), 3}, {Index(300), 40}}) {
+      const Data<T> data{n, c};
+      const Result<T> apart = data.run(Cpu(2));
+      Cpu dev(2);
+      dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, c)));
+      Result<T> together = apart;
+      together.dw = data.dw, together.running = data.running;
+      batch_norm_clamp_forward(dev, NormSpec{0.1, 1e-5, true}, bounds, n, c, data.x.data(), data.w.data(), together.running.data(), together.batch.data(), together.y.data(), true);
+      batch_norm_clamp_backward(dev, bounds, n, c, data.x.data(), data.w.data(), together.batch.data(), data.dy.data(), together.dx.data(), together.dw.data());
+
+      std::vector<T> y = apart.y, dy = data.dy, dx(dy.size()), dw = data.dw;
+      int below = 0, above = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const bool low = y[i] <= T(bounds.low), high = y[i] >= T(bounds.high);
+        below += low, above += high;
+        if (low || high) dy[i] = 0, y[i] = T(low ? bounds.low : bounds.high);
+      }
+      REQUIRE(below > 0);
+      REQUIRE((above > 0) == (bounds.high < 1));
+      batch_norm_backward(dev, n, c, data.x.data(), data.w.data(), apart.batch.data(), dy.data(), dx.data(), dw.data());
+      const auto off = [](const std::vector<T>& a, const std::vector<T>& b) {      // the compiler may round one of them otherwise
+        double most = 0;
+        for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, double(std::abs(a[i] - b[i]) / (1 + std::abs(b[i]))));
+        return most / double(std::numeric_limits<T>::epsilon());
+      };
+      CHECK(off(together.y, y) < 10);
+      CHECK(off(together.dx, dx) < 100);
+      CHECK(off(together.dw, dw) < 100);
+    }
 }

@@ -66,7 +66,9 @@ TEST_CASE("a fused layer has the parameters of its parts, in their places") {
 
 TEST_CASE("batch norm and relu as one") {
   check_layer<Fused<BatchNorm, ReLU>>({3, 4, 5}, {.training_differs = true});
+  check_layer<Fused<BatchNorm, ReLU6>>({3, 4, 5}, {.scale = 9, .training_differs = true});
   check_layer<Fused<KerasBatchNorm, ReLU>>({2, 2, 33}, {.training_differs = true});
+  static_assert(steps<Cpu, Conv<8, 3>, BatchNorm, ReLU6, Conv<8, 3>, BatchNorm, LeakyReLU<1>>({16, 16, 3}).count == 5);
 }
 
 TEST_CASE("batch norm, relu and max pool as one") {

@@ -11,7 +11,7 @@ namespace lamina {
 
 /// What a convolution is told beside the shapes.
 struct ConvSpec { Window window; int groups = 1; };
-/// Bounds of what a convolution puts out: ReLU is {0}, ReLU6 is {0, 6}.
+/// Bounds of what a convolution or a batch norm puts out: ReLU is {0}, ReLU6 is {0, 6}.
 struct Clamp {
   double low = -__builtin_inf(), high = __builtin_inf();
   constexpr bool any() const { return low > -__builtin_inf() || high < __builtin_inf(); }
@@ -28,7 +28,7 @@ struct NormSpec {
 /// Neighbours that may be one kernel. A device answers `fuses<T>(ConvReluPool{conv, pool})` at compile time.
 struct ConvReluPool { Window conv, pool; int groups = 1; };
 struct AddRelu {};
-struct NormRelu {};
+struct NormClamp {};
 struct NormReluPool { Window pool; };
 
 /// A device may have several kernels for a step, and says at compile time which of them runs one of these shapes: `way<T>(ConvReluPool, in, out of the convolution)`. Its verb

@@ -1,4 +1,4 @@
-/// Batch normalisation on the CPU, with ReLU after it or alone. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
+/// Batch normalisation on the CPU, with ReLU or ReLU6 after it or alone. Pixels are summed in stretches whose bounds follow from their number, so no sum depends on the threads.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -37,18 +37,19 @@ template <class T, class F> void sum_two(Cpu& dev, const NormStretches& s, int c
     for (int k = 0; k < 2 * c; ++k) total[k] += parts[i * 2 * c + k];
 }
 
-/// y = scale (x - mean) + beta, and no less than 0 with Relu. All of the channels.
-template <bool Relu, class T> void normalise(Cpu& dev, const NormStretches& s, int c, const T* x, const T* scale, const T* mean, const T* beta, T* y) {
+/// y = scale (x - mean) + beta within the bounds, if there are any. All of the channels.
+template <bool Clamped, class T> void normalise(Cpu& dev, const NormStretches& s, Clamp bounds, int c, const T* x, const T* scale, const T* mean, const T* beta, T* y) {
   dev.run(s.count, [&](Index stretch, int) {
     each_channels<T>(c, [&]<class V, int G>(int k, V, std::integral_constant<int, G>) {
       constexpr int lanes = Number<V>::lanes;
+      const V low = V{} + T(bounds.low), high = V{} + T(bounds.high);
       V a[G], m[G], b[G];
       for (int g = 0; g < G; ++g) a[g] = load_as<V>(scale + k + g * lanes), m[g] = load_as<V>(mean + k + g * lanes), b[g] = load_as<V>(beta + k + g * lanes);
       for (Index p = s.begin(stretch); p < s.end(stretch); ++p)
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
           const V v = a[g] * (load_as<V>(x + p * c + k + g * lanes) - m[g]) + b[g];
-          store_as<V>(y + p * c + k + g * lanes, Relu ? (v <= V{} ? V{} : v) : v);          // a NaN passes
+          store_as<V>(y + p * c + k + g * lanes, Clamped ? (v <= low ? low : v >= high ? high : v) : v);          // a NaN passes
         }
     });
   });
@@ -87,25 +88,26 @@ const T* norm_scale(Cpu& dev, NormSpec spec, const NormStretches& s, int c,
   }
   return scale;
 }
-template <bool Relu, class T>
-void norm_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
+template <bool Clamped, class T>
+void norm_forward(Cpu& dev, NormSpec spec, Clamp bounds, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
   const NormStretches s(n);
   const T* const scale = norm_scale(dev, spec, s, c, x, w, running, batch, training);
-  normalise<Relu>(dev, s, c, x, scale, training ? batch : running, w + room(c), y);
+  normalise<Clamped>(dev, s, bounds, c, x, scale, training ? batch : running, w + room(c), y);
 }
 
-/// With Relu, x and w tell which outputs were positive.
-template <bool Relu, class T>
-void norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy,
+/// x and w tell which outputs were within the bounds.
+template <bool Clamped, class T>
+void norm_backward(Cpu& dev, Clamp bounds, Index n, int c, const T* x, const T* w, const T* batch, const T* dy,
                          T* dx,              // (N, C) or null
                          T* dw) {            // += gamma (C), beta (C)
   const NormStretches s(n);
   T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;          // (2, C): of dy times x normalised, of dy
   const auto gradient = [=]<class V>(Index at, int k, V centred) {              // dy where it passes
     const V d = load_as<V>(dy + at);
-    if (!Relu) return d;
+    if (!Clamped) return d;
     const V y = load_as<V>(w + k) * load_as<V>(batch + room(c) + k) * centred + load_as<V>(w + room(c) + k);
-    return y > V{} ? d : V{};
+    const V low = V{} + T(bounds.low), high = V{} + T(bounds.high);
+    return y <= low ? V{} : y >= high ? V{} : d;
   };
   sum_two(dev, s, c, sums, [=](int k, auto v) {
     using V = decltype(v);
@@ -135,17 +137,17 @@ void norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* ba
 }  // namespace detail
 
 template <class T> void batch_norm_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
-  detail::norm_forward<false>(dev, spec, n, c, x, w, running, batch, y, training);
+  detail::norm_forward<false>(dev, spec, {}, n, c, x, w, running, batch, y, training);
 }
 template <class T> void batch_norm_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
-  detail::norm_backward<false>(dev, n, c, x, w, batch, dy, dx, dw);
+  detail::norm_backward<false>(dev, {}, n, c, x, w, batch, dy, dx, dw);
 }
-/// The same with ReLU behind it; y need not be kept.
-template <class T> void batch_norm_relu_forward(Cpu& dev, NormSpec spec, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
-  detail::norm_forward<true>(dev, spec, n, c, x, w, running, batch, y, training);
+/// The same with a ReLU behind it; y need not be kept.
+template <class T> void batch_norm_clamp_forward(Cpu& dev, NormSpec spec, Clamp bounds, Index n, int c, const T* x, const T* w, T* running, T* batch, T* y, bool training) {
+  detail::norm_forward<true>(dev, spec, bounds, n, c, x, w, running, batch, y, training);
 }
-template <class T> void batch_norm_relu_backward(Cpu& dev, Index n, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
-  detail::norm_backward<true>(dev, n, c, x, w, batch, dy, dx, dw);
+template <class T> void batch_norm_clamp_backward(Cpu& dev, Clamp bounds, Index n, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
+  detail::norm_backward<true>(dev, bounds, n, c, x, w, batch, dy, dx, dw);
 }
 template <class T> Index batch_norm_arena(const Cpu&, T, Index, int c) { return ((detail::NormStretches::most + 1) * 2 + 1) * c * Index(sizeof(T)); }
 

@@ -43,7 +43,7 @@ class Cpu {
     return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;
   }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
-  template <class T> static constexpr bool fuses(NormRelu) { return true; }
+  template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
   /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling. 6: any kernel and stride, in vectors.

@@ -80,14 +80,14 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
 };
 
-/// y = relu(norm(x)). What it was before ReLU is told from x again.
-template <detail::IsNorm B> struct Fused<B, ReLU> : Chain<B, ReLU> {
+/// y = relu(norm(x)), or ReLU6 of it. What it was before is told from x again.
+template <detail::IsNorm B, Clamping A> struct Fused<B, A> : Chain<B, A> {
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .elementwise = true}); }
-  template <class D, class T> requires (D::template fuses<T>(NormRelu{})) static void forward(D& dev, const Step<T>& s) {
-    batch_norm_relu_forward(dev, B::spec, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);
+  template <class D, class T> requires (D::template fuses<T>(NormClamp{})) static void forward(D& dev, const Step<T>& s) {
+    batch_norm_clamp_forward(dev, B::spec, A::clamp, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);
   }
   template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    batch_norm_relu_backward(dev, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
+    batch_norm_clamp_backward(dev, A::clamp, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
   }
   template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
 };

@@ -15,12 +15,8 @@ namespace detail {
 template <class L> inline constexpr bool is_conv = false;
 template <auto... A> inline constexpr bool is_conv<Conv<A...>> = true;
 template <auto... A> inline constexpr bool is_conv<DepthwiseConv<A...>> = true;
-template <class L> inline constexpr bool clamps = false;
-template <> inline constexpr bool clamps<ReLU> = true;
-template <> inline constexpr bool clamps<ReLU6> = true;
-template <class L> inline constexpr Clamp clamp_of{};
-template <> inline constexpr Clamp clamp_of<ReLU>{.low = 0};
-template <> inline constexpr Clamp clamp_of<ReLU6>{.low = 0, .high = 6};
+template <class A> inline constexpr Clamp clamp_of{};            // of no layer
+template <Clamping A> inline constexpr Clamp clamp_of<A> = A::clamp;
 
 /// The weights and then, on a line of their own, the biases (O) of a convolution C that does the work of the norm B behind it, or void, too.
 template <class C, class B, class T> [[gnu::cold]] std::vector<T> folded(Shape in, const T* w, const T* state) {
@@ -65,9 +61,9 @@ template <class D, class T> concept Clamps = requires { requires D::host_memory;
 }  // namespace detail
 
 template <class C> requires (detail::is_conv<C>) struct Folded<C> : detail::FoldedConv<C, void, void, C> {};
-template <class C, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, A> : detail::FoldedConv<C, void, A, C, A> {};
+template <class C, Clamping A> requires (detail::is_conv<C>) struct Folded<C, A> : detail::FoldedConv<C, void, A, C, A> {};
 template <class C, detail::IsNorm B> requires (detail::is_conv<C>) struct Folded<C, B> : detail::FoldedConv<C, B, void, C, B> {};
-template <class C, detail::IsNorm B, class A> requires (detail::is_conv<C> && detail::clamps<A>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
+template <class C, detail::IsNorm B, Clamping A> requires (detail::is_conv<C>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
 /// y = pool(relu(norm(conv(x)))): as Fused does the rest, with the weights and biases of both.
 template <int Out, int K, int Stride, int Pad, bool Bias, int Groups, detail::IsNorm B, auto... P>
 struct Folded<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> : Chain<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> {

@@ -1,5 +1,6 @@
 /// Layers that map every number by itself. Such a layer is f, its derivative, and what the derivative is a function of.
 #pragma once
+#include "../core/device.hpp"
 #include "../core/formula.hpp"
 #include "../core/layer.hpp"
 
@@ -20,14 +21,19 @@ template <class F, Keep K> struct Pointwise {
   }
 };
 
+/// A layer that is no more than bounds, which whatever comes before it may have a kernel for.
+template <class A> concept Clamping = requires { requires std::same_as<std::remove_const_t<decltype(A::clamp)>, Clamp>; };
+
 /// y = max(x, 0), and NaN of NaN. Its derivative can be read off the output, so it may overwrite its input.
 struct ReLU : Pointwise<ReLU, Keep::output> {
+  static constexpr Clamp clamp{.low = 0};
   template <class T> LAMINA_HD static T f(T x) { return x <= T(0) ? T(0) : x; }
   template <class T> LAMINA_HD static T df(T y) { return y <= T(0) ? T(0) : T(1); }
 };
 
 /// y = min(max(x, 0), 6): Howard et al. 2017, MobileNet. The gradient at 0 and at 6 is 0, as in PyTorch.
 struct ReLU6 : Pointwise<ReLU6, Keep::output> {
+  static constexpr Clamp clamp{.low = 0, .high = 6};
   template <class T> LAMINA_HD static T f(T x) { return x <= T(0) ? T(0) : x >= T(6) ? T(6) : x; }
   template <class T> LAMINA_HD static T df(T y) { return y > T(0) && y < T(6) ? T(1) : T(0); }
 };
