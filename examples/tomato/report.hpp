@@ -30,11 +30,16 @@ class ReportWriter {
     for (const char* name : {"report.html", "metrics.json"})
       if (!run.step && std::filesystem::exists(status_of(settings_.out / name)))
         throw lamina::Error(settings_.out, " holds ", name, " and no last.safetensors that a training goes on from: give another folder, or take away what it holds");
-    if (run.batch || !run.epoch) return;
+    if (!run.epoch) return;
+    if (run.history.empty()) std::printf("note: history.csv is not there any more, and with it the figures of the epochs so far\n");
+    if (!checkpoint_.best_epoch())
+      std::printf("note: best.safetensors is not there any more: %s\n", run.epoch < run.options.epochs ? "the best of the epochs to come is kept" : "last.safetensors has the weights of the last epoch");
+    const lamina::EpochRow under_way = run.now;
     run.validation = lamina::evaluate(run.model, validation_);
-    if (run.history.empty()) return write_page(progress(run), run.epoch < run.options.epochs);      // history.csv is lost, and with it what metrics.json says
-    run.now = run.history.back();
-    epoch(run);
+    run.now = run.history.empty() ? unknown(run.epoch, run.validation) : run.history.back();
+    if (run.batch) write_page(progress(run), true);              // its figures are those of the weights that it goes on with
+    else epoch(run);
+    run.now = under_way;
   }
   template <class R> void epoch(R& run) {
     const Progress p = progress(run);
@@ -50,6 +55,12 @@ class ReportWriter {
   } catch (const lamina::Error&) {}        // what went wrong first is told
 
  private:
+  /// What is known of an epoch whose row in history.csv is lost.
+  static lamina::EpochRow unknown(lamina::Index epoch, const lamina::Evaluation& validation) {
+    lamina::EpochRow e{.epoch = epoch, .val_loss = validation.loss, .val_accuracy = validation.accuracy};
+    for (double* lost : {&e.loss, &e.accuracy, &e.rate}) *lost = std::numeric_limits<double>::quiet_NaN();
+    return e;
+  }
   static constexpr std::size_t most_mistakes = 12;
   static constexpr int shown_side = 128;   // pixels
 
@@ -110,7 +121,7 @@ class ReportWriter {
     nlohmann::json j{{"command", command_}, {"epochs", run.epoch}, {"steps", run.step}, {"best_epoch", checkpoint_.best_epoch()}, {"best_val_accuracy", checkpoint_.best_accuracy()},
                      {"loss", run.now.loss}, {"accuracy", run.now.accuracy}, {"val_loss", run.now.val_loss}, {"val_accuracy", run.now.val_accuracy}, {"macro_f1", c.macro_f1()},
                      {"training_pictures", leaves_.train.size()}, {"validation_pictures", leaves_.validation.size()}};
-    double seconds = 0;
+    double seconds = run.history.empty() ? std::numeric_limits<double>::quiet_NaN() : 0;          // null
     for (const lamina::EpochRow& e : run.history) seconds += e.seconds;
     j["seconds"] = seconds;
     put_classes(j, leaves_.train.classes, c);

@@ -67,8 +67,8 @@ inline int train(const TrainSettings& s, const std::string& command) {
     report.failed(e.what());
     throw;
   }
-  if (checkpoint.best_epoch())
-    std::printf("best validation accuracy %.2f %% in epoch %td; report: %s\n", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch(), printable(s.out / "report.html").c_str());
+  if (checkpoint.best_epoch()) std::printf("best validation accuracy %.2f %% in epoch %td; ", 100 * checkpoint.best_accuracy(), checkpoint.best_epoch());
+  if (const auto page = s.out / "report.html"; std::filesystem::exists(page)) std::printf("report: %s\n", printable(page).c_str());
   if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
   return signals.caught() ? 128 + signals.caught() : 0;
 }

@@ -46,6 +46,40 @@ TEST_CASE("stopped after any number of steps and begun again, a training ends wi
   }
 }
 
+TEST_CASE("an epoch that was stopped in its midst has the seconds of all its parts") {
+  lamina_test::TemporaryFolder folder;
+  const std::filesystem::path interrupted = folder.path / "interrupted.csv", history = folder.path / "history.csv";
+  train(folder.path, {.epochs = 3, .stop_after = 14});                                     // ten steps an epoch
+  EpochRow part = read_history(interrupted, 2).back();
+  CHECK(part.epoch == 2);
+  CHECK(part.forward > 0);
+  CHECK(part.seconds >= part.wait + part.forward + part.backward + part.update);
+  part.seconds = 1000, part.forward = 600, part.backward = 300;
+  write_history(interrupted, {part});
+  train(folder.path, {.epochs = 3, .stop_after = 2});
+  CHECK(read_history(interrupted, 2).back().seconds > 1000);
+  const std::vector<EpochRow> all = train(folder.path, {.epochs = 3}).history;
+  CHECK(all[1].seconds > 1000);
+  CHECK(all[1].forward > 600);
+  CHECK(all[1].images_per_second == doctest::Approx(300 / 900.).epsilon(0.05));
+  CHECK(all[2].seconds < 1000);
+  CHECK(read_history(history, 3)[1].seconds == all[1].seconds);
+  CHECK_FALSE(std::filesystem::exists(interrupted));
+
+  train(folder.path, {.epochs = 5, .stop_after = 4});                                      // what is lost or damaged counts from the step that goes on
+  std::ofstream(interrupted) << "nonsense";
+  CHECK(train(folder.path, {.epochs = 4}).history[3].seconds < 1000);
+}
+
+TEST_CASE("where best.safetensors is lost, the best of the epochs to come is kept") {
+  lamina_test::TemporaryFolder folder;
+  train(folder.path, {.epochs = 2});
+  std::filesystem::remove(folder.path / "best.safetensors");
+  train(folder.path, {.epochs = 3});
+  CHECK(read_safetensors(folder.path / "best.safetensors").metadata.at("epoch") == "3");
+  CHECK(read_safetensors(folder.path / "last.safetensors").metadata.at("best_epoch") == "3");
+}
+
 TEST_CASE("a schedule that learns from the validation goes on too") {
   const ReduceOnPlateau schedule{.factor = 0.5, .patience = 0, .threshold = 0.5};
   lamina_test::TemporaryFolder whole, parts;

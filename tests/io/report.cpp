@@ -91,6 +91,8 @@ TEST_CASE("the page stands alone, and reloads itself only while the training run
   CHECK(has(html, "aria-valuemax=\"3\" aria-valuenow=\"1\""));
   CHECK(has(html, "document.lastModified) > " + std::to_string(60000 + std::llround(3000 * r.epochs.back().seconds)) + ")"));       // a killed run does not write it
   CHECK(report_html(r) == html);
+  r.epochs.back().seconds = 0;
+  CHECK_FALSE(has(report_html(r), "lastModified"));                        // how long an epoch takes is not known
 }
 
 TEST_CASE("what others named is text and never markup") {

@@ -58,9 +58,19 @@ answers 0 "${train[@]}" forgot
 same whole/last.safetensors forgot/last.safetensors
 grep -q '<strong>Finished</strong>, 4 of 4 epochs, of which the figures of the first 3 are lost' forgot/report.html || fail "the report does not say that three epochs are unknown"
 grep -q 'best validation accuracy, epoch [1-4]</dt><dd>[0-9.]* %' forgot/report.html || fail "the report does not know the best epoch"
-rm forgot/history.csv forgot/report.html forgot/metrics.json
+rm forgot/history.csv forgot/report.html forgot/metrics.json forgot/best.safetensors
 answers 0 "${train[@]}" forgot
 grep -q '<strong>Finished</strong>' forgot/report.html || fail "a finished run whose history and report are lost has no report again"
+grep -q '"loss": null' forgot/metrics.json || fail "metrics.json does not say that the loss is lost"
+grep -q '^note: history.csv is not there any more' said && grep -q '^note: best.safetensors is not there any more' said || fail "it does not say what is lost"
+
+# --- taken up in the midst of an epoch, the page says that the training goes on
+answers 0 train --out taken --epochs 2 --threads 1 --stop-after 64    # an epoch has 63 batches
+grep -q '<strong>Stopped</strong>' taken/report.html || fail "the page does not say that the training was stopped"
+"$tomato" train --out taken --epochs 2 --threads 1 > said 2> complained &
+until grep -q '<strong>Running</strong>' taken/report.html; do kill -0 $! 2> /dev/null || fail "the page does not say that the training goes on"; done
+wait $!
+grep -q '<strong>Finished</strong>' taken/report.html || fail "the page does not say that the training ended"
 
 # --- signals
 for signal in "INT 130" "TERM 143" "HUP 129"; do

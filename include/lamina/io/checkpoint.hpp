@@ -131,7 +131,7 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 }
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
-/// best.safetensors by validation accuracy, history.csv. Where last.safetensors is, the training goes on from it, to the bit. `settings`, and `data` for what it is
+/// best.safetensors by validation accuracy, history.csv; and of an epoch that was stopped in its midst, interrupted.csv with the seconds so far. Where last.safetensors is, the training goes on from it, to the bit. `settings`, and `data` for what it is
 /// trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was
 /// ended while it was saved.
 class Checkpoint {
@@ -185,6 +185,8 @@ class Checkpoint {
       run.schedule.restore(state);
     }
     run.history = read_history(path_of("history.csv"), run.epoch);
+    if (run.batch) run.now = beginning(run.epoch + 1);
+    if (best_epoch_ && !is_there(best())) best_accuracy_ = 0, best_epoch_ = 0;      // the best of those to come is kept
   }
 
   template <class R> [[gnu::cold]] void epoch(R& run) {
@@ -197,14 +199,28 @@ class Checkpoint {
       write_safetensors(best(), file);
     }
     save(run);
+    std::error_code ignored;
+    std::filesystem::remove(interrupted(), ignored);
   }
 
-  template <class R> void finish(R& run) { if (run.batch) save(run); }
+  template <class R> [[gnu::cold]] void finish(R& run) {
+    if (!run.batch) return;
+    save(run);
+    write_history(interrupted(), {run.now});
+  }
 
  private:
   [[gnu::cold]] std::filesystem::path path_of(const char* name) const { return folder_ / name; }
 
   std::filesystem::path previous() const { return path_of("last.safetensors.previous"); }
+  std::filesystem::path interrupted() const { return path_of("interrupted.csv"); }
+  /// What the part of an epoch took that was run before the training was stopped; nothing if that is not known.
+  [[gnu::cold]] EpochRow beginning(Index epoch) const try {
+    const std::vector<EpochRow> rows = read_history(interrupted(), epoch);
+    return rows.size() == 1 ? rows[0] : EpochRow{};
+  } catch (const Error&) {
+    return {};
+  }
   [[gnu::cold]] static bool is_there(const std::filesystem::path& path) {
     std::error_code failed;
     return std::filesystem::exists(path, failed);

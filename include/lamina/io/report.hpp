@@ -128,7 +128,10 @@ class Page {
 
   /// What an open page of a run that was killed says: a run that goes on writes it anew after every epoch.
   std::string silence() const {
-    const double seconds = 60 + 3 * (r_.epochs.empty() ? 0 : r_.epochs.back().seconds);
+    double seconds = 0;
+    for (const EpochRow& e : r_.epochs) seconds = std::max(seconds, e.seconds);
+    if (seconds == 0) return "";                                 // nobody knows
+    seconds = 60 + 3 * seconds;
     return element("p", style_class("state") + attribute("id", "silence") + attribute("hidden", ""), "Nothing was written for longer than three epochs take: it may have been killed. The same command goes on.") + "\n" +
            element("script", "", "if (Date.now() - Date.parse(document.lastModified) > " + fixed(1000 * seconds, 0) + ") document.getElementById(\"silence\").hidden = false;") + "\n";
   }

@@ -54,23 +54,27 @@ class ProgressBar {
     ++since_;
     if (!terminal_ || (seconds_ - drawn_ < 0.1 && run.batch < run.batches)) return;
     drawn_ = seconds_;
-    const double left = seconds_ / double(since_) * double((run.options.epochs - run.epoch) * run.batches - run.batch);
     const int width = 30, full = int(width * run.batch / run.batches);
     const Totals t = run.model.totals();
     std::printf("\repoch %td/%td [%.*s%.*s] %td/%td  loss %s  accuracy %5.2f %%  %s left ", run.epoch + 1, run.options.epochs, full, "==============================", width - full,
-                "                              ", run.batch, run.batches, detail::loss_text(t.loss / double(t.samples)).c_str(), 100 * double(t.correct) / double(t.samples), clock(left).c_str());
+                "                              ", run.batch, run.batches, detail::loss_text(t.loss / double(t.samples)).c_str(), 100 * double(t.correct) / double(t.samples), left(run).c_str());
     std::fflush(stdout);
   }
   template <class R> void epoch(R& run) {
-    seconds_ += watch_.lap();
+    watch_.lap();
     const EpochRow& e = run.now;
+    validation_ = e.validation;
     std::printf("%sepoch %td/%td  loss %s  accuracy %.2f %%  val_loss %s  val_accuracy %.2f %%  lr %.3g  %s left\n", terminal_ ? "\r\033[K" : "", e.epoch, run.options.epochs,
-                detail::loss_text(e.loss).c_str(), 100 * e.accuracy, detail::loss_text(e.val_loss).c_str(), 100 * e.val_accuracy, e.rate,
-                clock(seconds_ / double(since_ ? since_ : 1) * double((run.options.epochs - run.epoch) * run.batches)).c_str());
+                detail::loss_text(e.loss).c_str(), 100 * e.accuracy, detail::loss_text(e.val_loss).c_str(), 100 * e.val_accuracy, e.rate, left(run).c_str());
     std::fflush(stdout);
   }
 
  private:
+  /// The steps to come at the pace of those so far, and a validation after each epoch.
+  template <class R> [[gnu::cold]] std::string left(const R& run) const {
+    const Index epochs = run.options.epochs - run.epoch;
+    return clock(seconds_ / double(since_ ? since_ : 1) * double(epochs * run.batches - run.batch) + double(epochs) * validation_);
+  }
   [[gnu::cold]] static std::string clock(double seconds) {
     char s[32];
     const long t = std::lround(seconds);
@@ -80,8 +84,8 @@ class ProgressBar {
   }
   bool terminal_ = false;
   detail::Stopwatch watch_;
-  double seconds_ = 0, drawn_ = 0;
-  Index since_ = 0;
+  double seconds_ = 0, drawn_ = 0, validation_ = 0;      // of the steps of this call, when it was drawn last, of the last validation
+  Index since_ = 0;                                      // steps
 };
 
 namespace detail {

@@ -40,7 +40,7 @@ template <class M, class Opt, class Sched> struct Run {
   Index samples, batches;                              // of an epoch
   Index epoch = 0, batch = 0, step = 0;                // whole epochs done, batches of this one done, steps done in all
   std::vector<EpochRow> history = {};
-  EpochRow now = {};                                   // the epoch under way
+  EpochRow now = {};                                   // the epoch under way; where it is taken up in its midst, start() may say what its beginning took
   Evaluation validation = {};                          // of the last whole epoch
   std::string stopped = {};                            // why it ended before the last epoch, if it did
   void stop(std::string why) { if (stopped.empty()) stopped = std::move(why); }
@@ -103,8 +103,9 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
   Index steps = 0;                    // of this call
   while (run.epoch < options.epochs && run.stopped.empty()) {
     Stopwatch epoch_watch, watch;
-    run.now = {.epoch = run.epoch + 1};
-    Index images = 0;
+    if (!run.batch) run.now = {};
+    run.now.epoch = run.epoch + 1;
+    Index images = run.now.seconds > 0 ? run.batch * train.batch_size() : 0;
     train.start(run.epoch, run.batch);
     Batch b;
     while (run.stopped.empty() && train.next(b)) {
@@ -133,7 +134,10 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     }
     if (run.stopped.empty() && run.batch != run.batches)
       throw Error("a source of batches said that an epoch has ", run.batches, " and handed out ", run.batch, ": its batches() and its next() have to agree");
-    if (run.batch < run.batches) break;
+    if (run.batch < run.batches) {
+      run.now.seconds += epoch_watch.lap();
+      break;
+    }
     const Totals t = model.totals();
     run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
     run.now.images_per_second = double(images) / (run.now.wait + run.now.forward + run.now.backward + run.now.update);
@@ -142,7 +146,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     run.now.validation = watch.lap();
     run.now.val_loss = run.validation.loss, run.now.val_accuracy = run.validation.accuracy;
     if constexpr (requires { schedule.observe(0.0); }) schedule.observe(run.now.val_loss);
-    run.now.seconds = epoch_watch.lap();
+    run.now.seconds += epoch_watch.lap();
     model.reset_totals();
     run.batch = 0;
     ++run.epoch;
