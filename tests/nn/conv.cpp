@@ -56,6 +56,13 @@ TEST_CASE("convolution: an image of one pixel") {
 TEST_CASE("depthwise convolution") {
   check_layer<DepthwiseConv<3>>({6, 9, 8});
   check_layer<DepthwiseConv<3, 2, 1, no_bias>>({9, 6, 12});
+  check_layer<DepthwiseConv<3, 2, same>>({7, 8, 5});
+  check_layer<DepthwiseConv<3, 2, 0, no_bias>>({8, 7, 5});
+  check_layer<DepthwiseConv<3, 2, 2>>({6, 5, 4});
+  check_layer<DepthwiseConv<3, 1, 0>>({5, 7, 3});
+  check_layer<DepthwiseConv<3, 1, 2>>({4, 5, 3});
+  check_layer<DepthwiseConv<3, 1, 3>>({3, 4, 3});          // rows and columns of taps beyond the image
+  check_layer<DepthwiseConv<3, 3, 1>>({7, 8, 3});
   check_layer<DepthwiseConv<5, 1, same>>({5, 4, 3});
   check_layer<DepthwiseConv<3, 1, 1, true, 4>>({5, 4, 6});
   check_layer<DepthwiseConv<2, 2, 0, no_bias, 3>>({6, 7, 17});

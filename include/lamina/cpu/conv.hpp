@@ -73,9 +73,7 @@ void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n
     std::fill_n(part, share_numbers, T(0));
     for (Index i = first_of_share(share, n); i < first_of_share(share + 1, n); ++i) {
       conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db ? part + room(weights) : nullptr);
-      if (!dx) continue;
-      std::fill_n(dx + i * size(in), size(in), T(0));
-      conv.input_gradient(dy + i * size(out), w, dx + i * size(in));
+      if (dx) conv.input_gradient(dy + i * size(out), w, dx + i * size(in));
     }
   });
   detail::add_shares(dev, parts, weights, share_numbers, dw);
