@@ -19,13 +19,13 @@ template <class T> struct Data {
   int c;
   std::vector<T> x = fractions<T>(n * c, 1), dy = fractions<T>(n * c, 2), w = fractions<T>(2 * room(c), 3), dw = fractions<T>(2 * room(c), 4), running = fractions<T>(2 * room(c), 5);
   Result<T> run(Cpu dev) const {
-    dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, c)));
+    dev.reserve(std::size_t(batch_norm_arena(dev, T(), 1, n, c)));
     const std::vector<T> none(x.size(), T(NAN));
     Result<T> r{none, none, none, dw, running, std::vector<T>(running.size())};
     for (Index i = 0; i < c; ++i) r.running[std::size_t(room(c) + i)] += T(1.5);   // a variance is not negative
-    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, n, c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), false);
-    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, n, c, x.data(), w.data(), r.running.data(), r.batch.data(), r.y.data(), true);
-    batch_norm_backward(dev, n, c, x.data(), w.data(), r.batch.data(), dy.data(), r.dx.data(), r.dw.data());
+    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, 1, n, c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), NormBy::running);
+    batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, 1, n, c, x.data(), w.data(), r.running.data(), r.batch.data(), r.y.data(), NormBy::batch);
+    batch_norm_backward(dev, 1, n, c, x.data(), w.data(), r.batch.data(), dy.data(), r.dx.data(), r.dw.data());
     return r;
   }
 };
@@ -59,11 +59,11 @@ TEST_CASE_TEMPLATE("batch norm with bounds is the bounds of batch norm", T, floa
       const Data<T> data{n, c};
       const Result<T> apart = data.run(Cpu(2));
       Cpu dev(2);
-      dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, c)));
+      dev.reserve(std::size_t(batch_norm_arena(dev, T(), 1, n, c)));
       Result<T> together = apart;
       together.dw = data.dw, together.running = data.running;
-      batch_norm_clamp_forward(dev, NormSpec{0.1, 1e-5, true}, bounds, n, c, data.x.data(), data.w.data(), together.running.data(), together.batch.data(), together.y.data(), true);
-      batch_norm_clamp_backward(dev, bounds, n, c, data.x.data(), data.w.data(), together.batch.data(), data.dy.data(), together.dx.data(), together.dw.data());
+      batch_norm_clamp_forward(dev, NormSpec{0.1, 1e-5, true}, bounds, 1, n, c, data.x.data(), data.w.data(), together.running.data(), together.batch.data(), together.y.data(), NormBy::batch);
+      batch_norm_clamp_backward(dev, bounds, 1, n, c, data.x.data(), data.w.data(), together.batch.data(), data.dy.data(), together.dx.data(), together.dw.data());
 
       std::vector<T> y = apart.y, dy = data.dy, dx(dy.size()), dw = data.dw;
       int below = 0, above = 0;
@@ -74,7 +74,7 @@ TEST_CASE_TEMPLATE("batch norm with bounds is the bounds of batch norm", T, floa
       }
       REQUIRE(below > 0);
       REQUIRE((above > 0) == (bounds.high < 1));
-      batch_norm_backward(dev, n, c, data.x.data(), data.w.data(), apart.batch.data(), dy.data(), dx.data(), dw.data());
+      batch_norm_backward(dev, 1, n, c, data.x.data(), data.w.data(), apart.batch.data(), dy.data(), dx.data(), dw.data());
       const auto off = [](const std::vector<T>& a, const std::vector<T>& b) {      // the compiler may round one of them otherwise
         double most = 0;
         for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, double(std::abs(a[i] - b[i]) / (1 + std::abs(b[i]))));

@@ -26,27 +26,28 @@ template <class T> struct Data {
   }
   static constexpr NormSpec spec{0.1, 1e-5, true};
   Result<T> as_one(Cpu dev) const {
-    dev.reserve(std::size_t(batch_norm_arena(dev, T(), n * in.h * in.w, in.c)));
+    dev.reserve(std::size_t(batch_norm_relu_pool_arena(dev, T(), in, n)));
     Result<T> r = start();
     std::vector<T> batch(running.size());
     std::vector<std::uint8_t> codes(dy.size(), 77);
-    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), nullptr, false);
-    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), batch.data(), r.y.data(), codes.data(), true);
+    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), r.inferred.data(), nullptr, NormBy::running);
+    batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), r.running.data(), batch.data(), r.y.data(), codes.data(), NormBy::batch);
     batch_norm_relu_pool_backward(dev, NormReluPool{pool}, in, out, n, x.data(), w.data(), batch.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data());
     return r;
   }
   Result<T> one_by_one(Cpu dev) const {
-    const Index pixels = n * in.h * in.w;
-    dev.reserve(std::size_t(batch_norm_arena(dev, T(), pixels, in.c)));
+    const Index pixels = Index(in.h) * in.w;
+    const Clamp relu{.low = 0};
+    dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, pixels, in.c)));
     Result<T> r = start();
     std::vector<T> batch(running.size()), full(x.size()), dfull(x.size());
     std::vector<std::uint8_t> codes(dy.size());
-    batch_norm_relu_forward(dev, spec, pixels, in.c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), full.data(), false);
+    batch_norm_clamp_forward(dev, spec, relu, n, pixels, in.c, x.data(), w.data(), r.running.data(), static_cast<T*>(nullptr), full.data(), NormBy::running);
     max_pool_forward(dev, pool, in, out, n, full.data(), r.inferred.data(), codes.data());
-    batch_norm_relu_forward(dev, spec, pixels, in.c, x.data(), w.data(), r.running.data(), batch.data(), full.data(), true);
+    batch_norm_clamp_forward(dev, spec, relu, n, pixels, in.c, x.data(), w.data(), r.running.data(), batch.data(), full.data(), NormBy::batch);
     max_pool_forward(dev, pool, in, out, n, full.data(), r.y.data(), codes.data());
     max_pool_backward(dev, pool, in, out, n, codes.data(), dy.data(), dfull.data());
-    batch_norm_relu_backward(dev, pixels, in.c, x.data(), w.data(), batch.data(), dfull.data(), r.dx.data(), r.dw.data());
+    batch_norm_clamp_backward(dev, relu, n, pixels, in.c, x.data(), w.data(), batch.data(), dfull.data(), r.dx.data(), r.dw.data());
     return r;
   }
 };

@@ -25,9 +25,9 @@ struct OneChannel {
   OneChannel() { w[room(1)] = 1, running[room(1)] = 4; }
   std::vector<double> run(NormSpec spec, std::vector<double> x, bool training) {
     Cpu dev;
-    dev.reserve(std::size_t(batch_norm_arena(dev, double(), Index(x.size()), 1)));
+    dev.reserve(std::size_t(batch_norm_arena(dev, double(), 1, Index(x.size()), 1)));
     std::vector<double> y(x.size());
-    batch_norm_forward(dev, spec, Index(x.size()), 1, x.data(), w, running, training ? batch : nullptr, y.data(), training);
+    batch_norm_forward(dev, spec, 1, Index(x.size()), 1, x.data(), w, running, training ? batch : nullptr, y.data(), training ? NormBy::batch : NormBy::running);
     return y;
   }
 };
@@ -65,10 +65,10 @@ TEST_CASE("inference takes the running values and leaves them alone") {
 
 TEST_CASE("a large mean does not hide a small variance") {   // E(x^2) - E(x)^2 in float would have no digit left
   Cpu dev;
-  dev.reserve(std::size_t(batch_norm_arena(dev, float(), 4, 1)));
+  dev.reserve(std::size_t(batch_norm_arena(dev, float(), 1, 4, 1)));
   float w[32] = {1}, running[32] = {}, batch[32] = {}, y[4];
   const float x[4] = {4096, 4097, 4098, 4099};
-  batch_norm_forward(dev, BatchNorm::spec, 4, 1, x, w, running, batch, y, true);
+  batch_norm_forward(dev, BatchNorm::spec, 1, 4, 1, x, w, running, batch, y, NormBy::batch);
   CHECK(y[3] == doctest::Approx(1.5 / std::sqrt(1.25 + 1e-5)).epsilon(1e-6));
 }
 

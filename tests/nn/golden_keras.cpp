@@ -53,11 +53,11 @@ template <class T> void check_batch_norm(const SafeTensors& file, const std::str
   auto running = two("mean", "variance");
   std::vector<T> y(x.size()), batch(w.size());
   Cpu dev;
-  dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, c)));
-  batch_norm_forward(dev, KerasBatchNorm::spec, n, c, x.data(), w.data(), running.data(), batch.data(), y.data(), true);
+  dev.reserve(std::size_t(batch_norm_arena(dev, T(), 1, n, c)));
+  batch_norm_forward(dev, KerasBatchNorm::spec, 1, n, c, x.data(), w.data(), running.data(), batch.data(), y.data(), NormBy::batch);
   CHECK(distance(y, file.at(name + "/y_train").as<double>()) <= tolerance);
   CHECK(distance(running, [&] { auto v = two("mean_after", "variance_after"); return std::vector<double>(v.begin(), v.end()); }()) <= tolerance);
-  batch_norm_forward(dev, KerasBatchNorm::spec, n, c, x.data(), w.data(), running.data(), batch.data(), y.data(), false);   // recorded after the training pass
+  batch_norm_forward(dev, KerasBatchNorm::spec, 1, n, c, x.data(), w.data(), running.data(), batch.data(), y.data(), NormBy::running);   // recorded after the training pass
   CHECK(distance(y, file.at(name + "/y_eval").as<double>()) <= tolerance);
 }
 }  // namespace

@@ -102,11 +102,11 @@ template <class T> void check_batch_norm(const Case<T>& c) {
   auto running = two("before.running_mean", "before.running_var");
   std::vector<T> y(x.size()), dx(x.size()), dw(w.size()), batch(w.size());
   Cpu dev;
-  dev.reserve(std::size_t(batch_norm_arena(dev, T(), n, in.c)));
-  batch_norm_forward(dev, spec, n, in.c, x.data(), w.data(), running.data(), batch.data(), y.data(), training);
+  dev.reserve(std::size_t(batch_norm_arena(dev, T(), 1, n, in.c)));
+  batch_norm_forward(dev, spec, 1, n, in.c, x.data(), w.data(), running.data(), batch.data(), y.data(), training ? NormBy::batch : NormBy::running);
   c.check("y", y), c.check("after.running_mean", part(running, 0)), c.check("after.running_var", part(running, apart));
   if (!training) return;                                                              // nobody goes backward through inference
-  batch_norm_backward(dev, n, in.c, x.data(), w.data(), batch.data(), dy.data(), dx.data(), dw.data());
+  batch_norm_backward(dev, 1, n, in.c, x.data(), w.data(), batch.data(), dy.data(), dx.data(), dw.data());
   c.check("dx", dx), c.check("dweight", part(dw, 0)), c.check("dbias", part(dw, apart));
 }
 

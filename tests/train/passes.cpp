@@ -24,7 +24,7 @@ struct Leaf : Network<Input<24, 20, 3>, Block<32>, Block<64>, Flatten, Dense<32>
 /// Branches, dropout, and layers that run image by image forward alone.
 struct Branches : Network<Input<12, 10, 3>, Conv<32, 3>, ReLU, Residual<Conv<32, 3>, Dropout<30>, SiLU>, GELU, Block<32>, Sum<Conv<8, 1>, Sequential<DepthwiseConv<3>, Tanh, Conv<8, 3>>>, ReLU6,
                           AvgPool<2>, Flatten, Dense<4>> {};
-/// Batch norms mix the samples of a batch in training, and not in inference.
+/// Batch norms mix the samples of a batch in training, where they are measured before they begin, and not in inference.
 struct Norms : Network<Input<16, 12, 3>, ConvNorm<32, 3>, ReLU, Equal<32>, MaxPool<2>, Down<64>, GlobalAvgPool, Dense<3>> {};
 
 struct Found {
@@ -72,7 +72,16 @@ TEST_CASE("which steps are joined") {
   CHECK(joined(Program<Leaf, Cpu, float>::table, false) == "0100000");       // Flatten and what follows see 30 pixels and fewer
   CHECK(joined(Program<Leaf, Cpu, float>::table, true) == "0100000");
   CHECK(joined(Program<Leaf, Cpu, double>::table, true) == "0000000");       // only kernels in vectors gather
-  CHECK(joined(Program<Norms, Cpu, float>::table, false).find("11") == std::string::npos);
+  const auto measured = [](const auto& table) {
+    std::string marks;
+    for (int i = 0; i < table.count; ++i) marks += table.rows[i].measured ? '1' : '0';
+    return marks;
+  };
+  // Conv, BatchNorm with ReLU, Split, Conv, BatchNorm with ReLU, Conv, BatchNorm, Add with ReLU, MaxPool: a batch norm begins a stretch, and the step before it measures for it.
+  CHECK(joined(Program<Norms, Cpu, float>::table, false).starts_with("001101011"));
+  CHECK(measured(Program<Norms, Cpu, float>::table).starts_with("010010100"));
+  CHECK(measured(Inference<Norms, Cpu, float>::table).find('1') == std::string::npos);
+  CHECK(measured(Program<Norms, StepAfterStep, float>::table).find('1') == std::string::npos);
   CHECK(joined(Inference<Norms, Cpu, float>::table, false).find("11111") != std::string::npos);
   CHECK(joined(Program<Leaf, StepAfterStep, float>::table, false) == "0000000");
   CHECK(joined(Program<Leaf, Unfused<Cpu>, float>::table, false).find('1') == std::string::npos);

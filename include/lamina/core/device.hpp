@@ -25,6 +25,9 @@ struct NormSpec {
   bool unbiased;               // the running variance is that of n / (n - 1)
 };
 
+/// What a batch norm goes by: the running values; the moments of the batch, which it takes first; or those of the batch that were taken before.
+enum class NormBy { running, batch, settled };
+
 /// Neighbours that may be one kernel. A device answers `fuses<T>(ConvReluPool{conv, pool})` at compile time.
 struct ConvReluPool { Window conv, pool; int groups = 1; };
 struct AddRelu {};

@@ -67,6 +67,7 @@ template <class T> struct Step {
   Index n;                     // samples
   Index first;                 // place of the first of them in the global batch
   bool training;
+  bool settled = false;        // its statistics are there before forward
   Random random;               // of this layer
   const std::uint32_t* clock;  // training steps so far, in device memory: random.at(*clock) is the same in forward and backward
   const T* w; T* dw;           // (parameters)

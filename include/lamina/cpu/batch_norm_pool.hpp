@@ -11,11 +11,11 @@ void batch_norm_relu_pool_forward(Cpu& dev, NormSpec spec, NormReluPool kernel, 
                                   const T* w, T* running, T* batch,
                                   T* y,                    // (N, Hp, Wp, C)
                                   std::uint8_t* codes,     // (N, Hp, Wp, C) which tap of the pool, 255 if none was positive; or null
-                                  bool training) {
+                                  NormBy by) {
   const int c = in.c;
   const Window v = kernel.pool;
-  const T* const scale = detail::norm_scale(dev, spec, detail::NormStretches(n * in.h * in.w), c, x, w, running, batch, training);
-  const T *const mean = training ? batch : running, *const beta = w + room(c);
+  const T* const scale = detail::norm_scale(dev, spec, {n, Index(in.h) * in.w}, c, x, w, running, batch, by);
+  const T *const mean = by == NormBy::running ? running : batch, *const beta = w + room(c);
   dev.run(n * out.h, [=](Index row, int) {
     const T* const from = x + (row / out.h * in.h + row % out.h * v.stride) * in.w * c;
     detail::each_channels<T>(c, [&]<class V, int G>(int first, V, std::integral_constant<int, G>) {
@@ -43,7 +43,7 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
   const int c = in.c;
   const Window v = kernel.pool;
   const T* const spread = batch + room(c);
-  const detail::NormStretches s(n * out.h);                                   // of rows of windows
+  const detail::NormStretches s(n * out.h, 1);                                // of rows of windows
   T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;        // (2, C): of dy times x normalised, of dy
   detail::sum_two(dev, s, c, sums, [=](int first, auto number) {
     using V = decltype(number);
@@ -82,6 +82,9 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
       }
     });
   });
+}
+template <class T> Index batch_norm_relu_pool_arena(const Cpu& dev, T, Shape in, Index n) {
+  return std::max(batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c), batch_norm_arena(dev, T(), n * in.h, 1, in.c));
 }
 
 }  // namespace lamina

@@ -81,29 +81,29 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
 };
 
 /// y = relu(norm(x)), or ReLU6 of it. What it was before is told from x again.
-template <detail::IsNorm B, Clamping A> struct Fused<B, A> : Chain<B, A> {
+template <detail::IsNorm B, Clamping A> struct Fused<B, A> : Chain<B, A>, detail::Measured<B> {
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .elementwise = true}); }
   template <class D, class T> requires (D::template fuses<T>(NormClamp{})) static void forward(D& dev, const Step<T>& s) {
-    batch_norm_clamp_forward(dev, B::spec, A::clamp, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, s.training);
+    batch_norm_clamp_forward(dev, B::spec, A::clamp, s.n, Index(s.in.h) * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, detail::norm_by(s));
   }
   template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    batch_norm_clamp_backward(dev, A::clamp, s.n * s.in.h * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
+    batch_norm_clamp_backward(dev, A::clamp, s.n, Index(s.in.h) * s.in.w, s.in.c, s.x, s.w, s.statistics, s.dy, s.dx, s.dw);
   }
-  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c); }
 };
 
 /// y = pool(relu(norm(x))), without the full-size activation; the codes are as above.
-template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Chain<B, ReLU, MaxPool<P...>> {
+template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Chain<B, ReLU, MaxPool<P...>>, detail::Measured<B> {
   static constexpr NormReluPool kernel{MaxPool<P...>::window};
   static constexpr Shape accepts(Shape in) { return MaxPool<P...>::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
   template <class D, class T> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
-    batch_norm_relu_pool_forward(dev, B::spec, kernel, s.in, s.out, s.n, s.x, s.w, s.state, s.statistics, s.y, s.codes, s.training);
+    batch_norm_relu_pool_forward(dev, B::spec, kernel, s.in, s.out, s.n, s.x, s.w, s.state, s.statistics, s.y, s.codes, detail::norm_by(s));
   }
   template <class D, class T> static void backward(D& dev, const Step<T>& s) {
     batch_norm_relu_pool_backward(dev, kernel, s.in, s.out, s.n, s.x, s.w, s.statistics, s.codes, s.dy, s.dx, s.dw);
   }
-  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n * in.h * in.w, in.c); }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_relu_pool_arena(dev, T(), in, n); }
 };
 
 namespace detail {
@@ -137,6 +137,11 @@ template <class D, class T> struct Functions {
   void (*finish)(D&, const Step<T>&, const T*) = nullptr;
   Index (*turned)(const D&, Shape) = nullptr;
   void (*turn)(D&, Shape, const T*, T*) = nullptr;
+  // In training, before forward: a few samples at a time leave so many numbers each in parts, from which the step's statistics are made when all have.
+  bool settles = false;
+  Index (*parts)(const D&, Shape) = nullptr;
+  void (*measure)(D&, const Step<T>&, T*) = nullptr;
+  void (*settle)(D&, const Step<T>&, const T*) = nullptr;
 };
 /// A layer as a value on a device. Where the device has several ways to run it, `way` tells which of them its shape gets.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
@@ -173,6 +178,7 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
     Functions<D, T> f;
     if constexpr (requires { &L::template forward<D, T>; }) f.forward = &L::template forward<D, T>;
     if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) f.backward = &L::template backward<D, T>;
+    if constexpr (purpose == Purpose::training && requires { &L::template measure<D, T>; }) f.settles = true, f.parts = &L::template parts<D, T>, f.measure = &L::template measure<D, T>, f.settle = &L::template settle<D, T>;
     if constexpr (requires { &L::template arena<D, T>; }) f.arena = &L::template arena<D, T>;
     return f;
   }

@@ -9,14 +9,18 @@
 namespace lamina {
 
 /// The steps that a device would rather take a few samples through before the next few, and how many samples those are, are marked in the table. In training they must not
-/// mix samples, and backwards it is those whose gradients are gathered share by share.
+/// mix samples, but for the first of them, if it can be measured before; and backwards it is those whose gradients are gathered share by share.
 template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> depth_first(Table<OpOn<D, T>, N> t, bool training) {
   if constexpr (Slices<D>) {
-    const auto joins = [&](const auto& r) { return D::template depth_first<T>(r.place.parameters, r.in) && !(training && (r.need.statistics || r.place.state)); };
+    const auto shallow = [&](const auto& r) { return D::template depth_first<T>(r.place.parameters, r.in); };
+    const auto mixes = [&](const auto& r) { return training && (r.need.statistics || r.place.state); };
     Index bytes = 0, most = 0;               // that a sample has in a stretch of such steps
     for (int i = 0; i < t.count; ++i) {
       auto& r = t.rows[i];
-      r.joined = i > 0 && joins(t.rows[i - 1]) && joins(r);
+      const bool leads = i > 0 && shallow(t.rows[i - 1]) && (!mixes(t.rows[i - 1]) || t.rows[i - 1].settles);
+      r.joined = leads && shallow(r) && !mixes(r);
+      r.measured = leads && training && r.settles && shallow(r);
+      most = r.measured && bytes > most ? bytes : most;
       r.joined_back = training && r.joined && t.rows[i - 1].gathers && r.gathers && r.x == t.rows[i - 1].y;
       bytes = size(r.out) * Index(sizeof(T)) + (r.joined ? bytes : 0);
       most = r.joined && bytes > most ? bytes : most;

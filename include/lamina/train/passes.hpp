@@ -21,7 +21,7 @@ template <Device D, class T> class Passes {
   /// `prepares`: weights are made ready in every pass.
   [[gnu::cold]] Passes(D& device, Rows rows, Sizes sizes, bool prepares)
       : device_(device), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
-        inner_(device, working_ * sizes.inner), ready_(device, numbers()), steps_(rows.size()), parts_(rows.size()) {}
+        inner_(device, working_ * sizes.inner), ready_(device, numbers()), moments_(device, sizes.batch * moments()), steps_(rows.size()), parts_(rows.size()) {}
 
   /// The address of a tensor of n samples; x is the input of the network.
   T* at(const PlanView& plan, int id, const T* x, Index n) const {
@@ -33,6 +33,7 @@ template <Device D, class T> class Passes {
 
   /// fill(i, step) says of step i what is not in the plan: where its parameters lie, and what the batch is.
   template <class Fill> void forward(const PlanView& plan, const T* x, Index n, const Fill& fill) {
+    bool measured = false;                                        // the first of the steps
     for (std::size_t i = 0, end; i < rows_.size(); i = end) {
       T* ready = ready_.data();
       for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
@@ -43,10 +44,18 @@ template <Device D, class T> class Passes {
         r.prepare(device_, r.in, s.w, s.state, ready);
         s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
       }
-      if (end - i > 1 && n > working_) forward_in_slices(plan, i, end, n);
+      const bool apart = n > working_, measures = apart && end < rows_.size() && rows_[end].measured && steps_[i].training;
+      if (rows_[i].settles && steps_[i].training && (measured || (apart && end - i > 1))) {
+        if (!measured) rows_[i].measure(device_, steps_[i], moments_.data());
+        rows_[i].settle(device_, steps_[i], moments_.data());
+        steps_[i].settled = true;
+      }
+      if (measures) steps_[end] = step(plan, end, x, n);
+      if ((end - i > 1 && apart) || measures) forward_in_slices(plan, i, end, n, measures);
       else
         for (std::size_t k = i; k < end; ++k)
           if (rows_[k].forward) rows_[k].forward(device_, steps_[k]);
+      measured = measures;
     }
   }
 
@@ -82,7 +91,7 @@ template <Device D, class T> class Passes {
       if (!r.arena) continue;
       whole = std::max(whole, r.arena(device_, r.in, sizes_.batch));
       if constexpr (Slices<D>)
-        if (r.gathers || r.joined || (i + 1 < rows_.size() && rows_[i + 1].joined)) worker = std::max(worker, r.arena(device_.alone(nullptr), r.in, sizes_.at_once));
+        if (r.gathers || r.joined || r.measured || (i + 1 < rows_.size() && (rows_[i + 1].joined || rows_[i + 1].measured))) worker = std::max(worker, r.arena(device_.alone(nullptr), r.in, sizes_.at_once));
     }
     worker = (worker + 63) / 64 * 64;
     device_.reserve(std::size_t(std::max(whole, threads() * worker)));
@@ -96,6 +105,14 @@ template <Device D, class T> class Passes {
       back = (r.joined_back ? back : 0) + (r.gathers ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
       most = std::max(most, std::max(ready, back));
     }
+    return most;
+  }
+
+  /// The most that a sample leaves for a step that is measured.
+  [[gnu::cold]] Index moments() const {
+    Index most = 0;
+    for (const auto& r : rows_)
+      if (r.settles) most = std::max(most, r.parts(device_, r.in));
     return most;
   }
 
@@ -127,13 +144,16 @@ template <Device D, class T> class Passes {
     return s;
   }
 
-  void forward_in_slices(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
+  /// measures: the step behind them is told what it wants to know of each few.
+  void forward_in_slices(const PlanView& plan, std::size_t i, std::size_t end, Index n, bool measures) {
+    const Index parts = measures ? rows_[end].parts(device_, rows_[end].in) : 0;
     if constexpr (Slices<D>)
       device_.run((n + sizes_.at_once - 1) / sizes_.at_once, [&](Index task, int worker) {
         D alone = device_.alone(device_.arena() + worker * arena_);
         const Index begin = task * sizes_.at_once, count = std::min(sizes_.at_once, n - begin);
         for (std::size_t k = i; k < end; ++k)
           if (rows_[k].forward) rows_[k].forward(alone, slice(plan, k, begin, count, worker));
+        if (measures) rows_[end].measure(alone, slice(plan, end, begin, count, worker), moments_.data() + begin * parts);
       });
   }
 
@@ -166,7 +186,7 @@ template <Device D, class T> class Passes {
   bool prepares_;
   Index working_, arena_;                                         // samples that are within joined steps at one time; bytes of a worker's arena
   Buffer<D, std::byte> workspace_, inner_;
-  Buffer<D, T> ready_;
+  Buffer<D, T> ready_, moments_;
   std::vector<Step<T>> steps_;
   std::vector<T*> parts_;
 };
