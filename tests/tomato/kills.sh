@@ -19,8 +19,8 @@ begin() {
 }
 
 # --- kill -9
-meant=20
-if grep -qa __asan_init "$tomato"; then meant=6; fi    # a sanitizer makes a training long
+meant=20 long=
+if grep -qa __asan_init "$tomato"; then meant=6 long=yes; fi    # a sanitizer makes a training long
 kills=0
 for ((try = 1; try <= 3 * meant && kills < meant; ++try)); do
   begin killed
@@ -65,12 +65,14 @@ grep -q '"loss": null' forgot/metrics.json || fail "metrics.json does not say th
 grep -q '^note: history.csv is not there any more' said && grep -q '^note: best.safetensors is not there any more' said || fail "it does not say what is lost"
 
 # --- taken up in the midst of an epoch, the page says that the training goes on
-answers 0 train --out taken --epochs 2 --threads 1 --stop-after 64    # an epoch has 63 batches
-grep -q '<strong>Stopped</strong>' taken/report.html || fail "the page does not say that the training was stopped"
-"$tomato" train --out taken --epochs 2 --threads 1 > said 2> complained &
-until grep -q '<strong>Running</strong>' taken/report.html; do kill -0 $! 2> /dev/null || fail "the page does not say that the training goes on"; done
-wait $!
-grep -q '<strong>Finished</strong>' taken/report.html || fail "the page does not say that the training ended"
+if [[ ! $long ]]; then
+  answers 0 train --out taken --epochs 2 --threads 1 --stop-after 64    # an epoch has 63 batches
+  grep -q '<strong>Stopped</strong>' taken/report.html || fail "the page does not say that the training was stopped"
+  "$tomato" train --out taken --epochs 2 --threads 1 > said 2> complained &
+  until grep -q '<strong>Running</strong>' taken/report.html; do kill -0 $! 2> /dev/null || fail "the page does not say that the training goes on"; done
+  wait $!
+  grep -q '<strong>Finished</strong>' taken/report.html || fail "the page does not say that the training ended"
+fi
 
 # --- signals
 for signal in "INT 130" "TERM 143" "HUP 129"; do
