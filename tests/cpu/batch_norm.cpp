@@ -85,3 +85,13 @@ TEST_CASE_TEMPLATE("batch norm with bounds is the bounds of batch norm", T, floa
       CHECK(off(together.dw, dw) < 100);
     }
 }
+
+TEST_CASE("the arena of a batch is enough for fewer samples") {
+  const Cpu dev(2);
+  for (const Index pixels : {1, 7, 49, 63, 64, 600})
+    for (const Index batch : {1, 21, 544, 1025})
+      for (Index n = 1; n <= batch; ++n) {
+        const Index needed = ((detail::NormStretches(n, pixels).count + 1) * 2 + 1) * 5 * Index(sizeof(float));
+        if (needed > batch_norm_arena(dev, 0.0f, batch, pixels, 5)) FAIL_CHECK(n << " of " << batch << " samples of " << pixels << " pixels");
+      }
+}

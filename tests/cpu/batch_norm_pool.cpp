@@ -78,3 +78,12 @@ TEST_CASE("batch norm, ReLU and max pool as one let a NaN through") {
   const Result<float> r = data.as_one(Cpu(2));
   for (std::size_t i = 0; i < r.y.size(); ++i) CHECK(std::isnan(r.y[i]) == (i % 40 == 37));
 }
+
+TEST_CASE("the arena is enough for the rows of windows, whatever the pool and the batch") {
+  const Cpu dev(2);
+  for (const Shape in : {Shape{3, 1, 5}, Shape{1000, 1, 5}, Shape{16, 16, 5}})
+    for (const Index batch : {1, 21, 544})
+      for (int rows = 1; rows <= in.h; rows += 1 + in.h / 40)
+        for (const Index n : {Index(1), (batch + 1) / 2, batch})
+          CHECK((detail::NormStretches(n * rows, 1).count * 2 + 2) * in.c * Index(sizeof(float)) <= batch_norm_relu_pool_arena(dev, 0.0f, in, batch));
+}

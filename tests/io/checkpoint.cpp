@@ -54,7 +54,7 @@ TEST_CASE("an epoch that was stopped in its midst has the seconds of all its par
   CHECK(part.epoch == 2);
   CHECK(part.forward > 0);
   CHECK(part.seconds >= part.wait + part.forward + part.backward + part.update);
-  part.seconds = 1000, part.forward = 600, part.backward = 300;
+  part.seconds = 1000, part.forward = 600, part.backward = 300, part.images_per_second = 128 / 900.;
   write_history(interrupted, {part});
   train(folder.path, {.epochs = 3, .stop_after = 2});
   CHECK(read_history(interrupted, 2).back().seconds > 1000);

@@ -12,11 +12,12 @@ namespace lamina {
 namespace detail {
 /// Where the steps before may take the moments along, a stretch lies within a sample.
 struct NormStretches {
+  static constexpr Index most_of_all = 64;
   Index n, each, of_one, count;          // pixels in all, of a stretch; stretches of a sample, or of all; in all
   Index pixels;                          // of a sample, or of all
   NormStretches(Index samples, Index of_sample) : n(samples * of_sample) {
     pixels = by_sample(of_sample) ? of_sample : n;
-    each = by_sample(of_sample) ? 512 : std::max<Index>((n + 63) / 64, 16);
+    each = by_sample(of_sample) ? 512 : std::max<Index>((n + most_of_all - 1) / most_of_all, 16);
     of_one = (pixels + each - 1) / each;
     count = n / pixels * of_one;
   }
@@ -179,7 +180,11 @@ template <class T>
 void batch_norm_clamp_backward(Cpu& dev, Clamp bounds, Index samples, Index pixels, int c, const T* x, const T* w, const T* batch, const T* dy, T* dx, T* dw) {
   detail::norm_backward<true>(dev, bounds, {samples, pixels}, c, x, w, batch, dy, dx, dw);
 }
-template <class T> Index batch_norm_arena(const Cpu&, T, Index samples, Index pixels, int c) { return ((detail::NormStretches(samples, pixels).count + 1) * 2 + 1) * c * Index(sizeof(T)); }
+/// Enough for fewer samples too, which may be cut into more stretches.
+template <class T> Index batch_norm_arena(const Cpu&, T, Index samples, Index pixels, int c) {
+  using S = detail::NormStretches;
+  return (((S::by_sample(pixels) ? S(samples, pixels).count : S::most_of_all) + 1) * 2 + 1) * c * Index(sizeof(T));
+}
 
 /// The moments of samples alone, as parts that batch_norm_settle() puts together: so many numbers for each, or none where samples are too small for it.
 template <class T> Index batch_norm_parts(const Cpu&, T, Index pixels, int c) { return detail::NormStretches::by_sample(pixels) ? detail::NormStretches(1, pixels).count * 2 * c : 0; }

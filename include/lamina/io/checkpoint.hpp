@@ -206,7 +206,7 @@ class Checkpoint {
   template <class R> [[gnu::cold]] void finish(R& run) {
     if (!run.batch) return;
     save(run);
-    write_history(interrupted(), {run.now});
+    if (run.now.epoch) write_history(interrupted(), {run.now});
   }
 
  private:

@@ -105,7 +105,8 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     Stopwatch epoch_watch, watch;
     if (!run.batch) run.now = {};
     run.now.epoch = run.epoch + 1;
-    Index images = run.now.seconds > 0 ? run.batch * train.batch_size() : 0;
+    const auto trained = [&] { return run.now.wait + run.now.forward + run.now.backward + run.now.update; };
+    double images = run.now.images_per_second * trained();
     train.start(run.epoch, run.batch);
     Batch b;
     while (run.stopped.empty() && train.next(b)) {
@@ -118,7 +119,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       const bool at_once = options.accumulate == 1 && options.clip.kind == Clip::Kind::none;
       at_once ? model.learn(state, run.now.rate) : model.backward();
       run.now.backward += watch.lap();
-      images += b.n;
+      images += double(b.n);
       ++run.batch;
       if (run.batch % options.accumulate && run.batch < run.batches) continue;
       if (!at_once) {
@@ -135,12 +136,12 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     if (run.stopped.empty() && run.batch != run.batches)
       throw Error("a source of batches said that an epoch has ", run.batches, " and handed out ", run.batch, ": its batches() and its next() have to agree");
     if (run.batch < run.batches) {
-      run.now.seconds += epoch_watch.lap();
+      run.now.seconds += epoch_watch.lap(), run.now.images_per_second = images / trained();
       break;
     }
     const Totals t = model.totals();
     run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
-    run.now.images_per_second = double(images) / (run.now.wait + run.now.forward + run.now.backward + run.now.update);
+    run.now.images_per_second = images / trained();
     watch.lap();
     run.validation = evaluate_base(model, val);
     run.now.validation = watch.lap();

@@ -45,7 +45,7 @@ template <Device D, class T> class Passes {
         s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
       }
       const bool apart = n > working_, measures = apart && end < rows_.size() && rows_[end].measured && steps_[i].training;
-      if (rows_[i].settles && steps_[i].training && (measured || (apart && end - i > 1))) {
+      if (rows_[i].settles && steps_[i].training && (measured || (apart && (end - i > 1 || measures)))) {
         if (!measured) rows_[i].measure(device_, steps_[i], moments_.data());
         rows_[i].settle(device_, steps_[i], moments_.data());
         steps_[i].settled = true;
