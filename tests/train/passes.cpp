@@ -26,9 +26,8 @@ struct Branches : Network<Input<12, 10, 3>, Conv<32, 3>, ReLU, Residual<Conv<32,
                           AvgPool<2>, Flatten, Dense<4>> {};
 /// Batch norms mix the samples of a batch in training, where they are measured before they begin, and not in inference.
 struct Norms : Network<Input<16, 12, 3>, ConvNorm<32, 3>, ReLU, Equal<32>, MaxPool<2>, Down<64>, GlobalAvgPool, Dense<3>> {};
-/// One that nothing is before, or a step that does not go sample by sample, and one right behind it that is measured.
+/// One that nothing is before, and so nothing measures, and one right behind it that is measured.
 struct NormsFirst : Network<Input<9, 8, 16>, BatchNorm, BatchNorm, Conv<16, 3>, ReLU, GlobalAvgPool, Dense<3>> {};
-struct NormsLate : Network<Input<8, 8, 64>, Sum<Sequential<Conv<512, 3>, BatchNorm, ReLU>, Sequential<BatchNorm, Conv<512, 1>>>, BatchNorm, MaxPool<2>, BatchNorm, GlobalAvgPool, Dense<3>> {};
 
 struct Found {
   std::vector<float> scores, gradients, predicted;
@@ -63,7 +62,7 @@ template <class Net> void check() {
 }  // namespace
 
 TEST_CASE("a few samples at a time or step after step: the same bits") {
-  check<Leaf>(), check<Branches>(), check<Norms>(), check<NormsFirst>(), check<NormsLate>();
+  check<Leaf>(), check<Branches>(), check<Norms>(), check<NormsFirst>();
 }
 
 TEST_CASE("which steps are joined") {
