@@ -55,14 +55,15 @@ class ReportWriter {
   } catch (const lamina::Error&) {}        // what went wrong first is told
 
  private:
+  static constexpr std::size_t most_mistakes = 12;
+  static constexpr int shown_side = 128;   // pixels
+
   /// What is known of an epoch whose row in history.csv is lost.
   static lamina::EpochRow unknown(lamina::Index epoch, const lamina::Evaluation& validation) {
     lamina::EpochRow e{.epoch = epoch, .val_loss = validation.loss, .val_accuracy = validation.accuracy};
     for (double* lost : {&e.loss, &e.accuracy, &e.rate}) *lost = std::numeric_limits<double>::quiet_NaN();
     return e;
   }
-  static constexpr std::size_t most_mistakes = 12;
-  static constexpr int shown_side = 128;   // pixels
 
   /// Where a run of any network stands.
   struct Progress {

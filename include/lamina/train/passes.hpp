@@ -33,7 +33,7 @@ template <Device D, class T> class Passes {
 
   /// fill(i, step) says of step i what is not in the plan: where its parameters lie, and what the batch is.
   template <class Fill> void forward(const PlanView& plan, const T* x, Index n, const Fill& fill) {
-    bool measured = false;                                        // the first of the steps
+    bool measured = false;                                        // whether the step that comes next was, by the stretch before it
     for (std::size_t i = 0, end; i < rows_.size(); i = end) {
       T* ready = ready_.data();
       for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
@@ -44,14 +44,14 @@ template <Device D, class T> class Passes {
         r.prepare(device_, r.in, s.w, s.state, ready);
         s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
       }
-      const bool apart = n > working_, measures = apart && end < rows_.size() && rows_[end].measured && steps_[i].training;
-      if (rows_[i].settles && steps_[i].training && (measured || (apart && (end - i > 1 || measures)))) {
+      const bool apart = n > working_, measures = apart && end < rows_.size() && rows_[end].measured && steps_[i].training, sliced = apart && (end - i > 1 || measures);
+      if (rows_[i].settles && steps_[i].training && (measured || sliced)) {
         if (!measured) rows_[i].measure(device_, steps_[i], moments_.data());
         rows_[i].settle(device_, steps_[i], moments_.data());
         steps_[i].settled = true;
       }
       if (measures) steps_[end] = step(plan, end, x, n);
-      if ((end - i > 1 && apart) || measures) forward_in_slices(plan, i, end, n, measures);
+      if (sliced) forward_in_slices(plan, i, end, n, measures);
       else
         for (std::size_t k = i; k < end; ++k)
           if (rows_[k].forward) rows_[k].forward(device_, steps_[k]);
