@@ -1,0 +1,72 @@
+/// The words that kernels are written in, on a GPU (sm_80 and up): one line of CUDA or PTX each.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#define LAMINA_SIMT gpu
+#define LAMINA_DEVICE __device__ __forceinline__
+#define LAMINA_UNROLL _Pragma("unroll")
+#define LAMINA_NO_UNROLL _Pragma("unroll 1")
+
+namespace lamina::simt::inline gpu {
+
+using Vec2 = uint2;
+using Vec4 = uint4;
+struct Place { int x, y, z; };
+
+LAMINA_DEVICE int thread_index() { return threadIdx.x; }
+LAMINA_DEVICE Place block_index() { return {int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}; }
+LAMINA_DEVICE Place grid_size() { return {int(gridDim.x), int(gridDim.y), int(gridDim.z)}; }
+LAMINA_DEVICE unsigned char* shared_memory() {
+  extern __shared__ __align__(128) unsigned char bytes[];
+  return bytes;
+}
+
+template <class T> LAMINA_DEVICE T load(const T* p) { return *p; }
+template <class T> LAMINA_DEVICE void store(T* p, T value) { *p = value; }
+LAMINA_DEVICE int atomic_add(int* p, int value) { return atomicAdd(p, value); }
+
+LAMINA_DEVICE void sync_block() { __syncthreads(); }
+LAMINA_DEVICE void sync_warp() { __syncwarp(); }
+template <class T> LAMINA_DEVICE T shuffle_xor(T v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
+template <class T> LAMINA_DEVICE T shuffle_down(T v, int delta) { return __shfl_down_sync(~0u, v, delta); }
+template <class T> LAMINA_DEVICE T shuffle(T v, int lane) { return __shfl_sync(~0u, v, lane); }
+LAMINA_DEVICE unsigned ballot(bool v) { return __ballot_sync(~0u, v); }
+
+LAMINA_DEVICE unsigned shared_address(const void* p) { return unsigned(__cvta_generic_to_shared(p)); }
+
+/// 16 bytes from global to shared memory, there when waited for; zeros, and `from` not read, where `inside` is false.
+LAMINA_DEVICE void copy_async(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+LAMINA_DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Waits until at most `Pending` of this lane's latest groups are under way; a sync_block() makes the copies seen by other lanes.
+template <int Pending> LAMINA_DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory"); }
+
+/// Four 8x8 bf16 matrices; lane l gives the address of row l%8 of matrix l/8 and gets elements (l/4, 2*(l%4) + {0, 1}) of each.
+LAMINA_DEVICE void load_matrices(unsigned (&m)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3]) : "r"(shared_address(row)) : "memory");
+}
+/// The same, each matrix transposed on the way.
+LAMINA_DEVICE void load_matrices_transposed(unsigned (&m)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3]) : "r"(shared_address(row)) : "memory");
+}
+/// d(16x8) += a(16x16) b(16x8), bf16 in, float sums: mma.sync m16n8k16.
+LAMINA_DEVICE void multiply_add(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+LAMINA_DEVICE float from_bf16(uint16_t bits) { return __uint_as_float(unsigned(bits) << 16); }
+LAMINA_DEVICE uint16_t to_bf16(float v) { return __bfloat16_as_ushort(__float2bfloat16_rn(v)); }
+LAMINA_DEVICE unsigned pack_bf16(float low, float high) {
+  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return reinterpret_cast<unsigned&>(pair);
+}
+
+}  // namespace lamina::simt::inline gpu
