@@ -68,6 +68,13 @@ concept Slices = Device<D> && requires(D& d, std::byte* arena, Index bytes) {
   { D::at_once(bytes) } -> std::same_as<Index>;
 };
 
+/// A device that can keep what was launched and launch it all once more, at once: `Graph g = d.record(f)`, `d.replay(g)`.
+template <class D>
+concept Records = Device<D> && requires(D& d, typename D::Graph& graph) {
+  d.replay(graph);
+  d.arena();
+};
+
 /// A device without its fused kernels: what they are compared with.
 template <Device D> struct Unfused : D {
   using D::D;

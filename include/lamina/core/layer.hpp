@@ -5,7 +5,7 @@
 ///   static constexpr Tensors parameters(Shape in);         if it learns: the named tensors of its parameters
 ///   static constexpr Tensors state(Shape in);              if it has running values: theirs
 ///   static void init(Shape in, const Initializer&, float* w, float* state);   what they begin with; what it leaves alone begins with 0
-///   template <class D, class T> static void forward(D& device, const Step<T>&);    y =
+///   template <class D, class T> static void forward(D& device, const Step<T>&);    y =     (T is what x, y and their gradients are stored as; see precision.hpp)
 ///   template <class D, class T> static void backward(D& device, const Step<T>&);   dw +=, dx =
 ///   template <class D, class T> static void learn(D& device, const Step<T>&, const Learner<T>&, T* w, Index at);   optional: backward, and the step of its parameters w,
 ///     which begin at `at` in the block; their gradients are zero before and after
@@ -16,6 +16,7 @@
 #include <concepts>
 
 #include "initializer.hpp"
+#include "precision.hpp"
 #include "random.hpp"
 #include "shape.hpp"
 
@@ -70,15 +71,20 @@ template <class T> struct Step {
   bool settled = false;        // its statistics are there before forward
   Random random;               // of this layer
   const std::uint32_t* clock;  // training steps so far, in device memory: random.at(*clock) is the same in forward and backward
-  const T* w; T* dw;           // (parameters)
-  T* state;                    // (state)
+  const Master<T>* w; Master<T>* dw;   // (parameters)
+  Master<T>* state;            // (state)
   const T* x; T* y;            // (N, in), (N, out)
   const T* dy; T* dx;          // (N, out), (N, in); dx is null if nothing before this layer learns
   const T* z; const T* dz;     // the second x of Add, the second dy of Split
   T* saved;                    // (N, saved)
   std::uint8_t* codes;         // (N, codes)
-  T* statistics;               // (statistics)
+  Master<T>* statistics;       // (statistics)
   T* scratch;                  // (N, scratch)
+  const T* low = nullptr;      // (parameters) as T, where T is not what they are kept in
+  const T* weights() const {
+    if constexpr (std::is_same_v<T, Master<T>>) return w;
+    else return low;
+  }
 };
 
 /// Gradients are summed over this many fixed shares of the batch and then in a fixed tree, so that no sum depends on the threads.

@@ -170,7 +170,7 @@ class Checkpoint {
       throw Error(folder_, " holds a training with a schedule that ", learns ? "does not learn" : "learns", " from the validation, and this one's ", learns ? "does" : "does not",
                   ": repeat its command, or give another folder");
     restore_model(run.model, file, last());
-    std::vector<typename R::Model::Number> slots(static_cast<std::size_t>(run.optimizer.state_count()));
+    std::vector<typename R::Model::Parameter> slots(static_cast<std::size_t>(run.optimizer.state_count()));
     const std::vector<NamedTensor> tensors = run.model.tensors();
     for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += parameters)
       detail::take_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true, last());

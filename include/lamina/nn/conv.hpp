@@ -45,7 +45,7 @@ template <class L, Window V, bool Bias> struct Convolution {
     else return weights(in);
   }
   template <class D, class T, int N = 0> static void forward(D& dev, const Step<T>& s) {
-    conv_forward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, bias(s.w, ready<D, T, N>(dev, s.in)), s.y);
+    conv_forward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.weights(), bias(s.w, ready<D, T, N>(dev, s.in)), s.y);
   }
   template <class D, class T, int N> static Index prepared(const D& dev, Shape in) { return room(ready<D, T, N>(dev, in)) + room(out(in).c); }
   template <class D, class T, int N> requires requires(D& dev, T* w) { conv_prepare(dev, Way<N>(), ConvSpec(), Shape(), Shape(), w, w); }
@@ -54,9 +54,9 @@ template <class L, Window V, bool Bias> struct Convolution {
     if (Bias) std::copy_n(bias(w, in), out(in).c, bias(to, ready<D, T, N>(dev, in)));
   }
   template <class D, class T, int N = 0>
-  requires requires(D& dev, T* p) { conv_backward(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, p, p); }
+  requires requires(D& dev, T* p, Master<T>* dw) { conv_backward(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, dw, dw); }
   static void backward(D& dev, const Step<T>& s) {
-    conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+    conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.weights(), s.dy, s.dx, s.dw, bias(s.dw, s.in));
   }
   template <class D, class T, int N> requires requires(D& dev, T* p) { conv_gather(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, p); }
   static void gather(D& dev, const Step<T>& s, T* part) { conv_gather(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, part); }

@@ -21,9 +21,9 @@ template <int Out, bool Bias = true> struct Dense {
   static void init(Shape in, const Initializer& fill, float* w, float*) { fill.fill(w, Index(in.c) * Out, in.c, Out, bias(w, in), Out); }
   template <class D, class T> static constexpr int ways = detail::ways<D, T, DenseSpec>();
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(DenseSpec(), in, out(in)); }
-  template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.w, bias(s.w, s.in), s.y); }
+  template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), bias(s.w, s.in), s.y); }
   template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
-    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.w, s.dy, s.dx, s.dw, bias(s.dw, s.in));
+    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), s.dy, s.dx, s.dw, bias(s.dw, s.in));
   }
   template <class D, class T, int W = 0>
   requires requires(D& dev, T* w, const T* x, const Learner<T>& learner, Index n) { dense_learn(dev, Way<W>(), n, n, n, x, w, w, x, w, w, learner, n, n); }

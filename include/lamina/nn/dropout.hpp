@@ -12,7 +12,7 @@ template <class T> struct Drop {
     const Index block = first / 2 + pair;
     const Random::Block words = random.at(*clock).block(std::uint64_t(block));
     for (int which = 0; which < 2; ++which)
-      if (const Index i = 2 * block + which - first; i >= 0 && i < n) y[i] = Random::number(words, which) < rate ? T(0) : x[i] / T(1 - rate);
+      if (const Index i = 2 * block + which - first; i >= 0 && i < n) y[i] = Random::number(words, which) < rate ? Master<T>(0) : Master<T>(x[i]) / Master<T>(1 - rate);
   }
   Index pairs() const { return (first + n + 1) / 2 - first / 2; }
 };

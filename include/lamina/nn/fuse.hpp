@@ -50,7 +50,7 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
     else return conv::weights(in);
   }
   template <class D, class T, int W = 0> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
-    conv_relu_pool_forward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, conv::bias(s.w, ready<D, T, W>(dev, s.in)), s.y, s.codes);
+    conv_relu_pool_forward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.weights(), conv::bias(s.w, ready<D, T, W>(dev, s.in)), s.y, s.codes);
   }
   template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return room(ready<D, T, W>(dev, in)) + room(conv::out(in).c); }
   template <class D, class T, int W> requires requires(D& dev, T* w) { conv_relu_pool_prepare(dev, Way<W>(), kernel, Shape(), Shape(), w, w); }
@@ -60,9 +60,9 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   }
 
   template <class D, class T, int W = 0>
-  requires requires(D& dev, T* p, std::uint8_t* codes) { conv_relu_pool_backward(dev, Way<W>(), kernel, Shape(), Shape(), Shape(), 1, p, p, codes, p, p, p, p); }
+  requires requires(D& dev, T* p, Master<T>* dw, std::uint8_t* codes) { conv_relu_pool_backward(dev, Way<W>(), kernel, Shape(), Shape(), Shape(), 1, p, p, codes, p, p, dw, dw); }
   static void backward(D& dev, const Step<T>& s) {
-    conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.w, s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
+    conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.weights(), s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
   }
   template <class D, class T, int W>
   requires requires(D& dev, T* p, std::uint8_t* codes) { conv_relu_pool_gather(dev, Way<W>(), kernel, Shape(), Shape(), 1, p, p, codes, p, p, p); }
@@ -107,7 +107,7 @@ template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Ch
 };
 
 namespace detail {
-template <class T> struct PlusRelu { const T *x, *z; T* y; LAMINA_HD void operator()(Index i) const { y[i] = ReLU::f(x[i] + z[i]); } };
+template <class T> struct PlusRelu { const T *x, *z; T* y; LAMINA_HD void operator()(Index i) const { y[i] = ReLU::f(Master<T>(x[i]) + Master<T>(z[i])); } };
 }  // namespace detail
 
 /// y = relu(x + z); one gradient dx for both branches. Needs no kernel but parallel_for.
@@ -124,11 +124,11 @@ template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
 template <class D, class T> struct Functions {
   void (*forward)(D&, const Step<T>&) = nullptr;
   void (*backward)(D&, const Step<T>&) = nullptr;
-  void (*learn)(D&, const Step<T>&, const Learner<T>&, T*, Index) = nullptr;
+  void (*learn)(D&, const Step<T>&, const Learner<Master<T>>&, Master<T>*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
   // If forward wants its weights made ready: how many numbers those are, and how they are made from (w, state). They are its w.
   Index (*prepared)(const D&, Shape) = nullptr;
-  void (*prepare)(D&, Shape, const T*, const T*, T*) = nullptr;
+  void (*prepare)(D&, Shape, const Master<T>*, const Master<T>*, T*) = nullptr;
   // Instead of backward: a share of the batch adds its gradients to a part of so many numbers, a few samples at a time on one thread; in the end dw += the sum of the
   // parts. Its w are turned before, if there is a function for it.
   bool gathers = false;                      // g++ with UBSan takes no function pointer compared with null for a constant

@@ -16,63 +16,65 @@ template <class T> struct LossStep {
   Index total;                  // samples that the mean is taken over: those of the global batch
   const T* y;                   // (N, C)
   const std::int32_t* label;    // (N) or null
-  const T* target;              // (N, C) or null
-  const T* constants;           // what the loss uploaded
-  T* loss;                      // (N) share of each sample in the mean, times N
+  const Master<T>* target;      // (N, C) or null
+  const Master<T>* constants;   // what the loss uploaded
+  Master<T>* loss;              // (N) share of each sample in the mean, times N
   T* dy;                        // (N, C) gradient of the mean; not where y is
-  T* norm;                      // (1)
+  Master<T>* norm;              // (1)
 };
 
 namespace detail {
 template <class T> struct SumOfWeights {
   LossStep<T> s;
   LAMINA_HD void operator()(Index) const {
-    T sum = 0;
+    Master<T> sum = 0;
     for (Index i = 0; i < s.n; ++i) sum += s.constants[s.label[i]];
     *s.norm = sum;
   }
 };
 template <class T> struct CrossEntropyOf {
+  using M = Master<T>;
   LossStep<T> s;
-  T smoothing;
+  M smoothing;
   bool weighted;
-  LAMINA_HD T share(Index i, Index k) const {                // of class k in the target of sample i, class weight included
-    const T hard = s.target ? s.target[i * s.c + k] : T(k == s.label[i]);
-    const T soft = hard * (T(1) - smoothing) + smoothing / T(s.c);
+  LAMINA_HD M share(Index i, Index k) const {                // of class k in the target of sample i, class weight included
+    const M hard = s.target ? s.target[i * s.c + k] : M(k == s.label[i]);
+    const M soft = hard * (M(1) - smoothing) + smoothing / M(s.c);
     return weighted ? soft * s.constants[k] : soft;
   }
   LAMINA_HD void operator()(Index i) const {
     using std::log;
     const T* logit = s.y + i * s.c;
-    const T norm = weighted && s.label ? *s.norm * (T(s.total) / T(s.n)) : T(s.total);
-    if (norm == T(0)) {                        // nothing in the batch weighs anything
+    const M norm = weighted && s.label ? *s.norm * (M(s.total) / M(s.n)) : M(s.total);
+    if (norm == M(0)) {                        // nothing in the batch weighs anything
       for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = 0;
       s.loss[i] = 0;
       return;
     }
     T* const e = s.dy + i * s.c;
     const auto [top, sum] = exponentials(logit, s.c, e);
-    const T log_sum = log(sum);
-    T loss = 0, shares = 0;
+    const M log_sum = log(sum);
+    M loss = 0, shares = 0;
     for (Index k = 0; k < s.c; ++k) {
-      const T a = share(i, k);
+      const M a = share(i, k);
       shares += a;
-      if (a != T(0)) loss -= a * (logit[k] - top - log_sum);
+      if (a != M(0)) loss -= a * (logit[k] - top - log_sum);
     }
     for (Index k = 0; k < s.c; ++k) e[k] = (e[k] / sum * shares - share(i, k)) / norm;      // dy
-    s.loss[i] = loss * T(s.total) / norm;
+    s.loss[i] = loss * M(s.total) / norm;
   }
 };
 template <class T> struct SquaredError {
+  using M = Master<T>;
   LossStep<T> s;
   LAMINA_HD void operator()(Index i) const {
-    T loss = 0;
+    M loss = 0;
     for (Index k = i * s.c; k < (i + 1) * s.c; ++k) {
-      const T d = s.y[k] - (s.target ? s.target[k] : T(k - i * s.c == s.label[i]));
+      const M d = s.y[k] - (s.target ? s.target[k] : M(k - i * s.c == s.label[i]));
       loss += d * d;
-      s.dy[k] = 2 * d / (T(s.total) * T(s.c));
+      s.dy[k] = 2 * d / (M(s.total) * M(s.c));
     }
-    s.loss[i] = loss / T(s.c);
+    s.loss[i] = loss / M(s.c);
   }
 };
 }  // namespace detail
@@ -98,7 +100,7 @@ template <int Classes = 0> struct CrossEntropy {
   }
   template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const {
     if (!class_weights.empty() && s.label) parallel_for(dev, 1, detail::SumOfWeights<T>{s});
-    parallel_for(dev, s.n, detail::CrossEntropyOf<T>{s, T(smoothing), !class_weights.empty()});
+    parallel_for(dev, s.n, detail::CrossEntropyOf<T>{s, Master<T>(smoothing), !class_weights.empty()});
   }
 };
 

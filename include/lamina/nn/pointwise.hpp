@@ -7,8 +7,8 @@
 namespace lamina {
 
 namespace detail {
-template <class F, class T> struct Map { const T* x; T* y; LAMINA_HD void operator()(Index i) const { y[i] = F::f(x[i]); } };
-template <class F, class T> struct MapGradient { const T *kept, *dy; T* dx; LAMINA_HD void operator()(Index i) const { dx[i] = dy[i] * F::df(kept[i]); } };
+template <class F, class T> struct Map { const T* x; T* y; LAMINA_HD void operator()(Index i) const { y[i] = F::f(Master<T>(x[i])); } };
+template <class F, class T> struct MapGradient { const T *kept, *dy; T* dx; LAMINA_HD void operator()(Index i) const { dx[i] = Master<T>(dy[i]) * F::df(Master<T>(kept[i])); } };
 }  // namespace detail
 
 /// y = F::f(x); dx = dy * F::df(x) if K is Keep::input, dy * F::df(y) if it is Keep::output.

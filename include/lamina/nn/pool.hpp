@@ -36,14 +36,14 @@ namespace detail {
 template <class T> struct PlaneMean {
   const T* x; T* y; Index plane, c;                                         // (N, plane, C) -> (N, C)
   LAMINA_HD void operator()(Index i) const {
-    T sum = 0;
+    Master<T> sum = 0;
     for (Index p = 0; p < plane; ++p) sum += x[(i / c * plane + p) * c + i % c];
-    y[i] = sum / T(plane);
+    y[i] = sum / Master<T>(plane);
   }
 };
 template <class T> struct PlaneSpread {
   const T* dy; T* dx; Index plane, c;                                       // (N, C) -> (N, plane, C)
-  LAMINA_HD void operator()(Index i) const { dx[i] = dy[i / (plane * c) * c + i % c] / T(plane); }
+  LAMINA_HD void operator()(Index i) const { dx[i] = Master<T>(dy[i / (plane * c) * c + i % c]) / Master<T>(plane); }
 };
 }  // namespace detail
 

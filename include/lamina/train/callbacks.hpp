@@ -130,7 +130,7 @@ class StopOnNaN {
 
  private:
   template <class R> [[gnu::cold]] static void require_weights(R& run, Index epoch) {
-    std::vector<typename R::Model::Number> w(std::size_t(run.model.program().parameters));
+    std::vector<typename R::Model::Parameter> w(std::size_t(run.model.program().parameters));
     run.model.device().download(w.data(), run.model.parameters(), w.size() * sizeof w[0]);
     double sum = 0;
     for (const auto v : w) sum += double(v);

@@ -12,6 +12,7 @@
 #include "../nn/program.hpp"
 #include "inputs.hpp"
 #include "passes.hpp"
+#include "recordings.hpp"
 
 namespace lamina {
 
@@ -22,8 +23,8 @@ struct Totals {
   std::int64_t samples = 0, correct = 0;
 };
 template <class T> struct Tally {
-  const T *y, *loss; const std::int32_t* label; const T* target; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
-  LAMINA_HD static Index largest(const T* p, Index c) {
+  const T* y; const Master<T>* loss; const std::int32_t* label; const Master<T>* target; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
+  template <class U> LAMINA_HD static Index largest(const U* p, Index c) {
     Index best = 0;
     for (Index k = 1; k < c; ++k) best = p[k] > p[best] ? k : best;
     return best;
@@ -46,10 +47,12 @@ struct NamedTensor { std::string name; Dims dims; Index at; bool learned; };
 
 /// A model without the type of its network: what fit, evaluate, checkpoints and callbacks work on.
 template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBase {
-  static_assert(std::is_floating_point_v<T>, "a model computes in float or double");
+  static_assert(is_number<T>, "a model computes in float or double, or stores what is between its layers as bf16");
+  static constexpr bool has_low = !std::is_same_v<T, Master<T>>;
 
  public:
-  using Number = T;
+  using Number = T;                        // of scores
+  using Parameter = Master<T>;             // of parameters, gradients, state and losses
   using DeviceType = D;
 
   struct Options {
@@ -63,11 +66,11 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   [[gnu::cold]] ModelBase(const ProgramView<D, T>& program, Options options, D device)
       : program_(program), device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)),
         w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
-        loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), clock_(device_, 1), totals_(device_, 1),
+        loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), low_(device_, has_low ? program.parameters : 0), clock_(device_, 1), totals_(device_, 1),
         inputs_(device_, batch_, size(program.input), size(program.output)),
         passes_(device_, program.steps, {batch_, program.at_once, program.workspace(1), program.inner(1)}, true) {
     const std::vector<double> given = loss_of_.constants(size(program.output));
-    const std::vector<T> constants(given.begin(), given.end());
+    const std::vector<Parameter> constants(given.begin(), given.end());
     device_.upload(constants_.data(), constants.data(), constants_.bytes());
     initialise(options.init);
   }
@@ -76,28 +79,33 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   const ProgramView<D, T>& program() const { return program_; }
   D& device() { return device_; }
   Index batch() const { return batch_; }
-  T* parameters() { return w_.data(); }     // (program().parameters), in device memory, as all of these
-  T* gradients() { return fresh_ = false, dw_.data(); }   // (program().parameters)
-  T* state() { return state_.data(); }      // (program().state)
+  Parameter* parameters() { return stale_ = has_low, w_.data(); }     // (program().parameters), in device memory, as all of these; to be written to before the next pass
+  Parameter* gradients() { return fresh_ = false, dw_.data(); }       // (program().parameters)
+  Parameter* state() { return state_.data(); }                        // (program().state)
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
   const T* forward(const float* x, Index n) {
-    const T* on_device = inputs_.pictures(device_, x, fits(n));
-    run(program_.inference, on_device, n, 0, false);
-    return at(program_.inference, program_.inference.y, on_device, n);
+    catch_up();
+    now_ = {.x = inputs_.pictures(device_, x, fits(n)), .n = n};
+    play(Pass::inference, [&] { run(program_.inference, false); });
+    return at(program_.inference, program_.inference.y, now_.x, n);
   }
 
   /// The first half of a training step: scores and losses of a batch in host memory, and their totals. `total` samples share the mean (0: this batch alone);
   /// `first` is the place of its first sample among them.
   void forward_training(const Batch& b, Index total = 0, Index first = 0) {
-    const PlanView& plan = program_.training;
-    check_targets(b);
-    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total ? total : b.n, first};
-    run(plan, now_.x, now_.n, now_.first, true);
-    evaluate(plan);
+    bring(b, total ? total : b.n, first);
+    waits_ = true;
+    if constexpr (!Records<D>) catch_up();
   }
+  /// The first half once more, with the batch that is on the device.
+  void repeat() requires Records<D> { waits_ = true; }
   /// The second half: adds the gradient of the mean loss to gradients().
-  void backward() { fresh_ = false, backward(nullptr); }
+  void backward() {
+    catch_up();
+    fresh_ = false;
+    play(Pass::backward, [&] { backward(nullptr); });
+  }
   /// The second half and a step of the optimizer. The gradients are zero before, and again after: a layer that can updates its parameters while it has their gradients
   /// at hand. The bits are those of backward(), step() and zero_gradients().
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
@@ -113,33 +121,39 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
         if (r.learn) update_until(r.w), at = r.w + r.place.parameters;
       update_until(program_.parameters);
     } else {
-      backward();
-      optimizer.update(w_.data(), dw_.data());
-      zero_gradients();
+      const bool whole = std::exchange(waits_, false);
+      play(whole ? Pass::step : Pass::learn, [&] {
+        if (whole) forward_pass();
+        backward(nullptr);
+        optimizer.update_and_clear(w_.data(), dw_.data(), has_low ? low_.data() : nullptr);
+      }, optimizer.id());
     }
   }
   void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
   /// Losses (N) of the last batch, in device memory.
-  const T* losses() const { return loss_.data(); }
+  const Parameter* losses() { return catch_up(), loss_.data(); }
   /// Scores (N, classes) of the last training batch, in device memory, until backward().
-  const T* scores() const { return at(program_.training, program_.training.y, now_.x, now_.n); }
+  const T* scores() { return catch_up(), at(program_.training, program_.training.y, now_.x, now_.n); }
 
   /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
   const T* evaluate(const Batch& b) {
-    const PlanView& plan = program_.inference;
-    check_targets(b);
-    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, b.n, 0};
-    run(plan, now_.x, now_.n, 0, false);
-    evaluate(plan);
-    return at(plan, plan.y, now_.x, now_.n);
+    catch_up();
+    bring(b, b.n, 0);
+    play(Pass::evaluation, [&] { run(program_.inference, false), evaluate(program_.inference); });
+    return at(program_.inference, program_.inference.y, now_.x, now_.n);
   }
 
-  void zero_gradients() { if (!fresh_) parallel_for(device_, program_.parameters, detail::Zero<T>{dw_.data()}); }
+  void zero_gradients() { if (!fresh_) parallel_for(device_, program_.parameters, detail::Zero<Parameter>{dw_.data()}); }
 
   /// Training steps so far: what dropout's masks follow.
   void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
-  Totals totals() { Totals t; device_.download(&t, totals_.data(), sizeof t); return t; }
-  void reset_totals(const Totals& t = {}) { device_.upload(totals_.data(), &t, sizeof t); }
+  Totals totals() {
+    catch_up();
+    Totals t;
+    device_.download(&t, totals_.data(), sizeof t);
+    return t;
+  }
+  void reset_totals(const Totals& t = {}) { catch_up(), device_.upload(totals_.data(), &t, sizeof t); }
 
   /// The named tensors, parameters and state, in the order of the layers: "0.weight", "0.bias", ...
   [[gnu::cold]] std::vector<NamedTensor> tensors() const {
@@ -156,7 +170,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
 
  private:
-  struct Now { const T* x = nullptr; const std::int32_t* label = nullptr; const T* target = nullptr; Index n = 0, total = 0, first = 0; };
+  using Pass = detail::Pass;
+  struct Now { const T* x = nullptr; const std::int32_t* label = nullptr; const Parameter* target = nullptr; Index n = 0, total = 0, first = 0; };
 
   [[gnu::cold]] static Index positive(Index batch) {
     if (batch < 1) throw Error("a model for batches of ", batch, " samples: say Model({.batch = ...}) with at least 1");
@@ -174,16 +189,29 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     return n;
   }
 
-  void backward(const Learner<T>* learner) {
+  void bring(const Batch& b, Index total, Index first) {
+    check_targets(b);
+    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total, first};
+  }
+  /// f() launches one pass.
+  template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
+    if constexpr (has_low)
+      if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
+    recordings_.play(device_, {pass, optimizer, now_.n, now_.total, now_.first, now_.label != nullptr, now_.target != nullptr}, f);
+  }
+  /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
+  void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
+  void forward_pass() { run(program_.training, true), evaluate(program_.training); }
+  void backward(const Learner<Parameter>* learner) {
     passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
   }
-  void run(const PlanView& plan, const T* x, Index n, Index first, bool training) {
-    passes_.forward(plan, x, n, [&](std::size_t i, Step<T>& s) { fill(i, s, first, training); });
+  void run(const PlanView& plan, bool training) {
+    passes_.forward(plan, now_.x, now_.n, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, training); });
   }
   void fill(std::size_t i, Step<T>& s, Index first, bool training) const {
     const auto& r = program_.steps[i];
     s.first = first, s.training = training, s.random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, s.clock = clock_.data();
-    s.w = w_.data() + r.w, s.dw = dw_.data() + r.w, s.state = state_.data() + r.state_at, s.statistics = statistics_.data() + r.statistics;
+    s.w = w_.data() + r.w, s.low = low_.data() + r.w, s.dw = dw_.data() + r.w, s.state = state_.data() + r.state_at, s.statistics = statistics_.data() + r.statistics;
   }
 
   /// The loss; in inference its gradient goes where nothing else is needed any more.
@@ -197,10 +225,10 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   T* at(const PlanView& plan, int id, const T* x, Index n) const { return passes_.at(plan, id, x, n); }
 
   [[gnu::cold]] void initialise(Init kind) {
-    std::vector<float> w(w_.bytes() / sizeof(T)), state(state_.bytes() / sizeof(T));
+    std::vector<float> w(static_cast<std::size_t>(w_.count())), state(static_cast<std::size_t>(state_.count()));
     for (const auto& r : program_.layers)   // unfused: what a network is initialised to does not depend on the device
       if (r.init) r.init(r.in, {kind, {seed_, Stream::initialize, std::uint32_t(r.layer)}}, w.data() + r.w, state.data() + r.state_at);
-    const std::vector<T> w_as_t(w.begin(), w.end()), state_as_t(state.begin(), state.end());
+    const std::vector<Parameter> w_as_t(w.begin(), w.end()), state_as_t(state.begin(), state.end());
     device_.upload(w_.data(), w_as_t.data(), w_.bytes());
     device_.upload(state_.data(), state_as_t.data(), state_.bytes());
   }
@@ -210,12 +238,16 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   Index batch_;
   std::uint64_t seed_;
   Loss loss_of_;
-  Buffer<D, T> w_, dw_, state_, statistics_, loss_, constants_;
+  Buffer<D, Parameter> w_, dw_, state_, statistics_, loss_, constants_;
+  Buffer<D, T> low_;                         // the parameters as T, where that is not what they are kept in
   Buffer<D, std::uint32_t> clock_;
   Buffer<D, Totals> totals_;
   detail::Inputs<D, T> inputs_;
   detail::Passes<D, T> passes_;
+  detail::Recordings<D> recordings_;
   Now now_;
+  bool stale_ = has_low;                     // the parameters were changed, and low_ was not
+  bool waits_ = false;                       // the forward pass of now_ has not begun
   bool fresh_ = true;                        // nobody has touched the gradients but learn(), which leaves none: what is never written takes no memory
 };
 

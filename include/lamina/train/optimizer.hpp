@@ -1,6 +1,7 @@
 /// What an optimizer is, and its memory: one pass over the whole block of parameters for each step.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <concepts>
 #include <cstring>
@@ -96,6 +97,17 @@ template <class Opt, class T, class V> struct UpdateVector {
     for (Index k = 0; k < 4; ++k) if (k < slots) std::memcpy(s + k * apart, &of_s[k], sizeof(V));
   }
 };
+/// A step whose gradient is zero afterwards, and whose parameter is also left as Low where that is wanted.
+template <class Opt, class T, class Low> struct UpdateAndClear {
+  Update<Opt, T> update;
+  T* g;
+  Low* low;                           // (n) or null
+  LAMINA_HD void operator()(Index i) const {
+    update(i);
+    g[i] = 0;
+    if (low) low[i] = update.p[i];
+  }
+};
 template <class Opt> concept TakesVectors = requires { requires Opt::vectors; };
 template <class D, class T> struct VectorOf { using type = T; };
 template <class D, class T> requires requires { typename D::template Vector<T>; } struct VectorOf<D, T> { using type = typename D::template Vector<T>; };
@@ -146,6 +158,10 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
       f.rest();
     } else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
   }
+  /// A step that leaves the gradients zero, and the parameters in another precision too, unless low is null.
+  template <class Low> void update_and_clear(T* p, T* g, Low* low) {
+    parallel_for(*dev_, n_, detail::UpdateAndClear<Opt, T, Low>{{opt_, clock_.data(), p, g, state_.data(), n_}, g, low});
+  }
   /// For layers that update their own parameters, on one thread.
   Learner<T> learner() const requires requires { requires D::host_memory; } {
     return {this, [](const void* self, Index at, T* w, const T* g, Index count) {
@@ -175,6 +191,8 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
     steps_ = 0;
   }
   const Opt& optimizer() const { return opt_; }
+  /// Another for each: a recorded step is that of one optimizer.
+  Index id() const { return id_; }
 
  private:
   detail::UpdateVector<Opt, T, V> in_vectors(Index at, T* p, const T* g, Index count) const { return {opt_, *clock_.data(), p, g, state_.data() + at, count, n_}; }
@@ -182,7 +200,8 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
   static constexpr double most_ = 1e30;
   D* dev_;
   Opt opt_;
-  Index n_, steps_ = 0;
+  Index n_, steps_ = 0, id_ = ++made_;
+  static inline std::atomic<Index> made_ = 0;
   Buffer<D, T> state_;
   Buffer<D, typename Opt::Clock> clock_;
 };

@@ -40,9 +40,11 @@ template <Device D, class T> class Passes {
         const auto& r = rows_[end];
         Step<T>& s = steps_[end] = step(plan, end, x, n);
         fill(end, s);
-        if (!prepares_ || !r.prepare) continue;
-        r.prepare(device_, r.in, s.w, s.state, ready);
-        s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
+        if constexpr (std::is_same_v<T, Master<T>>)
+          if (prepares_ && r.prepare) {
+            r.prepare(device_, r.in, s.w, s.state, ready);
+            s.w = std::exchange(ready, ready + room(r.prepared(device_, r.in)));
+          }
       }
       const bool apart = n > working_, measures = apart && end < rows_.size() && rows_[end].measured && steps_[i].training, sliced = apart && (end - i > 1 || measures);
       if (rows_[i].settles && steps_[i].training && (measured || sliced)) {
@@ -60,7 +62,7 @@ template <Device D, class T> class Passes {
   }
 
   /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w.
-  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<T>* learner, T* w, const Fill& fill) {
+  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, const Fill& fill) {
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
       for (i = end; i-- > 0;) {
         const auto& r = rows_[i];

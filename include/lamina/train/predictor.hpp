@@ -22,20 +22,21 @@ template <class Net, Device D, class T = float> class Predictor {
   /// Throws Error if the batch is not positive. The model is not kept.
   template <class M> explicit Predictor(M& model, Options options = {}) : Predictor(model, options, D(model.device())) {}
   template <class M> Predictor(M& model, Options options, D device)
-      : device_(std::move(device)), batch_(positive(options.batch)), ready_(device_, numbers()), inputs_(device_, batch_, size(P::view.input), 0),
+      : device_(std::move(device)), batch_(positive(options.batch)), ready_(device_, numbers()), low_(device_, std::is_same_v<T, Master<T>> ? 0 : numbers()), inputs_(device_, batch_, size(P::view.input), 0),
         passes_(device_, P::view.steps, {batch_, P::view.at_once, P::view.plan.bytes, P::view.plan.inner}, false) {
     static_assert(std::is_same_v<typename M::Network, Net>, "a Predictor is made from a model of its network");
     Index at = 0;
     for (const auto& r : P::view.steps) {
-      const T *w = model.parameters() + r.w, *state = model.state() + r.state_at;
-      if (r.prepare) {
-        r.prepare(device_, r.in, w, state, ready_.data() + at);
-      } else {
-        std::copy_n(w, r.place.parameters, ready_.data() + at);
-        std::copy_n(state, r.place.state, ready_.data() + at + r.place.parameters);
+      const Master<T> *w = model.parameters() + r.w, *state = model.state() + r.state_at;
+      if constexpr (std::is_same_v<T, Master<T>>)
+        if (r.prepare) r.prepare(device_, r.in, w, state, ready_.data() + at);
+      if (!r.prepare) {
+        copy(w, r.place.parameters, ready_.data() + at);
+        copy(state, r.place.state, ready_.data() + at + r.place.parameters);
       }
       at += numbers(r);
     }
+    if constexpr (!std::is_same_v<T, Master<T>>) copy(ready_.data(), at, low_.data());
   }
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call. Throws Error if there are more than the batch.
@@ -45,7 +46,7 @@ template <class Net, Device D, class T = float> class Predictor {
     const T* const on_device = inputs_.pictures(device_, x, n);
     Index at = 0;
     passes_.forward(plan, on_device, n, [&](std::size_t i, Step<T>& s) {
-      s.w = ready_.data() + at, s.state = ready_.data() + at + P::view.steps[i].place.parameters;
+      s.w = ready_.data() + at, s.low = low_.data() + at, s.state = ready_.data() + at + P::view.steps[i].place.parameters;
       at += numbers(P::view.steps[i]);
     });
     return passes_.at(plan, plan.y, on_device, n);
@@ -59,6 +60,7 @@ template <class Net, Device D, class T = float> class Predictor {
     if (batch < 1) throw Error("a predictor for batches of ", batch, " samples: say Predictor(model, {.batch = ...}) with at least 1");
     return batch;
   }
+  template <class To> void copy(const Master<T>* from, Index count, To* to) { parallel_for(device_, count, detail::CopyAs<Master<T>, To>{from, to}); }
   Index numbers(const auto& r) const { return r.prepared ? room(r.prepared(device_, r.in)) : room(r.place.parameters) + room(r.place.state); }
   Index numbers() const {
     Index n = 0;
@@ -68,7 +70,8 @@ template <class Net, Device D, class T = float> class Predictor {
 
   D device_;
   Index batch_;
-  Buffer<D, T> ready_;                     // weights, step after step
+  Buffer<D, Master<T>> ready_;             // weights, step after step
+  Buffer<D, T> low_;                       // the same as T, where T is not what they are kept in
   detail::Inputs<D, T> inputs_;
   detail::Passes<D, T> passes_;
 };

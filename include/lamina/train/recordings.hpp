@@ -1,0 +1,46 @@
+/// Passes of a model, kept as a device records them: what is launched for one batch is launched for the next of the same size too.
+#pragma once
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "../core/device.hpp"
+
+namespace lamina::detail {
+
+enum class Pass { forward, backward, learn, step, inference, evaluation };
+
+/// What the launches of a pass are a function of, beside the model: where all of it is the same, so are they.
+struct PassKey {
+  Pass pass;
+  Index optimizer;                         // its id, or 0
+  Index n, total, first;                   // samples of the batch and of the global one, and the place of the first
+  bool labels, targets;
+  const void* arena = nullptr;             // of the device, which another model may have made larger
+  bool operator==(const PassKey&) const = default;
+};
+
+/// Of a device that records nothing.
+template <class D> class Recordings {
+ public:
+  template <class F> void play(D&, const PassKey&, const F& f) { f(); }
+};
+
+/// Launches f() the first time, records it the second, and replays what was recorded from then on.
+template <Records D> class Recordings<D> {
+ public:
+  template <class F> void play(D& dev, PassKey key, const F& f) {
+    key.arena = dev.arena();
+    for (auto& [known, graph] : graphs_)
+      if (known == key) return dev.replay(graph);
+    if (std::find(once_.begin(), once_.end(), key) == once_.end()) return once_.push_back(key), f();
+    graphs_.emplace_back(key, dev.record(f));
+    dev.replay(graphs_.back().second);
+  }
+
+ private:
+  std::vector<std::pair<PassKey, typename D::Graph>> graphs_;
+  std::vector<PassKey> once_;              // what was launched once
+};
+
+}  // namespace lamina::detail
