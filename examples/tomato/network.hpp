@@ -40,9 +40,9 @@ template <class F> auto for_size(int size, F f) {
   throw lamina::Error("there is no network for pictures of ", size, " pixels: 64, 128 and 256 are the sizes");
 }
 
-/// The network for pictures of that side, as a model runs it.
-inline const lamina::ProgramView<lamina::Cpu, float>& program(int size) {
-  return *for_size(size, []<class Net>(Net) { return &lamina::Program<Net, lamina::Cpu, float>::view; });
+/// The network for pictures of that side, as a model on D with numbers T runs it.
+template <class D, class T> const lamina::ProgramView<D, T>& program(int size) {
+  return *for_size(size, []<class Net>(Net) { return &lamina::Program<Net, D, T>::view; });
 }
 
 }  // namespace tomato

@@ -45,7 +45,7 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   Answer answer{lamina::classes_of(file), {}};
   if (const std::size_t count = answer.names.size(); count != std::size_t(classes))
     throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": ", how_to_build(count));
-  lamina::ModelBase<lamina::Cpu> model(program(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
+  lamina::ModelBase<lamina::Cpu> model(program<lamina::Cpu, float>(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
   restore_model(model, file, path);
   lamina::Dataset set = pictures_of(answer.names);
   if (!set.size()) return answer;

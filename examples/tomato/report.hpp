@@ -73,10 +73,10 @@ class ReportWriter {
     const lamina::Evaluation& validation;
     std::string stopped;
     std::vector<lamina::SummaryRow> network;
-    int threads;
+    std::string device;
   };
   template <class R> static Progress progress(R& run) {
-    return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows(run.model.program().layers), run.model.device().threads()};
+    return {run.epoch, run.step, run.options.epochs, run.history, run.now, run.validation, run.stopped, lamina::summary_rows(run.model.program().layers), run.model.device().name()};
   }
 
   void write_page(const Progress& run, bool running) {
@@ -84,7 +84,7 @@ class ReportWriter {
                      .best_epoch = checkpoint_.best_epoch(), .best_accuracy = checkpoint_.best_accuracy(),
                      .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
     r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
-    r.machine = "CPU, " + std::to_string(run.threads) + " threads";
+    r.machine = run.device;
     for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;
     r.images_per_second = run.history.empty() ? 0 : run.history.back().images_per_second;
     r.mistakes = mistakes(run.validation);

@@ -13,7 +13,7 @@ struct TrainSettings {
   std::filesystem::path data, out;
   int size = 64, epochs = 15, batch = 32, threads = 0;
   std::uint64_t seed = 1;
-  std::string recipe = "lamina", device = "cpu";
+  std::string recipe = "lamina", device = "cpu", precision = "fp32";
   double rate = 0, validation = 0;       // 0: not given
   long stop_after = 0;
 };

@@ -1,6 +1,7 @@
 /// `tomato train`: a folder of leaves, or the generated ones, becomes a trained network with its report.
 #pragma once
 #include "data.hpp"
+#include "device.hpp"
 #include "network.hpp"
 #include "printable.hpp"
 #include "recipe.hpp"
@@ -14,6 +15,7 @@ inline std::string same_settings(const TrainSettings& s, const Leaves& leaves) {
   if (s.rate > 0) text += " --lr " + lamina::detail::number_text(s.rate);
   if (leaves.divided > 0) text += " --validation " + lamina::detail::number_text(leaves.divided);
   text += ", version " + version();
+  if (s.device != "cpu") text += " --device " + s.device + " --precision " + s.precision;
   if (!s.data.empty()) text += std::string(", JPEGs by ") + lamina::jpeg_decoder;
   return text;
 }
@@ -42,7 +44,7 @@ inline void make_folder(const std::filesystem::path& folder) {
 }
 
 /// Returns the program's exit code. Throws lamina::Error.
-inline int train(const TrainSettings& s, const std::string& command) {
+template <class D, class T> int train_on(D device, T, const TrainSettings& s, const std::string& command) {
   using namespace lamina;
   const Leaves leaves = load_leaves(s);
   make_folder(s.out);
@@ -55,7 +57,7 @@ inline int train(const TrainSettings& s, const std::string& command) {
   if (!train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
-  ModelBase<Cpu> model(program(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss}, Cpu(s.threads));
+  ModelBase<D, T> model(program<D, T>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss}, std::move(device));
   StopOnSignal signals;
   Checkpoint checkpoint(s.out, leaves.train.classes, same_settings(s, leaves), same_pictures(leaves));
   ReportWriter report(s, command, leaves, validation, checkpoint);
@@ -71,6 +73,9 @@ inline int train(const TrainSettings& s, const std::string& command) {
   if (const auto page = s.out / "report.html"; std::filesystem::exists(page)) std::printf("report: %s\n", printable(page).c_str());
   if (!result.stopped.empty()) std::printf("stopped because %s; the same command goes on\n", result.stopped.c_str());
   return signals.caught() ? 128 + signals.caught() : 0;
+}
+inline int train(const TrainSettings& s, const std::string& command) {
+  return on_device(s, [&](auto device, auto number) { return train_on(std::move(device), number, s, command); });
 }
 
 }  // namespace tomato

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -34,6 +35,8 @@ class Cpu {
   /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
+  /// For people.
+  std::string name() const { return "CPU, " + std::to_string(threads()) + " threads"; }
   int threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
   /// As many numbers as formulas work on at once.

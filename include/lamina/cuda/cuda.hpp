@@ -38,6 +38,12 @@ class Cuda : public CudaRules {
   /// Throws Error if there is no such GPU, or no driver.
   explicit Cuda(int number = 0) : shared_(std::make_shared<Shared>(number)) {}
 
+  /// For people.
+  std::string name() const {
+    cudaDeviceProp properties;
+    detail::check(cudaGetDeviceProperties(&properties, shared_->number), "cudaGetDeviceProperties");
+    return properties.name;
+  }
   /// How many GPUs there are; 0 where there is no driver.
   static int count() {
     int n = 0;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace lamina_test {
@@ -17,6 +18,7 @@ class Emulated : public lamina::CudaRules {
  public:
   explicit Emulated(unsigned seed = 1) : shared_(std::make_shared<Shared>(seed)) {}
 
+  std::string name() const { return "an emulated GPU"; }
   void* allocate(std::size_t bytes) {
     if (!bytes) return nullptr;
     const std::size_t whole = (bytes + 255) / 256 * 256;
