@@ -75,6 +75,13 @@ concept Records = Device<D> && requires(D& d, typename D::Graph& graph) {
   d.arena();
 };
 
+/// A device with a second queue: what is launched on `dev.fork()`, which has an arena of its own, runs beside what is launched on dev, as soon as what it was told to wait for is done.
+template <class D>
+concept Forks = Device<D> && requires(D& d) {
+  { d.fork() } -> std::same_as<D>;
+  d.wait_for(d.mark());
+};
+
 /// A device without its fused kernels: what they are compared with.
 template <Device D> struct Unfused : D {
   using D::D;

@@ -56,7 +56,7 @@ template <class L, Window V, bool Bias> struct Convolution {
   template <class D, class T, int N = 0>
   requires requires(D& dev, T* p, Master<T>* dw) { conv_backward(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, dw, dw); }
   static void backward(D& dev, const Step<T>& s) {
-    conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.weights(), s.dy, s.dx, s.dw, bias(s.dw, s.in));
+    conv_backward(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.weights(), s.dy, s.dx, s.dw, s.dw ? bias(s.dw, s.in) : nullptr);
   }
   template <class D, class T, int N> requires requires(D& dev, T* p) { conv_gather(dev, Way<N>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, p); }
   static void gather(D& dev, const Step<T>& s, T* part) { conv_gather(dev, Way<N>(), spec(s.in), s.in, s.out, s.n, s.x, s.w, s.dy, s.dx, part); }

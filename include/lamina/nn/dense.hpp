@@ -23,7 +23,7 @@ template <int Out, bool Bias = true> struct Dense {
   template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(DenseSpec(), in, out(in)); }
   template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) { dense_forward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), bias(s.w, s.in), s.y); }
   template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
-    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), s.dy, s.dx, s.dw, bias(s.dw, s.in));
+    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), s.dy, s.dx, s.dw, s.dw ? bias(s.dw, s.in) : nullptr);
   }
   template <class D, class T, int W = 0>
   requires requires(D& dev, T* w, const T* x, const Learner<T>& learner, Index n) { dense_learn(dev, Way<W>(), n, n, n, x, w, w, x, w, w, learner, n, n); }

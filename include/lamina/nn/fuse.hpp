@@ -62,7 +62,7 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   template <class D, class T, int W = 0>
   requires requires(D& dev, T* p, Master<T>* dw, std::uint8_t* codes) { conv_relu_pool_backward(dev, Way<W>(), kernel, Shape(), Shape(), Shape(), 1, p, p, codes, p, p, dw, dw); }
   static void backward(D& dev, const Step<T>& s) {
-    conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.weights(), s.codes, s.dy, s.dx, s.dw, conv::bias(s.dw, s.in));
+    conv_relu_pool_backward(dev, Way<W>(), kernel, s.in, conv::out(s.in), s.out, s.n, s.x, s.weights(), s.codes, s.dy, s.dx, s.dw, s.dw ? conv::bias(s.dw, s.in) : nullptr);
   }
   template <class D, class T, int W>
   requires requires(D& dev, T* p, std::uint8_t* codes) { conv_relu_pool_gather(dev, Way<W>(), kernel, Shape(), Shape(), 1, p, p, codes, p, p, p); }
@@ -129,6 +129,7 @@ template <class D, class T> struct Functions {
   // If forward wants its weights made ready: how many numbers those are, and how they are made from (w, state). They are its w.
   Index (*prepared)(const D&, Shape) = nullptr;
   void (*prepare)(D&, Shape, const Master<T>*, const Master<T>*, T*) = nullptr;
+  bool halves = false;                       // backward may be given no dw, as it may be given no dx, and then does the other half of its work alone
   // Instead of backward: a share of the batch adds its gradients to a part of so many numbers, a few samples at a time on one thread; in the end dw += the sum of the
   // parts. Its w are turned before, if there is a function for it.
   bool gathers = false;                      // g++ with UBSan takes no function pointer compared with null for a constant
@@ -163,7 +164,7 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
   if constexpr (requires { &L::template prepare<D, T, W>; }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
   if constexpr (purpose == Purpose::training) {
-    if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>;
+    if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>, f.halves = true;
     if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
     if constexpr (requires { &L::template gather<D, T, W>; }) f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
     if constexpr (requires { &L::template turn<D, T, W>; }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;

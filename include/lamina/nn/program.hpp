@@ -30,6 +30,13 @@ template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> depth_
   return t;
 }
 
+/// Marks the steps whose backward a device with a second queue does in two halves.
+template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> halve(Table<OpOn<D, T>, N> t) {
+  if constexpr (Forks<D>)
+    for (int i = 0; i < t.count; ++i) t.rows[i].aside = t.rows[i].halves && t.rows[i].wants_dx;
+  return t;
+}
+
 /// The tables of a program without the type of its network: all that a model reads, so that a model's code is compiled once for all networks.
 template <class D, class T> struct ProgramView {
   std::span<const Row<OpOn<D, T>>> steps;
@@ -61,7 +68,7 @@ template <class Net, class D, class T> struct Program {
   static constexpr auto layers = Net::table;         // a copy, since the name of the network's own is the whole list
   static constexpr auto steps = fuse<D, T>(typename Net::layers{});
   static constexpr auto traced = trace(ops_on<D, T>(steps), Net::input);
-  static constexpr auto table = depth_first<D, T>(bind<D, T, detail::Purpose::training, traced>(steps), true);
+  static constexpr auto table = halve<D, T>(depth_first<D, T>(bind<D, T, detail::Purpose::training, traced>(steps), true));
   static constexpr auto training = plan(table, sizeof(T), true), inference = plan(table, sizeof(T), false);
   static_assert(table.block.parameters == layers.block.parameters && table.block.state == layers.block.state,
                 "a fused layer must have the parameters of its parts");

@@ -74,6 +74,7 @@ template <class O> struct Row : O {
   int x = 0, y = 0, z = -1;            // the edges it joins; z is the second x of Add, the second y of Split
   bool wants_dx = false;               // something before it learns
   bool joined = false, joined_back = false;   // a few samples go through it and the step before it, there and back, before the next few do
+  bool aside = false;                  // the gradients of its parameters are summed beside the steps that come after it on the way back
   bool measured = false;               // when a few have gone through the step before it, what it wants to know of them is measured
 };
 

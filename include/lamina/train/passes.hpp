@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../core/device.hpp"
@@ -20,7 +21,7 @@ template <Device D, class T> class Passes {
 
   /// `prepares`: weights are made ready in every pass.
   [[gnu::cold]] Passes(D& device, Rows rows, Sizes sizes, bool prepares)
-      : device_(device), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
+      : device_(device), beside_(fork(device)), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
         inner_(device, working_ * sizes.inner), ready_(device, numbers()), moments_(device, sizes.batch * moments()), steps_(rows.size()), parts_(rows.size()) {}
 
   /// The address of a tensor of n samples; x is the input of the network.
@@ -76,8 +77,10 @@ template <Device D, class T> class Passes {
       if (!r.wants_dx && !r.place.parameters) continue;
       if (r.gathers) gather(plan, i, end, n);
       else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
+      else if (r.aside) halves(r, steps_[i]);
       else if (r.backward) r.backward(device_, steps_[i]);
     }
+    if constexpr (Forks<D>) device_.wait_for(beside_.mark());
   }
 
  private:
@@ -97,6 +100,7 @@ template <Device D, class T> class Passes {
     }
     worker = (worker + 63) / 64 * 64;
     device_.reserve(std::size_t(std::max(whole, threads() * worker)));
+    beside_.reserve(std::size_t(whole));
     return worker;
   }
   /// The most that weights made ready and the parts of gradients take, of steps that are joined.
@@ -159,6 +163,17 @@ template <Device D, class T> class Passes {
       });
   }
 
+  /// The way to what comes before goes on at once; the gradients of parameters are summed beside it.
+  void halves(const Row<OpOn<D, T>>& r, Step<T> s) {
+    if constexpr (Forks<D>) {
+      Step<T> of_weights = s;
+      of_weights.dx = nullptr, s.dw = nullptr;
+      beside_.wait_for(device_.mark());
+      r.backward(beside_, of_weights);
+      r.backward(device_, s);
+    }
+  }
+
   /// The gradients of steps [i, end).
   void gather(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
     if constexpr (Slices<D>) {
@@ -182,7 +197,17 @@ template <Device D, class T> class Passes {
     }
   }
 
+  struct Nothing {
+    explicit Nothing(D&) {}
+    void reserve(std::size_t) {}
+  };
+  static auto fork(D& device) {
+    if constexpr (Forks<D>) return device.fork();
+    else return Nothing(device);
+  }
+
   D& device_;
+  decltype(fork(std::declval<D&>())) beside_;                     // its second queue, if it has one
   Rows rows_;
   Sizes sizes_;
   bool prepares_;
