@@ -159,22 +159,22 @@ inline void multiply_add(float (&d)[4], const unsigned (&a)[4], unsigned b0, uns
   Multiply hand{&d, &a, {b0, b1}};
   Machine::running().wait({"multiply_add", line, [](void* const (&hands)[32]) {
     ++Machine::running().counters.tensor_multiplies;
-    float a[16][16], b[16][8], d[16][8];
+    float left[16][16], right[16][8], sum[16][8];
     for (int i = 0; i < 32; ++i) {
       const auto& h = *static_cast<Multiply*>(hands[i]);
       const int g = i / 4, t = i % 4;
       for (int r = 0; r < 4; ++r) {
-        for (int e = 0; e < 2; ++e) a[g + 8 * (r % 2)][2 * t + e + 8 * (r / 2)] = from_bf16(std::uint16_t((*h.a)[r] >> 16 * e));
-        d[g + 8 * (r / 2)][2 * t + r % 2] = (*h.d)[r];
+        for (int e = 0; e < 2; ++e) left[g + 8 * (r % 2)][2 * t + e + 8 * (r / 2)] = from_bf16(std::uint16_t((*h.a)[r] >> 16 * e));
+        sum[g + 8 * (r / 2)][2 * t + r % 2] = (*h.d)[r];
       }
       for (int r = 0; r < 2; ++r)
-        for (int e = 0; e < 2; ++e) b[2 * t + e + 8 * r][g] = from_bf16(std::uint16_t(h.b[r] >> 16 * e));
+        for (int e = 0; e < 2; ++e) right[2 * t + e + 8 * r][g] = from_bf16(std::uint16_t(h.b[r] >> 16 * e));
     }
     for (int row = 0; row < 16; ++row)
       for (int k = 0; k < 16; ++k)
-        for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
+        for (int column = 0; column < 8; ++column) sum[row][column] += left[row][k] * right[k][column];
     for (int i = 0; i < 32; ++i)
-      for (int r = 0; r < 4; ++r) (*static_cast<Multiply*>(hands[i])->d)[r] = d[i / 4 + 8 * (r / 2)][2 * (i % 4) + r % 2];
+      for (int r = 0; r < 4; ++r) (*static_cast<Multiply*>(hands[i])->d)[r] = sum[i / 4 + 8 * (r / 2)][2 * (i % 4) + r % 2];
   }, &hand});
 }
 
