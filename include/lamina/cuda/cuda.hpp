@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -78,6 +79,7 @@ class Cuda : public CudaRules {
   /// Makes the arena at least this large. Called when a model is made, never in a step.
   void reserve(std::size_t bytes) {
     if (bytes <= shared_->bytes) return;
+    bytes = std::max(bytes, least_arena);
     wait();
     deallocate(std::exchange(shared_->arena, nullptr), std::exchange(shared_->bytes, 0));
     shared_->arena = static_cast<std::byte*>(allocate(bytes));

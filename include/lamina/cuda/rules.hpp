@@ -9,8 +9,8 @@ struct CudaRules {
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
-  template <class T> static constexpr bool fuses(NormClamp) { return false; }
-  template <class T> static constexpr bool fuses(NormReluPool) { return false; }
+  template <class T> static constexpr bool fuses(NormClamp) { return true; }
+  template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 };
 
 }  // namespace lamina

@@ -5,6 +5,7 @@
 #include <lamina/core/error.hpp>
 #include <lamina/cuda/rules.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -37,6 +38,7 @@ class Emulated : public lamina::CudaRules {
   void download(void* to, const void* from, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); }
   void reserve(std::size_t bytes) {
     if (bytes <= shared_->bytes) return;
+    bytes = std::max(bytes, lamina::least_arena);
     deallocate(std::exchange(shared_->arena, nullptr), std::exchange(shared_->bytes, 0));
     shared_->arena = static_cast<std::byte*>(allocate(bytes));
     shared_->bytes = bytes;

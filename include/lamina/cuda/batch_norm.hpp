@@ -1,0 +1,335 @@
+/// Batch normalisation on a GPU, with ReLU or ReLU6 after it or alone. Sums over pixels are taken in stretches whose bounds follow from the shapes, and put together in their order.
+/// Forward is three launches, or one by the running values; backward three, or two without dx.
+#pragma once
+#include <algorithm>
+
+#include "../core/number.hpp"
+#include "places.hpp"
+
+namespace lamina {
+
+namespace kernels::inline LAMINA_SIMT {
+
+/// The pixels (N, C) of a batch in stretches, `across` lanes wide with V channels each. A block has the lanes of one stretch, several rows of them.
+struct NormExtent {
+  static constexpr int threads = 256;
+  Index pixels; int c, apart, across, groups, stretches;        // apart: from the mean to the spread, and from gamma to beta
+  NormExtent(Index n, int channels, int at_once) : pixels(n), c(channels), apart(int(room(channels))) {
+    const int lanes = c / at_once;
+    groups = int(pieces(lanes, 32));
+    across = int(pieces(lanes, groups));
+    stretches = int(std::clamp<Index>(pieces(n, 8 * (threads / across)), 1, std::max(1, 1024 / groups)));
+  }
+  Grid grid() const { return {stretches, groups}; }
+  LAMINA_DEVICE Index begin(int stretch) const { return pixels * stretch / stretches; }
+};
+/// A lane's part: channels from `channel` on, and pixels first, first + step, ... below end.
+template <int V> struct NormLane {
+  int row, column, channel;
+  Index begin, first, step, end;
+  LAMINA_DEVICE explicit NormLane(const NormExtent& e) {
+    const Place block = block_index();
+    row = thread_index() / e.across, column = thread_index() % e.across, step = NormExtent::threads / e.across;
+    channel = (block.y * e.across + column) * V;
+    begin = e.begin(block.x), first = begin + row, end = e.begin(block.x + 1);
+    if (row >= step || channel >= e.c) end = first;
+  }
+};
+template <int V, class M> LAMINA_DEVICE void load_all(M (&to)[V], const M* from) {
+  LAMINA_UNROLL
+  for (int e = 0; e < V; ++e) to[e] = load(from + e);
+}
+
+/// The first of (rows, count) numbers in shared memory becomes the sum of all rows, in a tree. All lanes come along.
+template <int Threads, class M> LAMINA_DEVICE void add_rows(M* sums, int rows, int count) {
+  for (int half = 512; half > 0; half /= 2) {
+    if (half >= rows) continue;
+    sync_block();
+    for (int i = thread_index(); i < half * count; i += Threads)
+      if (i + half * count < rows * count) store(sums + i, load(sums + i) + load(sums + i + half * count));
+    rows = half;
+  }
+  sync_block();
+}
+
+/// parts (stretches, 2, C) = for every stretch what Job makes of two sums over its pixels.
+template <class Job> struct NormSums {
+  using M = typename Job::Number;
+  static constexpr int threads = NormExtent::threads, V = Job::channels, shared_bytes = threads * V * 2 * int(sizeof(M));
+  LAMINA_DEVICE static void run(NormExtent e, Job job, M* parts) {
+    const NormLane<V> lane(e);
+    M first[V] = {}, second[V] = {};
+    if (lane.first < lane.end) {
+      job.start(e, lane);
+      Index p = lane.first;
+      for (; p + 3 * lane.step < lane.end; p += 4 * lane.step) {
+        typename Job::Loaded loaded[4];
+        LAMINA_UNROLL
+        for (int u = 0; u < 4; ++u) loaded[u] = job.fetch(p + u * lane.step, lane.channel);
+        LAMINA_UNROLL
+        for (int u = 0; u < 4; ++u) job.add(loaded[u], first, second);
+      }
+      for (; p < lane.end; p += lane.step) job.add(job.fetch(p, lane.channel), first, second);
+    }
+    M* const sums = reinterpret_cast<M*>(shared_memory());      // (rows, 2, across, V)
+    const int rows = int(lane.step), count = 2 * e.across * V;
+    if (lane.row < rows) {
+      LAMINA_UNROLL
+      for (int k = 0; k < V; ++k) store(sums + lane.row * count + lane.column * V + k, first[k]), store(sums + lane.row * count + (e.across + lane.column) * V + k, second[k]);
+    }
+    add_rows<threads>(sums, rows, count);
+    if (thread_index() < e.across * V) {
+      const int channel = block_index().y * e.across * V + thread_index();
+      if (channel < e.c) {
+        M* const part = parts + Index(block_index().x) * 2 * e.c + channel;
+        job.finish(e, channel, lane.begin, e.begin(block_index().x + 1), load(sums + thread_index()), load(sums + e.across * V + thread_index()), part, part + e.c);
+      }
+    }
+  }
+};
+
+/// The mean of a stretch, and the sum of the squared distances from it. They are of the distances from its first pixel, so that what cancels is no larger than itself.
+template <class T, int V> struct Moments {
+  using Number = Master<T>;
+  using Loaded = Pack<T, V>;
+  static constexpr int channels = V;
+  const T* x; int c;
+  Number origin[V];
+  Moments(const T* from, int all) : x(from), c(all) {}
+  LAMINA_DEVICE void start(const NormExtent&, const NormLane<V>& lane) {
+    const Pack<T, V> pixel = fetch(lane.begin, lane.channel);
+    LAMINA_UNROLL
+    for (int e = 0; e < V; ++e) origin[e] = Number(pixel.v[e]);
+  }
+  LAMINA_DEVICE Pack<T, V> fetch(Index p, int channel) const { return load(packs<V>(x + p * c + channel)); }
+  LAMINA_DEVICE void add(const Pack<T, V>& pixel, Number (&sum)[V], Number (&square)[V]) const {
+    LAMINA_UNROLL
+    for (int e = 0; e < V; ++e) {
+      const Number d = Number(pixel.v[e]) - origin[e];
+      sum[e] += d, square[e] += d * d;
+    }
+  }
+  LAMINA_DEVICE void finish(const NormExtent&, int channel, Index begin, Index end, Number sum, Number square, Number* mean, Number* rest) const {
+    const Number of_mean = sum / Number(end - begin), left = square - sum * of_mean;
+    store(mean, Number(load(x + begin * c + channel)) + of_mean);
+    store(rest, left < 0 ? Number(0) : left);
+  }
+};
+
+/// 32 channels, and the stretches in rows.
+struct NormChannels {
+  static constexpr int threads = 512, rows = threads / 32;
+  template <class M, class F> LAMINA_DEVICE static M sum(M* shared, const NormExtent& e, bool inside, const F& f) {
+    const int column = thread_index() % 32;
+    M mine = 0;
+    for (int i = thread_index() / 32; inside && i < e.stretches; i += rows) mine += f(i);
+    sync_block();
+    store(shared + thread_index(), mine);
+    add_rows<threads>(shared, rows, 32);
+    return load(shared + column);
+  }
+};
+/// batch (2, C) = mean and 1 / sqrt(var + eps) of all stretches together, by Chan, Golub and LeVeque 1979; running (2, C) follows them.
+template <class M> struct NormSettle {
+  static constexpr int threads = NormChannels::threads, shared_bytes = threads * int(sizeof(M));
+  LAMINA_DEVICE static void run(NormExtent e, NormSpec spec, const M* parts, M* running, M* batch) {
+    M* const shared = reinterpret_cast<M*>(shared_memory());
+    const int channel = block_index().x * 32 + thread_index() % 32;
+    const bool inside = channel < e.c;
+    const M* const of = parts + channel;                        // mean, and behind C numbers the squares
+    const M n = M(e.pixels), origin = inside ? load(of) : M(0);
+    const auto weight = [&](int i) { return M(e.begin(i + 1) - e.begin(i)); };
+    const auto mean_of = [&](int i) { return load(of + Index(i) * 2 * e.c); };
+    const M mean = origin + NormChannels::sum(shared, e, inside, [&](int i) { return weight(i) * (mean_of(i) - origin); }) / n;
+    const M square = NormChannels::sum(shared, e, inside, [&](int i) {
+      const M d = mean_of(i) - mean;
+      return load(of + Index(i) * 2 * e.c + e.c) + weight(i) * d * d;
+    });
+    if (!inside || thread_index() >= 32) return;
+    const M var = square / n, spread = spec.unbiased && e.pixels > 1 ? var * (n / (n - 1)) : var, momentum = M(spec.momentum);
+    const auto follow = [&](M* value, M now) { store(value, load(value) + momentum * (now - load(value))); };
+    follow(running + channel, mean), follow(running + e.apart + channel, spread);
+    store(batch + channel, mean), store(batch + e.apart + channel, 1 / Number<M>::root(var + M(spec.epsilon)));
+  }
+};
+/// sums (2, C) = of all stretches; dw (2, C) += them.
+template <class M> struct NormAdd {
+  static constexpr int threads = NormChannels::threads, shared_bytes = threads * int(sizeof(M));
+  LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw) {
+    const int channel = block_index().x * 32 + thread_index() % 32;
+    const bool inside = channel < e.c;
+    for (int which = 0; which < 2; ++which) {
+      const M sum = NormChannels::sum(reinterpret_cast<M*>(shared_memory()), e, inside, [&](int i) { return load(parts + (Index(i) * 2 + which) * e.c + channel); });
+      if (!inside || thread_index() >= 32) continue;
+      store(sums + which * e.c + channel, sum);
+      store(dw + which * e.apart + channel, load(dw + which * e.apart + channel) + sum);
+    }
+  }
+};
+
+/// What x is multiplied with, and what is taken from it before and added to it afterwards.
+template <class M, int V> struct Normal {
+  M scale[V], mean[V], beta[V];
+  LAMINA_DEVICE Normal(const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, int apart, int channel) {
+    load_all(mean, mean_and_spread + channel), load_all(scale, mean_and_spread + apart + channel), load_all(beta, w + apart + channel);
+    LAMINA_UNROLL
+    for (int e = 0; e < V; ++e) scale[e] = load(w + channel + e) * (spread_is_variance ? 1 / Number<M>::root(scale[e] + epsilon) : scale[e]);
+  }
+  LAMINA_DEVICE M operator()(int e, M x) const { return scale[e] * (x - mean[e]) + beta[e]; }
+};
+/// y = scale (x - mean) + beta within the bounds.
+template <class T, int V> struct NormOutput {
+  using M = Master<T>;
+  static constexpr int threads = NormExtent::threads, shared_bytes = 0;
+  LAMINA_DEVICE static void run(NormExtent e, Bounds<M> bounds, const T* x, const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, T* y) {
+    const NormLane<V> lane(e);
+    if (lane.first >= lane.end) return;
+    const Normal<M, V> norm(w, mean_and_spread, spread_is_variance, epsilon, e.apart, lane.channel);
+    const auto put = [&](Index p, const Pack<T, V>& pixel) {
+      M v[V];
+      LAMINA_UNROLL
+      for (int k = 0; k < V; ++k) v[k] = bounds(norm(k, M(pixel.v[k])));
+      store(packs<V>(y + p * e.c + lane.channel), packed<T>(v));
+    };
+    Index p = lane.first;
+    for (; p + 3 * lane.step < lane.end; p += 4 * lane.step) {
+      Pack<T, V> pixel[4];
+      LAMINA_UNROLL
+      for (int u = 0; u < 4; ++u) pixel[u] = load(packs<V>(x + (p + u * lane.step) * e.c + lane.channel));
+      LAMINA_UNROLL
+      for (int u = 0; u < 4; ++u) put(p + u * lane.step, pixel[u]);
+    }
+    for (; p < lane.end; p += lane.step) put(p, load(packs<V>(x + p * e.c + lane.channel)));
+  }
+};
+
+/// dy where it passes the bounds; x and w tell which outputs were within.
+template <class T, int V> struct ClampedGradient {
+  using M = Master<T>;
+  const T* dy; int c; Bounds<M> bounds;
+  ClampedGradient(const T* from, int all, Clamp clamp) : dy(from), c(all), bounds(clamp) {}
+  LAMINA_DEVICE Pack<T, V> fetch(Index p, int channel) const { return load(packs<V>(dy + p * c + channel)); }
+  LAMINA_DEVICE M gradient(const Pack<T, V>& d, int e, M y) const { return y <= bounds.low || y >= bounds.high ? 0 : M(d.v[e]); }
+};
+
+template <class T, int V> struct NormLoaded { Pack<T, V> x, d; };
+/// The sums of dy times x normalised, and of dy.
+template <class T, int V, class Gradient> struct NormGradientSums {
+  using Number = Master<T>;
+  using Loaded = NormLoaded<T, V>;
+  static constexpr int channels = V;
+  const T* x; const Number *w, *batch; int c; Gradient gradient;
+  Number mean[V], spread[V], scale[V], beta[V];
+  NormGradientSums(const T* from, const Number* parameters, const Number* moments, int all, Gradient g) : x(from), w(parameters), batch(moments), c(all), gradient(g) {}
+  LAMINA_DEVICE void start(const NormExtent& e, const NormLane<V>& lane) {
+    load_all(mean, batch + lane.channel), load_all(spread, batch + e.apart + lane.channel), load_all(scale, w + lane.channel), load_all(beta, w + e.apart + lane.channel);
+    LAMINA_UNROLL
+    for (int k = 0; k < V; ++k) scale[k] *= spread[k];
+  }
+  LAMINA_DEVICE Loaded fetch(Index p, int channel) const { return {load(packs<V>(x + p * c + channel)), gradient.fetch(p, channel)}; }
+  LAMINA_DEVICE Number passes(const Loaded& at, int k, Number centred) const { return gradient.gradient(at.d, k, scale[k] * centred + beta[k]); }
+  LAMINA_DEVICE void add(const Loaded& at, Number (&product)[V], Number (&sum)[V]) const {
+    LAMINA_UNROLL
+    for (int k = 0; k < V; ++k) {
+      const Number centred = Number(at.x.v[k]) - mean[k], d = passes(at, k, centred);
+      product[k] += d * (centred * spread[k]), sum[k] += d;
+    }
+  }
+  LAMINA_DEVICE void finish(const NormExtent&, int, Index, Index, Number product, Number sum, Number* first, Number* second) const { store(first, product), store(second, sum); }
+};
+/// dx = gamma spread (dy - the mean of dy - x normalised times the mean of dy times x normalised).
+template <class T, int V, class Gradient> struct NormInputGradient {
+  using M = Master<T>;
+  static constexpr int threads = NormExtent::threads, shared_bytes = 0;
+  LAMINA_DEVICE static void run(NormExtent e, NormGradientSums<T, V, Gradient> job, const M* sums, T* dx) {
+    const NormLane<V> lane(e);
+    if (lane.first >= lane.end) return;
+    job.start(e, lane);
+    M slope[V], mean[V];
+    load_all(slope, sums + lane.channel), load_all(mean, sums + e.c + lane.channel);
+    const M share = 1 / M(e.pixels);
+    LAMINA_UNROLL
+    for (int k = 0; k < V; ++k) slope[k] *= job.spread[k] * share, mean[k] *= share;
+    const auto put = [&](Index p, const NormLoaded<T, V>& at) {
+      M v[V];
+      LAMINA_UNROLL
+      for (int k = 0; k < V; ++k) {
+        const M centred = M(at.x.v[k]) - job.mean[k];
+        v[k] = job.scale[k] * (job.passes(at, k, centred) - mean[k] - centred * slope[k]);
+      }
+      store(packs<V>(dx + p * e.c + lane.channel), packed<T>(v));
+    };
+    Index p = lane.first;
+    for (; p + lane.step < lane.end; p += 2 * lane.step) {
+      const NormLoaded<T, V> here = job.fetch(p, lane.channel), there = job.fetch(p + lane.step, lane.channel);
+      put(p, here), put(p + lane.step, there);
+    }
+    if (p < lane.end) put(p, job.fetch(p, lane.channel));
+  }
+};
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+template <class T> Index norm_parts(Index pixels, int c) {
+  Index numbers = 0;
+  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) { numbers = kernels::NormExtent(pixels, c, V).stretches * 2 * Index(c); });
+  return numbers;
+}
+/// batch and running get the moments of x.
+template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, const kernels::NormExtent& e, const T* x, Master<T>* running, Master<T>* batch) {
+  auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
+  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, e.c), parts);
+  dev.template launch<kernels::NormSettle<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, spec, parts, running, batch);
+}
+/// Gradient<V> tells what comes to each pixel.
+template <int V, RunsKernels D, class T, class Gradient>
+void norm_backward(D& dev, const kernels::NormExtent& e, const T* x, const Master<T>* w, const Master<T>* batch, Gradient gradient, T* dx, Master<T>* dw) {
+  using Job = kernels::NormGradientSums<T, V, Gradient>;
+  const Job job(x, w, batch, e.c, gradient);
+  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * e.c;
+  dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
+  dev.template launch<kernels::NormAdd<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, parts, sums, dw);
+  if (dx) dev.template launch<kernels::NormInputGradient<T, V, Gradient>>(e.grid(), e, job, sums, dx);
+}
+}  // namespace detail
+
+/// y = norm(x) within the bounds, of `samples` with so many pixels each.
+template <RunsKernels D, class T>
+void batch_norm_clamp_forward(D& dev, NormSpec spec, Clamp bounds, Index samples, Index pixels, int c,
+                              const T* x,                       // (N, C), N counts pixels
+                              const Master<T>* w,               // gamma (C), beta (C), each on its own lines
+                              Master<T>* running,               // mean (C), variance (C), likewise
+                              Master<T>* batch,                 // mean (C), 1 / sqrt(var + eps) (C), likewise
+                              T* y, NormBy by) {
+  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
+    const kernels::NormExtent e(samples * pixels, c, V);
+    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, e, x, running, batch);
+    const bool running_values = by == NormBy::running;
+    dev.template launch<kernels::NormOutput<T, V>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
+                                                   Master<T>(spec.epsilon), y);
+  });
+}
+template <RunsKernels D, class T>
+void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch,
+                               const T* dy,                     // (N, C)
+                               T* dx,                           // (N, C) or null
+                               Master<T>* dw) {                 // += gamma (C), beta (C)
+  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
+    detail::norm_backward<V>(dev, {samples * pixels, c, V}, x, w, batch, kernels::ClampedGradient<T, V>(dy, c, bounds), dx, dw);
+  });
+}
+/// The same without bounds.
+template <RunsKernels D, class T>
+void batch_norm_forward(D& dev, NormSpec spec, Index samples, Index pixels, int c, const T* x, const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
+  batch_norm_clamp_forward(dev, spec, {}, samples, pixels, c, x, w, running, batch, y, by);
+}
+template <RunsKernels D, class T>
+void batch_norm_backward(D& dev, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, const T* dy, T* dx, Master<T>* dw) {
+  batch_norm_clamp_backward(dev, {}, samples, pixels, c, x, w, batch, dy, dx, dw);
+}
+template <RunsKernels D, class T> Index batch_norm_arena(const D&, T, Index samples, Index pixels, int c) {
+  return (detail::norm_parts<T>(samples * pixels, c) + 2 * Index(c)) * Index(sizeof(Master<T>));
+}
+
+}  // namespace lamina
