@@ -62,12 +62,13 @@ template <class Job> struct NormSums {
     if (lane.first < lane.end) {
       job.start(e, lane);
       Index p = lane.first;
-      for (; p + 3 * lane.step < lane.end; p += 4 * lane.step) {
-        typename Job::Loaded loaded[4];
+      constexpr int together = Job::together;
+      for (; p + (together - 1) * lane.step < lane.end; p += together * lane.step) {
+        typename Job::Loaded loaded[together];
         LAMINA_UNROLL
-        for (int u = 0; u < 4; ++u) loaded[u] = job.fetch(p + u * lane.step, lane.channel);
+        for (int u = 0; u < together; ++u) loaded[u] = job.fetch(p + u * lane.step, lane.channel);
         LAMINA_UNROLL
-        for (int u = 0; u < 4; ++u) job.add(loaded[u], first, second);
+        for (int u = 0; u < together; ++u) job.add(loaded[u], first, second);
       }
       for (; p < lane.end; p += lane.step) job.add(job.fetch(p, lane.channel), first, second);
     }
@@ -92,7 +93,7 @@ template <class Job> struct NormSums {
 template <class T, int V> struct Moments {
   using Number = Master<T>;
   using Loaded = Pack<T, V>;
-  static constexpr int channels = V;
+  static constexpr int channels = V, together = 4;               // pixels whose loads are under way at a time
   const T* x; int c;
   Number origin[V];
   Moments(const T* from, int all) : x(from), c(all) {}
@@ -192,12 +193,13 @@ template <class T, int V> struct NormOutput {
       store(packs<V>(y + p * e.c + lane.channel), packed<T>(v));
     };
     Index p = lane.first;
-    for (; p + 3 * lane.step < lane.end; p += 4 * lane.step) {
-      Pack<T, V> pixel[4];
+    constexpr int together = sizeof(M) == 4 ? 4 : 2;
+    for (; p + (together - 1) * lane.step < lane.end; p += together * lane.step) {
+      Pack<T, V> pixel[together];
       LAMINA_UNROLL
-      for (int u = 0; u < 4; ++u) pixel[u] = load(packs<V>(x + (p + u * lane.step) * e.c + lane.channel));
+      for (int u = 0; u < together; ++u) pixel[u] = load(packs<V>(x + (p + u * lane.step) * e.c + lane.channel));
       LAMINA_UNROLL
-      for (int u = 0; u < 4; ++u) put(p + u * lane.step, pixel[u]);
+      for (int u = 0; u < together; ++u) put(p + u * lane.step, pixel[u]);
     }
     for (; p < lane.end; p += lane.step) put(p, load(packs<V>(x + p * e.c + lane.channel)));
   }
@@ -206,6 +208,7 @@ template <class T, int V> struct NormOutput {
 /// dy where it passes the bounds; x and w tell which outputs were within.
 template <class T, int V> struct ClampedGradient {
   using M = Master<T>;
+  static constexpr int together = 4;
   const T* dy; int c; Bounds<M> bounds;
   ClampedGradient(const T* from, int all, Clamp clamp) : dy(from), c(all), bounds(clamp) {}
   LAMINA_DEVICE Pack<T, V> fetch(Index p, int channel) const { return load(packs<V>(dy + p * c + channel)); }
@@ -217,7 +220,7 @@ template <class T, int V> struct NormLoaded { Pack<T, V> x, d; };
 template <class T, int V, class Gradient> struct NormGradientSums {
   using Number = Master<T>;
   using Loaded = NormLoaded<T, V>;
-  static constexpr int channels = V;
+  static constexpr int channels = V, together = Gradient::together;
   const T* x; const Number *w, *batch; int c; Gradient gradient;
   Number mean[V], spread[V], scale[V], beta[V];
   NormGradientSums(const T* from, const Number* parameters, const Number* moments, int all, Gradient g) : x(from), w(parameters), batch(moments), c(all), gradient(g) {}

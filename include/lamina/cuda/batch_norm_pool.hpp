@@ -34,6 +34,7 @@ template <class T, int V> struct NormPoolOutput {
 
 /// The gradient of a window, at the pixel that won.
 template <class T, int V> struct PooledNormGradient {
+  static constexpr int together = 2;
   Walk v; const T* dy; const std::uint8_t* codes;
   LAMINA_DEVICE Pack<T, V> fetch(Index p, int channel) const {
     const Quotient line = divide(p, v.w), image = divide(line.whole, v.h);

@@ -1,0 +1,86 @@
+#include "../support/emulator/emulated.hpp"
+
+#include <lamina/cuda/conv.hpp>
+#include <lamina/nn/conv.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../support/device_data.hpp"
+
+using namespace lamina;
+using lamina_test::Emulated, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
+
+namespace {
+struct Case { Shape in; int filters, k, stride, pad, groups = 1; bool bias = true; Index n = 2; Clamp clamp = {}; };
+
+/// A convolution and its gradients.
+template <class T> struct Result {
+  std::vector<T> y, dx;
+  std::vector<Master<T>> dw, db;
+};
+template <class T> struct Data {
+  using M = Master<T>;
+  Case c;
+  ConvSpec spec{{c.k, c.stride, c.pad}, c.groups};
+  Shape in = c.in, out = spec.window.over(in, c.filters);
+  Index weights = Index(c.k) * c.k * in.c / c.groups * c.filters;
+  std::vector<M> x = integers<M>(c.n * size(in), 1), w = integers<M>(weights, 2), b = integers<M>(c.filters, 3), dy = integers<M>(c.n * size(out), 4), dw = integers<M>(weights, 5), db = integers<M>(c.filters, 6);
+
+  template <int N> Result<T> run(Way<N> way, bool input_gradient = true) const {
+    Emulated dev;
+    lamina_test::reserve_poisoned(dev, conv_arena(dev, way, T(), spec, in, out, c.n));
+    const Tensor<Emulated, T> dev_x(dev, stored<T>(x)), dev_w(dev, stored<T>(w)), dev_dy(dev, stored<T>(dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
+    const Tensor<Emulated, M> dev_b(dev, b), dev_dw(dev, dw), dev_db(dev, db);
+    conv_forward(dev, way, spec, in, out, c.n, dev_x.data(), dev_w.data(), c.bias ? dev_b.data() : nullptr, y.data(), c.clamp);
+    conv_backward(dev, way, spec, in, out, c.n, dev_x.data(), dev_w.data(), dev_dy.data(), input_gradient ? dx.data() : nullptr, dev_dw.data(), c.bias ? dev_db.data() : nullptr);
+    return {y.get(), dx.get(), dev_dw.get(), dev_db.get()};
+  }
+  /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
+  Result<T> plain() const {
+    std::vector<M> y(dy.size()), dx(x.size());
+    Result<T> r{{}, {}, dw, db};
+    const int per_group = in.c / c.groups, filters = c.filters / c.groups;
+    for (Index n = 0; n < c.n; ++n)
+      for (int p = 0; p < out.h; ++p)
+        for (int q = 0; q < out.w; ++q)
+          for (int o = 0; o < out.c; ++o) {
+            const std::size_t at = std::size_t(((n * out.h + p) * out.w + q) * out.c + o);
+            if (c.bias) y[at] = b[std::size_t(o)], r.db[std::size_t(o)] += dy[at];
+            for (int i = 0; i < c.k; ++i)
+              for (int j = 0; j < c.k; ++j)
+                for (int k = 0; k < per_group; ++k) {
+                  const int row = p * c.stride + i - spec.window.before(in.h), column = q * c.stride + j - spec.window.before(in.w);
+                  if (row < 0 || row >= in.h || column < 0 || column >= in.w) continue;
+                  const std::size_t from = std::size_t(((n * in.h + row) * in.w + column) * in.c + o / filters * per_group + k);
+                  const std::size_t tap = std::size_t(((i * c.k + j) * per_group + k) * out.c + o);
+                  y[at] += x[from] * w[tap], dx[from] += dy[at] * w[tap], r.dw[tap] += dy[at] * x[from];
+                }
+            y[at] = std::clamp(y[at], M(c.clamp.low), M(c.clamp.high));
+          }
+    r.y = stored<T>(y), r.dx = stored<T>(dx);
+    return r;
+  }
+};
+
+template <class T, int N> void check(const Case& c) {
+  INFO("way " << N << ", k " << c.k << " stride " << c.stride << " pad " << c.pad << " groups " << c.groups << " on " << text(c.in).s << " to " << c.filters);
+  const Data<T> data(c);
+  const Result<T> found = data.run(Way<N>()), expected = data.plain(), without_dx = data.run(Way<N>(), false);
+  CHECK(same_bits(found.y, expected.y));
+  CHECK(same_bits(found.dx, expected.dx));
+  CHECK(found.dw == expected.dw);
+  CHECK(found.db == expected.db);
+  CHECK(without_dx.dw == expected.dw);
+  CHECK(without_dx.db == expected.db);
+}
+constexpr Clamp relu{0}, relu6{0, 6};
+}  // namespace
+
+TEST_CASE_TEMPLATE("convolution of integers is a plain loop, bit for bit", T, float, bf16) {
+  for (const Case& c : {Case{{7, 5, 3}, 8, 3, 1, 1},           {{9, 11, 1}, 4, 3, 1, 0, 1, true, 2, relu}, {{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{13, 9, 5}, 7, 5, 1, 2, 1, true, 2, relu6},
+                        {{14, 15, 3}, 9, 7, 2, 3, 1, false},   {{10, 7, 6}, 12, 3, 2, 1},                  {{11, 11, 4}, 6, 3, 3, 0},          {{6, 9, 8}, 8, 3, 1, 1, 8},
+                        {{7, 8, 8}, 12, 3, 1, 1, 4},           {{8, 7, 33}, 31, 3, 1, 1, 1, true, 5},      {{1, 1, 5}, 4, 1, 1, 0},            {{7, 8, 3}, 4, 3, 2, same},
+                        {{10, 11, 3}, 4, 2, 2, same},          {{2, 3, 3}, 4, 5, 1, same},                 {{5, 4, 6}, 24, 3, 1, 1, 6, false}, {{6, 5, 2}, 3, 5, 2, 4},
+                        {{9, 7, 2}, 3, 2, 3, 0},               {{4, 3, 12}, 6, 1, 2, 0, 3, true, 9}})
+    check<T, 0>(c);
+}
