@@ -117,10 +117,10 @@ template <RunsKernels D, class T>
 void conv_backward(D& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w,
                    const T* dy,                                // (N, Ho, Wo, O)
                    T* dx,                                      // (N, H, W, C) or null
-                   Master<T>* dw, Master<T>* db) {             // += (K, K, C / groups, O), (O) or null
+                   Master<T>* dw, Master<T>* db) {             // += (K, K, C / groups, O), (O), or null
   const kernels::PlainGradient<T> gradient{dy, out.h, out.w, out.c};
   if (dx) parallel_for(dev, n * size(in), kernels::ConvInputGradient<T, kernels::PlainGradient<T>>{{spec, in, out}, w, gradient, dx});
-  detail::add_weight_gradient(dev, spec, in, out, n * out.h * out.w, x, gradient, dw, db);
+  if (dw) detail::add_weight_gradient(dev, spec, in, out, n * out.h * out.w, x, gradient, dw, db);
 }
 
 template <RunsKernels D, class T> Index conv_arena(const D&, Way<0>, T, ConvSpec spec, Shape in, Shape out, Index n) {

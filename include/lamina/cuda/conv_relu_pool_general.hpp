@@ -56,11 +56,11 @@ template <RunsKernels D, class T>
 void conv_relu_pool_backward(D& dev, Way<0>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w,
                              const std::uint8_t* codes, const T* dy,      // (N, Hp, Wp, O) both
                              T* dx,                                       // (N, H, W, C) or null
-                             Master<T>* dw, Master<T>* db) {              // += (K, K, C / groups, O), (O) or null
+                             Master<T>* dw, Master<T>* db) {              // += (K, K, C / groups, O), (O), or null
   const ConvSpec spec{k.conv, k.groups};
   const kernels::PooledGradient<T> gradient{{k.pool, mid, out}, dy, codes};
   if (dx) parallel_for(dev, n * size(in), kernels::ConvInputGradient<T, kernels::PooledGradient<T>>{{spec, in, mid}, w, gradient, dx});
-  detail::add_weight_gradient(dev, spec, in, mid, n * out.h * out.w, x, gradient, dw, db);
+  if (dw) detail::add_weight_gradient(dev, spec, in, mid, n * out.h * out.w, x, gradient, dw, db);
 }
 
 template <RunsKernels D, class T> Index conv_relu_pool_arena(const D&, Way<0>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
