@@ -11,6 +11,13 @@ struct CudaRules {
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
+
+  /// 0: any shape. 1: few outputs. 2: bf16 on tensor cores.
+  template <class T> static constexpr int ways(DenseSpec) { return sizeof(T) == 2 ? 3 : 2; }
+  template <class T> static constexpr int way(DenseSpec, Shape in, Shape out) {
+    const bool tensor = sizeof(T) == 2 && in.c % 8 == 0 && out.c % 8 == 0;
+    return out.c <= (tensor ? 16 : 32) && (!tensor || in.c <= 2048) ? 1 : tensor ? 2 : 0;
+  }
 };
 
 }  // namespace lamina

@@ -1,0 +1,174 @@
+/// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for bf16 on tensor cores (dense_tensor.hpp). Where a ReLU follows,
+/// dense_forward is given its bounds, and dense_backward its output y: the gradient flows where that is above 0.
+#pragma once
+#include <algorithm>
+
+#include "dense_few.hpp"
+#include "dense_tensor.hpp"
+
+namespace lamina {
+
+namespace detail {
+/// The inputs are cut into slices, which are summed at the same time and then added in their order. Their number follows from the shapes alone.
+struct DenseSlices {
+  Index each, count;                       // inputs of a slice
+  static constexpr Index unit = kernels::Square::side, blocks = 132, tile = unit * unit;   // as many blocks as an H100 has multiprocessors
+
+  DenseSlices(Index c, Index wanted) {
+    const Index units = pieces(c, unit);
+    each = pieces(units, std::clamp<Index>(wanted, 1, units)) * unit;
+    count = pieces(c, each);
+  }
+  static DenseSlices any(Index n, Index c, Index o) { return {c, 16 * tile / (n * o)}; }
+  static DenseSlices tensor(Index n, Index c, Index o) { return {c, blocks / (pieces(n, unit) * pieces(o, unit))}; }
+  /// Numbers that the parts are at most, with so many samples or fewer.
+  static Index most(Index n, Index c, Index o) { return std::min(pieces(c, unit) * n * o, std::max(blocks * tile, n * o)); }
+};
+
+template <class T> struct DensePart {
+  using M = Master<T>;
+  Index n, c, o, each;
+  const T *x, *w;                          // (N, C), (C, O)
+  M* parts;                                // (slices, N, O)
+  LAMINA_HD void operator()(Index at) const {
+    const Index slice = at / (n * o), i = at / o % n, j = at % o, end = (slice + 1) * each < c ? (slice + 1) * each : c;
+    M sum = 0;
+    for (Index k = slice * each; k < end; ++k) sum += M(x[i * c + k]) * M(w[k * o + j]);
+    parts[at] = sum;
+  }
+};
+template <class T> struct DenseInputGradient {
+  using M = Master<T>;
+  Index c, o;
+  const T *w, *dy, *y; T* dx;              // (C, O), (N, O), the same or null, (N, C)
+  LAMINA_HD void operator()(Index at) const {
+    const Index i = at / c, k = at % c;
+    M sum = 0;
+    for (Index j = 0; j < o; ++j)
+      if (!y || !(M(y[i * o + j]) <= 0)) sum += M(dy[i * o + j]) * M(w[k * o + j]);
+    dx[at] = T(sum);
+  }
+};
+/// The bias is the weight of an input of 1, the last.
+template <class T> struct DenseWeightGradient {
+  using M = Master<T>;
+  Index n, c, o;
+  const T *x, *dy, *y; M *dw, *db;         // (N, C), (N, O), the same or null, (C, O), (O)
+  LAMINA_HD void operator()(Index at) const {
+    const Index k = at / o, j = at % o;
+    M sum = 0;
+    for (Index i = 0; i < n; ++i)
+      if (!y || !(M(y[i * o + j]) <= 0)) sum += (k < c ? M(x[i * c + k]) : M(1)) * M(dy[i * o + j]);
+    (k < c ? dw[at] : db[j]) += sum;
+  }
+};
+}  // namespace detail
+
+namespace kernels::inline LAMINA_SIMT {
+/// y = the sum of the parts, slice by slice, + b, within bounds. 32 outputs a block; each of its warps adds up every eighth slice. grid: (outputs / 32)
+template <class T> struct DenseSum {
+  using M = Master<T>;
+  static constexpr int threads = 256, across = 32, rows = threads / across, shared_bytes = threads * int(sizeof(M));
+
+  LAMINA_DEVICE static void run(Index count, int o, int slices, const M* parts, const M* b, M low, M high, T* y) {   // (slices, N, O), (O) or null, (N, O)
+    const int t = thread_index(), row = t / across;
+    const Index at = Index(block_index().x) * across + t % across;
+    M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, across)
+    M sum = 0;
+    if (at < count)
+      for (int s = row; s < slices; s += rows) sum += load(parts + s * count + at);
+    store(sums + t, sum);
+    sync_block();
+    if (row > 0 || at >= count) return;
+    LAMINA_UNROLL
+    for (int r = 1; r < rows; ++r) sum += load(sums + r * across + t);
+    if (b) sum += load(b + at % o);
+    sum = sum < low ? low : sum;
+    store(y + at, T(sum > high ? high : sum));
+  }
+};
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+template <class T, class D> void dense_sum(D& dev, const DenseSlices& s, Index n, Index o, const Master<T>* parts, const Master<T>* b, Clamp clamp, T* y) {
+  using K = kernels::DenseSum<T>;
+  using M = Master<T>;
+  dev.template launch<K>(Grid{int(pieces(n * o, K::across))}, n * o, int(o), int(s.count), parts, b, M(clamp.low), M(clamp.high), y);
+}
+}  // namespace detail
+
+// --- way 0: any shape
+
+template <RunsKernels D, class T>
+void dense_forward(D& dev, Way<0>, Index n, Index c, Index o,
+                   const T* x,                            // (N, C)
+                   const T* w, const Master<T>* b,        // (C, O), (O) or null
+                   T* y, Clamp clamp = {}) {              // (N, O)
+  const auto slices = detail::DenseSlices::any(n, c, o);
+  auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
+  parallel_for(dev, slices.count * n * o, detail::DensePart<T>{n, c, o, slices.each, x, w, parts});
+  detail::dense_sum(dev, slices, n, o, parts, b, clamp, y);
+}
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<0>, Index n, Index c, Index o, const T* x, const T* w,
+                    const T* dy,                          // (N, O)
+                    T* dx,                                // (N, C) or null
+                    Master<T>* dw, Master<T>* db,         // += (C, O), (O) or null
+                    const T* y = nullptr) {               // (N, O) or null
+  if (dx) parallel_for(dev, n * c, detail::DenseInputGradient<T>{c, o, w, dy, y, dx});
+  parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db});
+}
+template <RunsKernels D, class T> Index dense_arena(const D&, Way<0>, T, Index n, Index c, Index o) {
+  return detail::DenseSlices::most(n, c, o) * Index(sizeof(Master<T>));
+}
+
+// --- way 1: few outputs
+
+template <RunsKernels D, class T>
+void dense_forward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const Master<T>* b, T* y, Clamp clamp = {}) {
+  using M = Master<T>;
+  dev.template launch<kernels::DenseFewForward<T>>(Grid{int(n)}, int(c), int(o), x, w, b, M(clamp.low), M(clamp.high), y);
+}
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y = nullptr) {
+  using K = kernels::DenseFewBackward<T>;
+  const int of_x = dx ? int(pieces(pieces(n, K::samples) * c, K::threads)) : 0, of_w = int(pieces(c + (db ? 1 : 0), K::inputs));
+  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
+}
+template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, Index, Index) { return 0; }
+
+// --- way 2: bf16 on tensor cores
+
+template <RunsKernels D>
+void dense_forward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+  using K = kernels::DenseForward;
+  const auto slices = detail::DenseSlices::tensor(n, c, o);
+  const bool whole = slices.count == 1;
+  auto* const parts = reinterpret_cast<float*>(dev.arena());
+  dev.template launch<K>(Grid{int(pieces(o, kernels::Square::side)), int(pieces(n, kernels::Square::side)), int(slices.count)}, int(n), int(c), int(o),
+                         int(slices.each / kernels::Square::side), x, w, b, float(clamp.low), float(clamp.high), whole ? y : nullptr, whole ? nullptr : parts);
+  if (!whole) detail::dense_sum(dev, slices, n, o, parts, b, clamp, y);
+}
+template <RunsKernels D> Index dense_arena(const D&, Way<2>, bf16, Index n, Index c, Index o) {
+  return detail::DenseSlices::most(n, c, o) * Index(sizeof(float));
+}
+
+namespace detail {
+template <bool Relu, class D>
+void dense_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, const bf16* y, bf16* dx, float* dw, float* db) {
+  using K = kernels::DenseBackward<Relu>;
+  const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
+  const int blocks = ((dx ? tiles.samples : 0) + tiles.outputs) * tiles.inputs + (db ? tiles.outputs : 0);
+  dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db);
+}
+}  // namespace detail
+template <RunsKernels D>
+void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+  detail::dense_backward<false>(dev, n, c, o, x, w, dy, nullptr, dx, dw, db);
+}
+template <RunsKernels D>
+void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db, const bf16* y) {
+  detail::dense_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
+}
+
+}  // namespace lamina

@@ -1,0 +1,115 @@
+/// The dense layer with few outputs, such as the last of a classifier: one launch a way, which is over as soon as its numbers have come from memory.
+#pragma once
+#include "kernel.hpp"
+#include "words.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
+/// What is computed with, of a number in memory.
+template <class T> LAMINA_DEVICE Master<T> number(const T* p) { return load(p); }
+
+/// y = x w + b within bounds, a block for each sample; 16 outputs at a time. grid: (N)
+template <class T> struct DenseFewForward {
+  using M = Master<T>;
+  static constexpr int threads = 128, outputs = 16, rows = threads / outputs, pitch = outputs + 1, shared_bytes = (threads + rows) * pitch * int(sizeof(M));
+
+  LAMINA_DEVICE static void run(int c, int o, const T* x, const T* w, const M* b, M low, M high, T* y) {   // (N, C), (C, O), (O) or null, (N, O)
+    const int t = thread_index();
+    M* const sums = reinterpret_cast<M*>(shared_memory());            // (threads, outputs), and then (rows, outputs)
+    M* const totals = sums + threads * pitch;
+    x += Index(block_index().x) * c, y += Index(block_index().x) * o;
+    for (int o0 = 0; o0 < o; o0 += outputs) {
+      M sum[outputs] = {};
+      for (int k = t; k < c; k += threads) {
+        const M v = number(x + k);
+        LAMINA_UNROLL
+        for (int j = 0; j < outputs; ++j)
+          if (o0 + j < o) sum[j] += v * number(w + Index(k) * o + o0 + j);
+      }
+      LAMINA_UNROLL
+      for (int j = 0; j < outputs; ++j) store(sums + t * pitch + j, sum[j]);
+      sync_block();
+      const int row = t / outputs, j = t % outputs;
+      M part = 0;
+      LAMINA_UNROLL
+      for (int i = 0; i < outputs; ++i) part += load(sums + (row * outputs + i) * pitch + j);
+      store(totals + row * pitch + j, part);
+      sync_block();
+      if (t >= outputs || o0 + t >= o) continue;
+      M all = b ? load(b + o0 + t) : M(0);
+      LAMINA_UNROLL
+      for (int r = 0; r < rows; ++r) all += load(totals + r * pitch + t);
+      all = all < low ? low : all;
+      store(y + o0 + t, T(all > high ? high : all));
+    }
+  }
+};
+
+/// dx = dy w^T, dw += x^T dy, and db is the row of dw that belongs to an input of 1. With y, dy only where y > 0. grid: blocks of dx, then of dw
+template <class T> struct DenseFewBackward {
+  using M = Master<T>;
+  static constexpr int threads = 256, outputs = 16, inputs = 16, rows = threads / inputs, pitch = outputs + 1, shared_bytes = threads * pitch * int(sizeof(M));
+  static constexpr int samples = 4;                                   // of a thread of dx, of one input
+
+  LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
+                                const T* x, const T* w,               // (N, C), (C, O)
+                                const T* dy, const T* y,              // (N, O), the second or null
+                                T* dx, M* dw, M* db) {                // (N, C); (C, O), (O) or null
+    const int block = block_index().x;
+    if (block >= of_x) return weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db);
+    const Index at = Index(block) * threads + thread_index();
+    input_gradient(n, c, o, int(at / c) * samples, int(at % c), w, dy, y, dx);
+  }
+
+ private:
+  LAMINA_DEVICE static M gradient(const T* dy, const T* y, Index at) { return y && number(y + at) <= 0 ? M(0) : number(dy + at); }
+
+  LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int k, const T* w, const T* dy, const T* y, T* dx) {
+    if (i0 >= n) return;
+    M sum[samples] = {};
+    for (int o0 = 0; o0 < o; o0 += outputs) {
+      M row[outputs];
+      LAMINA_UNROLL
+      for (int j = 0; j < outputs; ++j) row[j] = o0 + j < o ? number(w + Index(k) * o + o0 + j) : M(0);
+      LAMINA_UNROLL
+      for (int i = 0; i < samples; ++i)
+        LAMINA_UNROLL
+        for (int j = 0; j < outputs; ++j)
+          if (i0 + i < n && o0 + j < o) sum[i] += row[j] * gradient(dy, y, Index(i0 + i) * o + o0 + j);
+    }
+    LAMINA_UNROLL
+    for (int i = 0; i < samples; ++i)
+      if (i0 + i < n) store(dx + Index(i0 + i) * c + k, T(sum[i]));
+  }
+  /// Thread t adds up input t % 16 of every 16th sample.
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db) {
+    const int t = thread_index(), k = k0 + t % inputs;
+    M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, inputs, outputs)
+    for (int o0 = 0; o0 < o; o0 += outputs) {
+      M sum[outputs] = {};
+      if (k <= c)
+        for (int i = t / inputs; i < n; i += rows) {
+          const M v = k < c ? number(x + Index(i) * c + k) : M(1);
+          LAMINA_UNROLL
+          for (int j = 0; j < outputs; ++j)
+            if (o0 + j < o) sum[j] += v * gradient(dy, y, Index(i) * o + o0 + j);
+        }
+      LAMINA_UNROLL
+      for (int j = 0; j < outputs; ++j) store(sums + t * pitch + j, sum[j]);
+      sync_block();
+      const int input = k0 + t / outputs, j = t % outputs;
+      M* const to = input < c ? dw + Index(input) * o + o0 + j : input == c && db ? db + o0 + j : nullptr;
+      if (to && o0 + j < o) {
+        M all = load(to);
+        LAMINA_UNROLL
+        for (int r = 0; r < rows; ++r) all += load(sums + (r * inputs + t / outputs) * pitch + j);
+        store(to, all);
+      }
+      sync_block();
+    }
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT

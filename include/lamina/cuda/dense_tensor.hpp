@@ -1,0 +1,239 @@
+/// Products of bf16 matrices on tensor cores, and with them the dense layer: 64 x 64 tiles of y, of dx and of dw.
+#pragma once
+#include "kernel.hpp"
+#include "words.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
+/// Of two gradients of a ReLU, those that flow: where its output y is not 0.
+LAMINA_DEVICE unsigned flowing(unsigned pair, unsigned y) {
+  return (from_bf16(uint16_t(y)) <= 0 ? 0u : pair & 0xFFFFu) | (from_bf16(uint16_t(y >> 16)) <= 0 ? 0u : pair & 0xFFFF0000u);
+}
+
+/// A row-major matrix in device memory; its columns are a multiple of 8.
+struct Matrix { const bf16* data; int rows, columns; };
+
+/// 64 x 64 of a matrix in shared memory. Chunk i of 8 numbers of a row lies at i ^ (row % 8): eight neighbouring rows cover all 32 banks.
+struct Square {
+  static constexpr int side = 64, chunks = side / 8, bytes = side * side * 2;
+
+  uint16_t* data;
+  LAMINA_DEVICE uint16_t* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row % 8))) * 8; }
+  /// Begins to copy what lies at (row, column) of m; zeros beyond it.
+  template <int Threads> LAMINA_DEVICE void copy(Matrix m, int row, int column) const {
+    LAMINA_UNROLL
+    for (int i = 0; i < side * chunks / Threads; ++i) {
+      const int at = i * Threads + thread_index(), r = row + at / chunks, c = column + at % chunks * 8;
+      const bool inside = r < m.rows && c < m.columns;
+      copy_async(chunk(at / chunks, at % chunks), inside ? m.data + Index(r) * m.columns + c : m.data, inside);
+    }
+  }
+};
+
+/// How a factor of a product lies in memory: in the direction that is summed over, or across it.
+enum class Sums { along, across };
+/// Which factor is a gradient that flows where the matrix of a third square is above 0.
+enum class Masked { none, first, second };
+
+/// 64 x 64 sums of a(m, k) b(k, n), 64 of k at a time. Four warps have 32 x 32 each: element e of `sum[i][j]` is at row(i, e), column(j) + e % 2.
+template <Sums A, Sums B, Masked M> struct Product {
+  static constexpr int threads = 128, stages = 3, squares = M == Masked::none ? 2 : 3, shared_bytes = stages * squares * Square::bytes;
+
+  float sum[2][4][4];
+
+  LAMINA_DEVICE static Square square(int stage, int which) { return {reinterpret_cast<uint16_t*>(shared_memory() + (stage % stages * squares + which) * Square::bytes)}; }
+  LAMINA_DEVICE static int first_row() { return thread_index() / 64 * 32; }
+  LAMINA_DEVICE static int first_column() { return thread_index() / 32 % 2 * 32; }
+  LAMINA_DEVICE static int row(int i, int e) { return first_row() + i * 16 + e / 2 * 8 + thread_index() % 32 / 4; }
+  LAMINA_DEVICE static int column(int j) { return first_column() + j * 8 + thread_index() % 4 * 2; }
+
+  template <class F> LAMINA_DEVICE void each(F f) {           // f(two neighbouring sums, row, column)
+    LAMINA_UNROLL
+    for (int i = 0; i < 2; ++i)
+      LAMINA_UNROLL
+      for (int e = 0; e < 4; e += 2)
+        LAMINA_UNROLL
+        for (int j = 0; j < 4; ++j) f(sum[i][j][e], sum[i][j][e + 1], row(i, e), column(j));
+  }
+  LAMINA_DEVICE void clear() { each([](float& left, float& right, int, int) { left = right = 0; }); }
+
+  /// 16 rows and 16 of k, or for B 16 columns and 16 of k.
+  LAMINA_DEVICE static void load_first(unsigned (&a)[4], Square s, int i, int k) {
+    const int lane = thread_index() % 32, r = first_row() + i * 16;
+    if constexpr (A == Sums::along) load_matrices(a, s.chunk(r + lane % 16, k / 8 + lane / 16));
+    else load_matrices_transposed(a, s.chunk(k + lane / 16 * 8 + lane % 8, r / 8 + lane / 8 % 2));
+  }
+  LAMINA_DEVICE static void load_second(unsigned (&b)[4], Square s, int j, int k) {
+    const int lane = thread_index() % 32, c = first_column() + j * 8;
+    if constexpr (B == Sums::along) load_matrices(b, s.chunk(c + lane / 16 * 8 + lane % 8, k / 8 + lane / 8 % 2));
+    else load_matrices_transposed(b, s.chunk(k + lane % 16, c / 8 + lane / 16));
+  }
+
+  /// begin(step, stage) begins the copies of a step into the squares of a stage. In the end the squares are free.
+  template <class Begin> LAMINA_DEVICE void run(int steps, Begin begin) {
+    for (int s = 0; s < stages - 1; ++s) {
+      if (s < steps) begin(s, s);
+      copy_commit();
+    }
+    LAMINA_NO_UNROLL
+    for (int s = 0; s < steps; ++s) {
+      copy_wait<stages - 2>();
+      sync_block();
+      if (s + stages - 1 < steps) begin(s + stages - 1, s + stages - 1);
+      copy_commit();
+      LAMINA_UNROLL
+      for (int k = 0; k < Square::side; k += 16) {
+        unsigned a[2][4], b[2][4];
+        LAMINA_UNROLL
+        for (int i = 0; i < 2; ++i) load_first(a[i], square(s, 0), i, k), load_second(b[i], square(s, 1), i * 2, k);
+        if constexpr (M != Masked::none) {
+          LAMINA_UNROLL
+          for (int i = 0; i < 2; ++i) {
+            unsigned y[4];
+            if constexpr (M == Masked::first) load_first(y, square(s, 2), i, k);
+            else load_second(y, square(s, 2), i * 2, k);
+            LAMINA_UNROLL
+            for (int e = 0; e < 4; ++e) (M == Masked::first ? a : b)[i][e] = flowing((M == Masked::first ? a : b)[i][e], y[e]);
+          }
+        }
+        LAMINA_UNROLL
+        for (int i = 0; i < 2; ++i)
+          LAMINA_UNROLL
+          for (int j = 0; j < 4; ++j) multiply_add(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+      }
+    }
+    copy_wait<0>();
+    sync_block();
+  }
+
+  /// The sums as bf16 to (row, column) of `to` (rows, columns), by way of shared memory: whole rows of 128 bytes leave.
+  LAMINA_DEVICE void write(bf16* to, int rows, int columns, int at_row, int at_column) {
+    const Square s = square(0, 0);
+    each([&](float left, float right, int r, int c) { store(reinterpret_cast<unsigned*>(s.chunk(r, c / 8) + c % 8), pack_bf16(left, right)); });
+    sync_block();
+    LAMINA_UNROLL
+    for (int i = 0; i < Square::side * Square::chunks / threads; ++i) {
+      const int at = i * threads + thread_index(), r = at / Square::chunks, c = at % Square::chunks;
+      if (at_row + r < rows && at_column + c * 8 < columns)
+        store(reinterpret_cast<Vec4*>(to + Index(at_row + r) * columns + at_column + c * 8), load(reinterpret_cast<const Vec4*>(s.chunk(r, c))));
+    }
+  }
+};
+
+struct alignas(8) TwoFloats { float left, right; };
+
+/// y = x w + b within bounds, or parts (slices, N, O) of x w without b: slice z sums `steps` times 64 of the inputs. grid: (tiles of outputs, tiles of samples, slices)
+struct DenseForward {
+  using P = Product<Sums::along, Sums::across, Masked::none>;
+  static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
+
+  LAMINA_DEVICE static void run(int n, int c, int o, int steps,
+                                const bf16* x, const bf16* w, const float* b,   // (N, C), (C, O), (O) or null
+                                float low, float high, bf16* y, float* parts) { // (N, O), null where parts are made
+    const auto block = block_index();
+    const int i0 = block.y * Square::side, o0 = block.x * Square::side, c0 = block.z * steps * Square::side;
+    const int left = (c - c0 + Square::side - 1) / Square::side;
+    P p;
+    p.clear();
+    p.run(left < steps ? left : steps, [&](int step, int stage) {
+      P::square(stage, 0).template copy<threads>({x, n, c}, i0, c0 + step * Square::side);
+      P::square(stage, 1).template copy<threads>({w, c, o}, c0 + step * Square::side, o0);
+    });
+    if (y) {
+      p.each([&](float& left_sum, float& right_sum, int, int column) {
+        const bool add = b && o0 + column < o;
+        left_sum = clamped(add ? left_sum + load(b + o0 + column) : left_sum, low, high);
+        right_sum = clamped(add ? right_sum + load(b + o0 + column + 1) : right_sum, low, high);
+      });
+      p.write(y, n, o, i0, o0);
+    } else {
+      p.each([&](float left_sum, float right_sum, int row, int column) {
+        if (i0 + row < n && o0 + column < o) store(reinterpret_cast<TwoFloats*>(parts + (Index(block.z) * n + i0 + row) * o + o0 + column), TwoFloats{left_sum, right_sum});
+      });
+    }
+  }
+  LAMINA_DEVICE static float clamped(float v, float low, float high) {
+    v = v < low ? low : v;
+    return v > high ? high : v;
+  }
+};
+
+/// dx = dy w^T, dw += x^T dy, db += the sums of dy over the samples; with Relu, dy only where y > 0. grid: blocks of dx, then of dw, then of db
+template <bool Relu> struct DenseBackward {
+  using X = Product<Sums::along, Sums::along, Relu ? Masked::first : Masked::none>;
+  using W = Product<Sums::across, Sums::across, Relu ? Masked::second : Masked::none>;
+  static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = Square::side;
+  struct Tiles { int samples, inputs, outputs; bool x; };
+
+  LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
+                                const bf16* x, const bf16* w,     // (N, C), (C, O)
+                                const bf16* dy, const bf16* y,    // (N, O)
+                                bf16* dx, float* dw, float* db) { // (N, C); (C, O), (O) or null
+    int block = block_index().x;
+    const int of_x = tiles.x ? tiles.samples * tiles.inputs : 0, of_w = tiles.outputs * tiles.inputs;
+    if (block < of_x) return input_gradient(n, c, o, block % tiles.samples * side, block / tiles.samples * side, w, dy, y, dx);
+    block -= of_x;
+    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw);
+    bias_gradient(n, o, (block - of_w) * side, dy, y, db);
+  }
+
+ private:
+  LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int c0, const bf16* w, const bf16* dy, const bf16* y, bf16* dx) {
+    X p;
+    p.clear();
+    p.run((o + side - 1) / side, [&](int step, int stage) {
+      X::square(stage, 0).template copy<threads>({dy, n, o}, i0, step * side);
+      X::square(stage, 1).template copy<threads>({w, c, o}, c0, step * side);
+      if constexpr (Relu) X::square(stage, 2).template copy<threads>({y, n, o}, i0, step * side);
+    });
+    p.write(dx, n, c, i0, c0);
+  }
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y, float* dw) {
+    W p;
+    const auto at = [&](int row, int column) { return reinterpret_cast<TwoFloats*>(dw + Index(c0 + row) * o + o0 + column); };
+    p.each([&](float& left, float& right, int row, int column) {     // on their way while the copies are
+      const TwoFloats before = c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
+      left = before.left, right = before.right;
+    });
+    p.run((n + side - 1) / side, [&](int step, int stage) {
+      W::square(stage, 0).template copy<threads>({x, n, c}, step * side, c0);
+      W::square(stage, 1).template copy<threads>({dy, n, o}, step * side, o0);
+      if constexpr (Relu) W::square(stage, 2).template copy<threads>({y, n, o}, step * side, o0);
+    });
+    p.each([&](float left, float right, int row, int column) {
+      if (c0 + row < c && o0 + column < o) store(at(row, column), TwoFloats{left, right});
+    });
+  }
+  /// 64 outputs: 16 samples at a time, a thread adds eight outputs of every 16th.
+  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const bf16* dy, const bf16* y, float* db) {
+    constexpr int rows = threads / Square::chunks;
+    const int first = thread_index() / Square::chunks, chunk = thread_index() % Square::chunks;
+    float* const sums = reinterpret_cast<float*>(shared_memory());   // (rows, 64)
+    float sum[8] = {};
+    if (o0 + chunk * 8 < o) {
+      for (int i = first; i < n; i += rows) {
+        const Index at = Index(i) * o + o0 + chunk * 8;
+        Vec4 d = load(reinterpret_cast<const Vec4*>(dy + at));
+        if constexpr (Relu) {
+          const Vec4 v = load(reinterpret_cast<const Vec4*>(y + at));
+          d = {flowing(d.x, v.x), flowing(d.y, v.y), flowing(d.z, v.z), flowing(d.w, v.w)};
+        }
+        const unsigned pairs[4] = {d.x, d.y, d.z, d.w};
+        LAMINA_UNROLL
+        for (int e = 0; e < 8; ++e) sum[e] += from_bf16(uint16_t(pairs[e / 2] >> 16 * (e % 2)));
+      }
+    }
+    LAMINA_UNROLL
+    for (int e = 0; e < 8; ++e) store(sums + first * side + chunk * 8 + e, sum[e]);
+    sync_block();
+    const int column = thread_index();
+    if (column >= side || o0 + column >= o) return;
+    float all = load(db + o0 + column);
+    for (int r = 0; r < rows; ++r) all += load(sums + r * side + column);
+    store(db + o0 + column, all);
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT
