@@ -129,11 +129,21 @@ void dense_forward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const 
   using M = Master<T>;
   dev.template launch<kernels::DenseFewForward<T>>(Grid{int(n)}, int(c), int(o), x, w, b, M(clamp.low), M(clamp.high), y);
 }
-template <RunsKernels D, class T>
-void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y = nullptr) {
-  using K = kernels::DenseFewBackward<T>;
-  const int of_x = dx ? int(pieces(pieces(n, K::samples) * c, K::threads)) : 0, of_w = int(pieces(c + (db ? 1 : 0), K::inputs));
+namespace detail {
+template <bool Relu, class D, class T>
+void dense_few_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
+  using K = kernels::DenseFewBackward<T, Relu>;
+  const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = int(pieces(c + (db ? 1 : 0), K::inputs));
   dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
+}
+}  // namespace detail
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
+  detail::dense_few_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
+}
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y) {
+  detail::dense_few_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
 }
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, Index, Index) { return 0; }
 
@@ -155,7 +165,7 @@ template <RunsKernels D> Index dense_arena(const D&, Way<2>, bf16, Index n, Inde
 
 namespace detail {
 template <bool Relu, class D>
-void dense_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, const bf16* y, bf16* dx, float* dw, float* db) {
+void dense_tensor_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, const bf16* y, bf16* dx, float* dw, float* db) {
   using K = kernels::DenseBackward<Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
   const int blocks = ((dx ? tiles.samples : 0) + tiles.outputs) * tiles.inputs + (db ? tiles.outputs : 0);
@@ -164,11 +174,11 @@ void dense_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16
 }  // namespace detail
 template <RunsKernels D>
 void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
-  detail::dense_backward<false>(dev, n, c, o, x, w, dy, nullptr, dx, dw, db);
+  detail::dense_tensor_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
 }
 template <RunsKernels D>
 void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db, const bf16* y) {
-  detail::dense_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
+  detail::dense_tensor_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
 }
 
 }  // namespace lamina

@@ -7,8 +7,11 @@ namespace lamina::kernels::inline LAMINA_SIMT {
 
 using namespace simt;
 
-/// What is computed with, of a number in memory.
-template <class T> LAMINA_DEVICE Master<T> number(const T* p) { return load(p); }
+/// What is computed with, of a number in memory; 0 where it is not inside.
+template <class T> LAMINA_DEVICE Master<T> number(const T* p, bool inside = true) {
+  if (inside) return load(p);
+  return 0;
+}
 
 /// y = x w + b within bounds, a block for each sample; 16 outputs at a time. grid: (N)
 template <class T> struct DenseFewForward {
@@ -25,8 +28,7 @@ template <class T> struct DenseFewForward {
       for (int k = t; k < c; k += threads) {
         const M v = number(x + k);
         LAMINA_UNROLL
-        for (int j = 0; j < outputs; ++j)
-          if (o0 + j < o) sum[j] += v * number(w + Index(k) * o + o0 + j);
+        for (int j = 0; j < outputs; ++j) sum[j] += v * number(w + Index(k) * o + o0 + j, o0 + j < o);
       }
       LAMINA_UNROLL
       for (int j = 0; j < outputs; ++j) store(sums + t * pitch + j, sum[j]);
@@ -47,43 +49,36 @@ template <class T> struct DenseFewForward {
   }
 };
 
-/// dx = dy w^T, dw += x^T dy, and db is the row of dw that belongs to an input of 1. With y, dy only where y > 0. grid: blocks of dx, then of dw
-template <class T> struct DenseFewBackward {
+/// dx = dy w^T, dw += x^T dy, and db is the row of dw that belongs to an input of 1. With Relu, dy only where y > 0. grid: blocks of dx, then of dw
+template <class T, bool Relu> struct DenseFewBackward {
   using M = Master<T>;
-  static constexpr int threads = 256, outputs = 16, inputs = 16, rows = threads / inputs, pitch = outputs + 1, shared_bytes = threads * pitch * int(sizeof(M));
-  static constexpr int samples = 4;                                   // of a thread of dx, of one input
+  static constexpr int threads = 128, outputs = 16, inputs = threads / outputs, rows = threads / inputs, pitch = outputs + 1, shared_bytes = threads * pitch * int(sizeof(M));
 
   LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
                                 const T* x, const T* w,               // (N, C), (C, O)
-                                const T* dy, const T* y,              // (N, O), the second or null
+                                const T* dy, const T* y,              // (N, O)
                                 T* dx, M* dw, M* db) {                // (N, C); (C, O), (O) or null
-    const int block = block_index().x;
-    if (block >= of_x) return weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db);
-    const Index at = Index(block) * threads + thread_index();
-    input_gradient(n, c, o, int(at / c) * samples, int(at % c), w, dy, y, dx);
+    const int block = block_index().x, across = (c + threads - 1) / threads;
+    if (block < of_x) input_gradient(c, o, block / across, block % across * threads + thread_index(), w, dy, y, dx);
+    else weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db);
   }
 
  private:
-  LAMINA_DEVICE static M gradient(const T* dy, const T* y, Index at) { return y && number(y + at) <= 0 ? M(0) : number(dy + at); }
-
-  LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int k, const T* w, const T* dy, const T* y, T* dx) {
-    if (i0 >= n) return;
-    M sum[samples] = {};
-    for (int o0 = 0; o0 < o; o0 += outputs) {
-      M row[outputs];
-      LAMINA_UNROLL
-      for (int j = 0; j < outputs; ++j) row[j] = o0 + j < o ? number(w + Index(k) * o + o0 + j) : M(0);
-      LAMINA_UNROLL
-      for (int i = 0; i < samples; ++i)
-        LAMINA_UNROLL
-        for (int j = 0; j < outputs; ++j)
-          if (i0 + i < n && o0 + j < o) sum[i] += row[j] * gradient(dy, y, Index(i0 + i) * o + o0 + j);
-    }
-    LAMINA_UNROLL
-    for (int i = 0; i < samples; ++i)
-      if (i0 + i < n) store(dx + Index(i0 + i) * c + k, T(sum[i]));
+  LAMINA_DEVICE static M gradient(const T* dy, const T* y, Index at, bool inside) {
+    const M d = number(dy + at, inside);
+    if constexpr (Relu) return number(y + at, inside) <= 0 ? M(0) : d;
+    else return d;
   }
-  /// Thread t adds up input t % 16 of every 16th sample.
+
+  LAMINA_DEVICE static void input_gradient(int c, int o, int i, int k, const T* w, const T* dy, const T* y, T* dx) {
+    if (k >= c) return;
+    M sum = 0;
+    for (int o0 = 0; o0 < o; o0 += outputs)
+      LAMINA_UNROLL
+      for (int j = 0; j < outputs; ++j) sum += gradient(dy, y, Index(i) * o + o0 + j, o0 + j < o) * number(w + Index(k) * o + o0 + j, o0 + j < o);
+    store(dx + Index(i) * c + k, T(sum));
+  }
+  /// Thread t adds up input t % 8 of every 16th sample.
   LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db) {
     const int t = thread_index(), k = k0 + t % inputs;
     M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, inputs, outputs)
@@ -93,8 +88,7 @@ template <class T> struct DenseFewBackward {
         for (int i = t / inputs; i < n; i += rows) {
           const M v = k < c ? number(x + Index(i) * c + k) : M(1);
           LAMINA_UNROLL
-          for (int j = 0; j < outputs; ++j)
-            if (o0 + j < o) sum[j] += v * gradient(dy, y, Index(i) * o + o0 + j);
+          for (int j = 0; j < outputs; ++j) sum[j] += v * gradient(dy, y, Index(i) * o + o0 + j, o0 + j < o);
         }
       LAMINA_UNROLL
       for (int j = 0; j < outputs; ++j) store(sums + t * pitch + j, sum[j]);
