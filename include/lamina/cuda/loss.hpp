@@ -1,0 +1,202 @@
+/// Cross-entropy on a GPU: the softmax, the loss, its gradient, and what a training keeps count of.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "../core/formula.hpp"
+#include "kernel.hpp"
+#include "words.hpp"
+
+namespace lamina {
+
+/// What the loss of a batch is taken from. The mean is over `total` samples, those of the global batch; with class weights over labels, the weighted one.
+template <class T, class Target> struct CrossEntropyBatch {
+  using M = Master<T>;
+  Index n, c, total;            // samples, classes, samples of the global batch
+  const T* y;                   // (N, C) logits
+  const std::int32_t* label;    // (N) or null
+  const Target* target;         // (N, C) or null
+  const M* weights;             // (C) of the classes, or null
+  M smoothing;
+  M* loss;                      // (N) share of each sample in the mean, times N
+  T* dy;                        // (N, C) gradient of the mean
+};
+
+namespace kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
+/// Sum of losses and number of right answers, of a block.
+struct CrossEntropyPart { double loss; std::int64_t correct; };
+
+template <class V> LAMINA_DEVICE V other_lane(V v, int mask) {
+  if constexpr (sizeof(V) == 4) return shuffle_xor(v, mask);
+  else {
+    int words[2];
+    std::memcpy(words, &v, sizeof v);
+    words[0] = shuffle_xor(words[0], mask), words[1] = shuffle_xor(words[1], mask);
+    std::memcpy(&v, words, sizeof v);
+    return v;
+  }
+}
+/// The sum over `lanes` neighbours, a power of two.
+template <class V> LAMINA_DEVICE V lane_sum(V v, int lanes) {
+  for (int mask = 1; mask < lanes; mask *= 2) v += other_lane(v, mask);
+  return v;
+}
+
+/// The sum over the block, in a fixed order, in thread 0. `sums` (Threads) is shared memory that nobody else uses.
+template <int Threads, class V> LAMINA_DEVICE V block_sum(V v, V* sums) {
+  const int t = thread_index();
+  store(sums + t, v);
+  for (int half = Threads / 2; half > 0; half /= 2) {
+    sync_block();
+    if (t < half) v += load(sums + t + half), store(sums + t, v);
+  }
+  sync_block();
+  return v;
+}
+
+/// The first of the largest numbers.
+template <class V> struct Largest {
+  V value;
+  int at;
+  LAMINA_DEVICE void take(V v, int i) {
+    if (v > value || (v == value && i < at)) value = v, at = i;
+  }
+  LAMINA_DEVICE void meet(int lanes) {
+    for (int mask = 1; mask < lanes; mask *= 2) {
+      const V v = other_lane(value, mask);
+      take(v, other_lane(at, mask));
+    }
+  }
+};
+
+template <class Totals> LAMINA_DEVICE void add_to_totals(Totals* totals, double loss, std::int64_t correct, Index samples) {
+  store(&totals->loss, load(&totals->loss) + loss);
+  store(&totals->correct, load(&totals->correct) + correct);
+  store(&totals->samples, load(&totals->samples) + samples);
+}
+
+/// `lanes` neighbours work on a sample together. A single block adds to the totals, several leave their parts. grid: (pieces of the batch)
+template <class T, class Target, class Totals> struct CrossEntropyStep {
+  using M = Master<T>;
+  static constexpr int threads = 512, shared_bytes = threads * 8;
+
+  LAMINA_DEVICE static void run(CrossEntropyBatch<T, Target> s, int lanes, Totals* totals, CrossEntropyPart* parts) {
+    const int groups = threads / lanes, lane = thread_index() % lanes, block = block_index().x, blocks = grid_size().x;
+    const M norm = s.weights && s.label ? sum_of_weights(s) * (M(s.total) / M(s.n)) : M(s.total);
+    double loss = 0;
+    int correct = 0;
+    // All lanes of a warp go round equally often: they meet.
+    for (Index first = Index(block) * groups; first < s.n; first += Index(blocks) * groups) {
+      const Index i = first + thread_index() / lanes;
+      const M share = sample(s, i < s.n ? i : s.n - 1, i < s.n, lane, lanes, norm, correct);
+      if (lane == 0 && i < s.n) store(s.loss + i, share), loss += double(share);
+    }
+    const double all = block_sum<threads>(loss, reinterpret_cast<double*>(shared_memory()));
+    const int right = block_sum<threads>(correct, reinterpret_cast<int*>(shared_memory()));
+    if (thread_index() > 0) return;
+    if (blocks == 1) add_to_totals(totals, all, right, s.n);
+    else store(parts + block, CrossEntropyPart{all, right});
+  }
+
+ private:
+  LAMINA_DEVICE static M sum_of_weights(const CrossEntropyBatch<T, Target>& s) {
+    M* const sums = reinterpret_cast<M*>(shared_memory());
+    M sum = 0;
+    for (Index i = thread_index(); i < s.n; i += threads) sum += load(s.weights + load(s.label + i));
+    sum = block_sum<threads>(sum, sums);
+    if (thread_index() == 0) store(sums, sum);
+    sync_block();
+    sum = load(sums);
+    sync_block();
+    return sum;
+  }
+
+  /// The loss of sample i, and dy, if it is `inside`.
+  LAMINA_DEVICE static M sample(const CrossEntropyBatch<T, Target>& s, Index i, bool inside, int lane, int lanes, M norm, int& correct) {
+    using std::log;
+    const T* const y = s.y + i * s.c;
+    const int c = int(s.c), label = s.label ? load(s.label + i) : -1;
+    const auto logit = [&](int k) -> M { return load(y + k); };
+    const auto target = [&](int k) -> M { return load(s.target + i * s.c + k); };
+    const auto share = [&](int k) -> M {
+      const M hard = s.target ? target(k) : M(k == label), soft = hard * (M(1) - s.smoothing) + s.smoothing / M(c);
+      return s.weights ? soft * load(s.weights + k) : soft;
+    };
+    const int first = lane < c ? lane : 0;
+    Largest<M> top{logit(first), first}, aim{s.target ? target(first) : M(0), first};
+    for (int k = lane + lanes; k < c; k += lanes) {
+      top.take(logit(k), k);
+      if (s.target) aim.take(target(k), k);
+    }
+    top.meet(lanes);
+    if (s.target) aim.meet(lanes);
+    if (lane == 0 && inside) correct += top.at == (s.target ? aim.at : label);
+
+    M sum = 0;
+    for (int k = lane; k < c; k += lanes) sum += formula::exp(logit(k) - top.value);
+    sum = lane_sum(sum, lanes);
+    const M log_sum = log(sum);
+    M loss = 0, shares = 0;
+    for (int k = lane; k < c; k += lanes) {
+      const M a = share(k);
+      shares += a;
+      if (a != M(0)) loss -= a * (logit(k) - top.value - log_sum);
+    }
+    loss = lane_sum(loss, lanes), shares = lane_sum(shares, lanes);
+    const bool any = norm != M(0);                                     // else nothing in the batch weighs anything
+    if (inside)
+      for (int k = lane; k < c; k += lanes) store(s.dy + i * s.c + k, any ? T((formula::exp(logit(k) - top.value) / sum * shares - share(k)) / norm) : T(0));
+    return any ? loss * M(s.total) / norm : M(0);
+  }
+};
+
+/// What the blocks left, added in their order. grid: (1)
+template <class Totals> struct CrossEntropyTotals {
+  static constexpr int threads = 256, shared_bytes = threads * 8;
+
+  LAMINA_DEVICE static void run(const CrossEntropyPart* parts, int blocks, Index samples, Totals* totals) {
+    double loss = 0;
+    int correct = 0;
+    for (int i = thread_index(); i < blocks; i += threads) loss += load(&parts[i].loss), correct += int(load(&parts[i].correct));
+    loss = block_sum<threads>(loss, reinterpret_cast<double*>(shared_memory()));
+    correct = block_sum<threads>(correct, reinterpret_cast<int*>(shared_memory()));
+    if (thread_index() == 0) add_to_totals(totals, loss, correct, samples);
+  }
+};
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+/// How a batch is laid out: lanes of a sample, and blocks. A batch that a block is done with in a few rounds is one block's.
+struct CrossEntropyGrid {
+  static constexpr Index threads = 512, numbers = 8, rounds = 32;      // of a lane: numbers at least, if there are lanes enough, and at most so many in all the rounds of a single block
+  Index lanes = 1, blocks = 1;
+  CrossEntropyGrid(Index n, Index c) {
+    while (lanes < 32 && lanes * numbers < c) lanes *= 2;
+    const Index each = pieces(n, threads / lanes);
+    if (each * pieces(c, lanes) > rounds) blocks = each;
+  }
+};
+}  // namespace detail
+
+/// Bytes of the arena that cross_entropy asks for, with n samples or fewer.
+template <RunsKernels D> Index cross_entropy_arena(const D&, Index n, Index c) {
+  const detail::CrossEntropyGrid g(n, c);
+  return pieces(n, g.threads / g.lanes) * Index(sizeof(kernels::CrossEntropyPart));
+}
+/// Loss and gradient of a batch; its sum of losses, samples and right answers are added to totals->loss, ->samples, ->correct. One launch, and a small one for a large batch.
+template <RunsKernels D, class T, class Target, class Totals> void cross_entropy(D& dev, const CrossEntropyBatch<T, Target>& s, Totals* totals) {
+  const detail::CrossEntropyGrid g(s.n, s.c);
+  auto* const parts = reinterpret_cast<kernels::CrossEntropyPart*>(dev.arena());
+  using K = kernels::CrossEntropyStep<T, Target, Totals>;
+  static_assert(K::threads == g.threads);
+  dev.template launch<K>(Grid{int(g.blocks)}, s, int(g.lanes), totals, parts);
+  if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Totals>>(Grid{1}, static_cast<const kernels::CrossEntropyPart*>(parts), int(g.blocks), s.n, totals);
+}
+
+}  // namespace lamina
