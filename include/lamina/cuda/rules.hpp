@@ -1,5 +1,6 @@
 /// Which steps a GPU has kernels for, and which kernel runs which shape.
 #pragma once
+#include "conv_relu_pool_ways.hpp"
 #include "kernel.hpp"
 
 namespace lamina {
@@ -8,6 +9,10 @@ struct CudaRules {
   static constexpr bool runs_kernels = true;
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
+  /// 0: any shape. Above: 3x3 convolutions in bf16 that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp).
+  template <class T> static constexpr int ways(ConvReluPool) { return std::is_same_v<T, bf16> ? detail::PooledWay::end : 1; }
+  template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) { return std::is_same_v<T, bf16> ? detail::pooled_way(k, in, mid) : 0; }
+
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }

@@ -1,0 +1,112 @@
+/// y = pool(relu(conv(x))) on a GPU in bf16, for 3x3 convolutions that keep the size, 2x2 pools, and channels in sixteens or pictures of 1 to 4: the ways from 1 on.
+#pragma once
+#include <algorithm>
+
+#include "conv_relu_pool_ways.hpp"
+#include "first_conv.hpp"
+#include "kernel.hpp"
+#include "pooled_weights.hpp"
+
+namespace lamina {
+
+namespace detail {
+/// The kernels of a way.
+template <int W> struct PooledKernels {
+  static constexpr PooledWay way = PooledWay::numbered(W);
+  static constexpr int tile_h = way.tile == PixelTile::large ? 16 : 8, tile_w = way.tile == PixelTile::small ? 8 : 16;
+  static constexpr kernels::TapTile forward_tile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, way.tile == PixelTile::large ? 8 : 4};
+  static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8};
+  static constexpr kernels::WeightTile weight_tile{way.k.block < 32 ? 16 : 32, way.tile == PixelTile::small ? 8 : 16, way.tile == PixelTile::small ? 8 : 16};
+  using Forward = kernels::PooledConvForward<forward_tile>;
+  using DataGradient = kernels::PooledConvDataGradient<backward_tile>;
+  using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
+};
+template <int W, class Pixel> struct FirstKernels {
+  static constexpr kernels::FirstTile forward_tile{W, 16, 16, 4}, weight_tile{W, 16, 16, 8};
+  using Forward = kernels::FirstConvForward<forward_tile, Pixel>;
+  using WeightGradient = kernels::FirstConvWeightGradient<weight_tile, Pixel>;
+};
+template <int W> inline constexpr bool first_block = W <= 4;
+
+inline kernels::Extent pooled_extent(Shape in, Shape mid, Index n) { return {int(n), in.h, in.w, in.c, mid.c}; }
+
+/// Thread blocks that share the tiles of a batch, where each of `others` makes a part of the gradient: about as many in all as the largest GPUs have multiprocessors,
+/// whatever GPU it is, so that sums have the same order on all.
+inline int pooled_slabs(kernels::Extent size, int tile_h, int tile_w, int all, int others) {
+  const Index tiles = size.n * pieces(size.h, tile_h) * pieces(size.w, tile_w);
+  return int(std::min<Index>(tiles, std::max(1, all / others)));
+}
+template <int W> int pooled_slabs(kernels::Extent size) {
+  constexpr int multiprocessors = 132;
+  if constexpr (first_block<W>) {
+    constexpr auto t = FirstKernels<W, bf16>::weight_tile;
+    return pooled_slabs(size, t.tile_h, t.tile_w, 2 * multiprocessors, int(pieces(size.k, t.k)));
+  } else {
+    constexpr auto t = PooledKernels<W>::weight_tile;
+    return pooled_slabs(size, t.tile_h, t.tile_w, multiprocessors, size.c / t.c * (size.k / t.k));
+  }
+}
+inline Index pooled_parameters(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
+
+template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const float* partials, float* dw, float* db) {
+  const int count = int(pooled_parameters(size));
+  dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db);
+}
+
+/// `scale` multiplies the pictures.
+template <int W, class D, class Pixel>
+void first_conv_forward(D& dev, kernels::Extent size, const Pixel* x, float scale, const bf16* w, const float* b, bf16* y, std::uint8_t* codes) {
+  using K = FirstKernels<W, Pixel>;
+  const Grid grid{int(pieces(size.w, K::forward_tile.tile_w) * pieces(size.k, K::forward_tile.k)), int(pieces(size.h, K::forward_tile.tile_h)), size.n};
+  dev.template launch<typename K::Forward>(grid, x, scale, w, b, y, codes, size);
+}
+template <int W, class D, class Pixel>
+void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float scale, const std::uint8_t* codes, const bf16* dy, float* dw, float* db) {
+  using K = FirstKernels<W, Pixel>;
+  float* const partials = reinterpret_cast<float*>(dev.arena());
+  const int slabs = pooled_slabs<W>(size);
+  dev.template launch<typename K::WeightGradient>(Grid{slabs, int(pieces(size.k, K::weight_tile.k))}, x, scale, dy, codes, partials, size);
+  add_slabs(dev, size, slabs, partials, dw, db);
+}
+}  // namespace detail
+
+template <RunsKernels D, int W> requires (W >= 1)
+void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n,
+                            const bf16* x,                   // (N, H, W, C)
+                            const bf16* w, const float* b,   // (3, 3, C, K), (K) or null
+                            bf16* y, std::uint8_t* codes) {  // (N, H/2, W/2, K) both; which tap of the pool won, 255 if none was positive; codes may be null
+  const kernels::Extent size = detail::pooled_extent(in, mid, n);
+  if constexpr (detail::first_block<W>) detail::first_conv_forward<W>(dev, size, x, 1.f, w, b, y, codes);
+  else {
+    using K = detail::PooledKernels<W>;
+    const Grid grid{int(pieces(size.w, K::tile_w)) * (size.k / K::forward_tile.out), int(pieces(size.h, K::tile_h)), size.n};
+    dev.template launch<typename K::Forward>(grid, x, w, b, y, codes, size);
+  }
+}
+
+template <RunsKernels D, int W> requires (W >= 1)
+void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const bf16* x, const bf16* w,
+                             const std::uint8_t* codes, const bf16* dy,   // (N, H/2, W/2, K) both
+                             bf16* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K), (K) or null
+  const kernels::Extent size = detail::pooled_extent(in, mid, n);
+  if constexpr (detail::first_block<W>) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
+  else {
+    using K = detail::PooledKernels<W>;
+    if (dx) {
+      const Grid grid{int(pieces(size.w, K::tile_w)) * (size.c / K::backward_tile.out), int(pieces(size.h, K::tile_h)), size.n};
+      dev.template launch<typename K::DataGradient>(grid, dy, codes, w, dx, size);
+    }
+    float* const partials = reinterpret_cast<float*>(dev.arena());
+    const int slabs = detail::pooled_slabs<W>(size);
+    dev.template launch<typename K::WeightGradient>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
+    detail::add_slabs(dev, size, slabs, partials, dw, db);
+  }
+}
+
+/// Bytes of the slabs' partial gradients.
+template <RunsKernels D, int W> requires (W >= 1) Index conv_relu_pool_arena(const D&, Way<W>, bf16, ConvReluPool, Shape in, Shape mid, Index n) {
+  const kernels::Extent size = detail::pooled_extent(in, mid, n);
+  return detail::pooled_slabs<W>(size) * detail::pooled_parameters(size) * Index(sizeof(float));
+}
+
+}  // namespace lamina

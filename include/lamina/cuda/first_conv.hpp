@@ -1,0 +1,188 @@
+/// The first block: pictures of 1 to 4 channels, as bf16 or as bytes. Conv 3x3 + bias + ReLU + MaxPool 2x2 on tensor cores, and the gradients of weights and bias; none for the pictures.
+/// Four pixels of four channels are 16 numbers, one tensor-core step: a step is a row of the kernel, whose fourth column and missing channels have weight 0.
+/// Bytes are exact in bf16; `scale` (1/255, say) multiplies the sums instead of every pixel.
+#pragma once
+#include "pooled_conv.hpp"
+#include "slab_sum.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+struct FirstTile {
+  int channels;              // of the pictures
+  int tile_h, tile_w, warps;
+  static constexpr int k = 32;  // channels out of a thread block; the last block may have 16
+  constexpr int threads() const { return warps * 32; }
+  constexpr bool valid() const { return channels <= 4 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0; }
+};
+
+/// A tile of pixels, four bf16 each, with a border of one, a column more for the fourth, weightless kernel column, and one to make the width even.
+/// ldmatrix wants rows on 16 bytes, and a row that begins at a pixel is on 8: the tile lies there twice, the second time one pixel to the left.
+/// The copies are 64 bytes apart in the banks, so that the 8 rows from an even pixel on do not meet.
+template <FirstTile T, class Pixel> struct FirstPixels {
+  static constexpr int threads = T.threads(), width = T.tile_w + 4, count = (T.tile_h + 2) * width, each = (count + threads - 1) / threads;
+  static constexpr int apart = (count * 8 + 127) / 128 * 64 + 32;  // numbers from one copy to the other
+  static constexpr int bytes = (apart + count * 4 + 7) / 8 * 16;
+
+  Vec2 pixel[each];
+
+  /// The 8 numbers of pixels i and i + 1.
+  LAMINA_DEVICE static const bf16* row(const bf16* tile, int i) { return tile + i % 2 * apart + i / 2 * 8; }
+
+  LAMINA_DEVICE void fetch(const Pixel* x, Extent size, int n, int h0, int w0) {
+    LAMINA_UNROLL
+    for (int m = 0; m < each; ++m) {
+      const int i = thread_index() + m * threads, h = h0 + i / width - 1, w = w0 + i % width - 1;
+      const bool inside = i < count && h >= 0 && h < size.h && w >= 0 && w < size.w;
+      pixel[m] = inside ? read(x + size.pixel(n, h, w) * T.channels) : Vec2{0, 0};
+    }
+  }
+  LAMINA_DEVICE void put(bf16* tile) const {
+    LAMINA_UNROLL
+    for (int m = 0; m < each; ++m) {
+      const int i = thread_index() + m * threads;
+      if (i < count) store(reinterpret_cast<Vec2*>(tile + i * 4), pixel[m]);
+      if (i < count && i > 0) store(reinterpret_cast<Vec2*>(tile + apart + (i - 1) * 4), pixel[m]);
+    }
+  }
+
+ private:
+  LAMINA_DEVICE static Vec2 read(const Pixel* p) { return {channel(p, 0) | channel(p, 1) << 16, channel(p, 2) | channel(p, 3) << 16}; }
+  LAMINA_DEVICE static unsigned channel(const Pixel* p, int c) { return c < T.channels ? bits(load(p + c)) : 0u; }
+  LAMINA_DEVICE static unsigned bits(bf16 v) { return v.bits; }
+  LAMINA_DEVICE static unsigned bits(uint8_t v) { return to_bf16(float(v)); }
+};
+
+/// grid: (tiles across x blocks of K, tiles down, N). x: (N, H, W, C); w: (9, C, K); bias: (K) or null; y, codes: (N, H/2, W/2, K), codes may be null
+template <FirstTile T, class Pixel> struct FirstConvForward {
+  static_assert(T.valid());
+  static constexpr int threads = T.threads(), patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  using Pixels = FirstPixels<T, Pixel>;
+  using Weights = Rows<T.k>;
+  static constexpr int zero_row = 9 * T.channels;      // of weights: where there is none
+  static constexpr int tile_bytes = (Pixels::bytes + 127) / 128 * 128, shared_bytes = tile_bytes + Weights::bytes(zero_row + 1);
+
+  LAMINA_DEVICE static void run(const Pixel* x, float scale, const bf16* w, const float* bias, bf16* y, uint8_t* codes, Extent size) {
+    const Place block = block_index();
+    const int blocks = (size.k + T.k - 1) / T.k, k0 = block.x % blocks * T.k, chunks = (size.k - k0) / 8;
+    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32, g = lane / 4, t = lane % 4;
+    bf16* const tile = reinterpret_cast<bf16*>(shared_memory());
+    const Weights weights{reinterpret_cast<bf16*>(shared_memory() + tile_bytes)};
+    for (int i = thread_index(); i < (zero_row + 1) * (T.k / 8); i += threads) {
+      const bool inside = i / (T.k / 8) < zero_row && i % (T.k / 8) < chunks;
+      copy_async(weights.chunk(i / (T.k / 8), i % (T.k / 8)), inside ? w + size_t(i / (T.k / 8)) * size.k + k0 + i % (T.k / 8) * 8 : w, inside);
+    }
+    copy_commit();
+    Pixels pixels;
+    pixels.fetch(x, size, block.z, h0, w0);
+    pixels.put(tile);
+    float begin[T.k / 8][2];
+    LAMINA_UNROLL
+    for (int j = 0; j < T.k / 8; ++j)
+      LAMINA_UNROLL
+      for (int e = 0; e < 2; ++e) begin[j][e] = bias && j < chunks ? load(bias + k0 + j * 8 + 2 * t + e) : 0.f;
+    copy_wait<0>();
+    sync_block();
+    unsigned b[3][T.k / 16][4];
+    const int column = lane % 16 / 4, channel = lane % 4;
+    LAMINA_UNROLL
+    for (int r = 0; r < 3; ++r)
+      LAMINA_UNROLL
+      for (int j = 0; j < T.k / 16; ++j)
+        load_matrices_transposed(b[r][j], weights.chunk(column < 3 && channel < T.channels ? (r * 3 + column) * T.channels + channel : zero_row, 2 * j + lane / 16));
+    LAMINA_NO_UNROLL
+    for (int m = 0; m < patches; ++m) {
+      const int patch = warp * patches + m, row = patch / patches_across * 2, left = patch % patches_across * 8;
+      unsigned a[3][4];
+      LAMINA_UNROLL
+      for (int r = 0; r < 3; ++r) load_matrices(a[r], Pixels::row(tile, (row + r + lane / 8 % 2) * Pixels::width + left + lane % 8 + lane / 16 * 2));
+      int best[T.k / 8][2];
+      LAMINA_UNROLL
+      for (int j = 0; j < T.k / 8; ++j) {
+        float sum[4];
+        LAMINA_UNROLL
+        for (int e = 0; e < 4; ++e) sum[e] = sizeof(Pixel) == 1 ? 0.f : begin[j][e % 2];
+        LAMINA_UNROLL
+        for (int r = 0; r < 3; ++r) multiply_add(sum, a[r], b[r][j / 2][j % 2 * 2], b[r][j / 2][j % 2 * 2 + 1]);
+        LAMINA_UNROLL
+        for (int e = 0; e < 4 && sizeof(Pixel) == 1; ++e) sum[e] = sum[e] * scale + begin[j][e % 2];
+        pool_window(best[j], sum, lane);
+      }
+      const int pooled_row = (h0 + row) / 2, pooled_column = (w0 + left) / 2 + g / 2;
+      const size_t at = size.window(block.z, pooled_row, pooled_column) * size.k + k0;
+      store_pooled(best, chunks, y + at, codes ? codes + at : nullptr, pooled_row < size.pooled_h() && pooled_column < size.pooled_w(), lane);
+    }
+  }
+};
+
+/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, blocks of K). Each warp sums its own patches; the warps' sums are added in their order.
+template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
+  static_assert(T.valid());
+  static constexpr int threads = T.threads(), patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  using Pixels = FirstPixels<T, Pixel>;
+  using Dy = Rows<T.k>;
+  static constexpr int block = 16 * (T.k + 8);         // floats of the sums of a row of the kernel
+  static constexpr int dy_bytes = Dy::bytes(T.tile_h * T.tile_w), tile_bytes = dy_bytes + Pixels::bytes;
+  static constexpr int sums_bytes = (3 * block > threads * 8 ? 3 * block : threads * 8) * 4;
+  static constexpr int shared_bytes = tile_bytes > sums_bytes ? tile_bytes : sums_bytes;
+
+  LAMINA_DEVICE static void run(const Pixel* x, float scale, const bf16* dp, const uint8_t* codes, float* partials, Extent size) {
+    const Place place = block_index();
+    const int lane = thread_index() % 32, warp = thread_index() / 32, k0 = place.y * T.k, chunks = (size.k - k0) / 8;
+    const Dy dy{reinterpret_cast<bf16*>(shared_memory())};
+    bf16* const tile = reinterpret_cast<bf16*>(shared_memory() + dy_bytes);
+    float bias_sum[8] = {};
+    float sum[3][T.k / 8][4] = {};
+    Pixels pixels;
+    WindowGradients<T.k, T.tile_h, T.tile_w, 0, threads> gradients;
+    const auto fetch_tile = [&](const Slab& at) {
+      pixels.fetch(x, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
+      gradients.fetch(dp + k0, codes + k0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w, chunks);
+    };
+    Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);
+    if (at.tile < at.end) fetch_tile(at);
+    while (at.tile < at.end) {
+      sync_block();
+      pixels.put(tile);
+      gradients.spread(dy);
+      gradients.add_winners(bias_sum);
+      sync_block();
+      if (++at.tile < at.end) fetch_tile(at);
+      LAMINA_NO_UNROLL
+      for (int m = 0; m < patches; ++m) {
+        const int patch = warp * patches + m, row = patch / patches_across * 2, column = patch % patches_across * 8;
+        unsigned b[T.k / 16][4];
+        LAMINA_UNROLL
+        for (int j = 0; j < T.k / 16; ++j) load_matrices_transposed(b[j], dy.chunk((row + lane / 8 % 2) * T.tile_w + column + lane % 8, 2 * j + lane / 16));
+        LAMINA_UNROLL
+        for (int r = 0; r < 3; ++r) {
+          unsigned a[4];
+          load_matrices_transposed(a, Pixels::row(tile, (row + r + lane / 16) * Pixels::width + column + lane % 8 + lane / 8 % 2 * 2));
+          LAMINA_UNROLL
+          for (int j = 0; j < T.k / 16; ++j) {
+            multiply_add(sum[r][2 * j], a, b[j][0], b[j][1]);
+            multiply_add(sum[r][2 * j + 1], a, b[j][2], b[j][3]);
+          }
+        }
+      }
+    }
+
+    float* const total = reinterpret_cast<float*>(shared_memory());
+    for (int turn = 0; turn < T.warps; ++turn) {
+      sync_block();
+      if (warp != turn) continue;
+      LAMINA_UNROLL
+      for (int r = 0; r < 3; ++r) add_block<T.k>(total + r * block, sum[r], turn == 0);
+    }
+    sync_block();
+    const int weights = 9 * T.channels * size.k;
+    float* const partial = partials + size_t(place.x) * (weights + size.k);
+    for (int i = thread_index(); i < 9 * T.channels * T.k; i += threads) {
+      const int row = i / T.k, k = i % T.k, tap = row / T.channels, c = row % T.channels;
+      if (k < chunks * 8) store(partial + row * size.k + k0 + k, load(total + tap / 3 * block + (tap % 3 * 4 + c) * (T.k + 8) + k) * scale);
+    }
+    sync_block();
+    write_bias_sums<T.k, threads>(total, bias_sum, chunks * 8 < T.k ? chunks * 8 : T.k, partial + weights + k0);
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT

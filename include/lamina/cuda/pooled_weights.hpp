@@ -1,0 +1,96 @@
+/// Conv 3x3 + bias + ReLU + MaxPool 2x2 in bf16 on tensor cores: the gradients of weights and bias.
+#pragma once
+#include "slab_sum.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+struct WeightTile {
+  int k;                 // channels out of one thread block: 16 or 32
+  int tile_h, tile_w;    // pixels summed between two barriers
+  static constexpr int c = 16, groups = 4, threads = 3 * groups * 32;
+  constexpr bool valid() const { return k % 16 == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w / 16 % groups == 0; }
+};
+
+/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, K / T.k, C / 16). A warp owns a row of the kernel, three taps, and a group of warps a quarter of the patches.
+/// dw[tap] = x^T dy: rows are channels in, columns channels out, and a step of the sum is a patch of 2 x 8 pixels.
+template <WeightTile T> struct PooledConvWeightGradient {
+  static_assert(T.valid());
+  static constexpr int threads = T.threads, width = T.tile_w + 2, patches = T.tile_h * T.tile_w / 16 / T.groups, patches_across = T.tile_w / 8;
+  using X = Rows<T.c>;
+  using Dy = Rows<T.k>;
+  static constexpr int x_bytes = X::bytes((T.tile_h + 2) * width), dy_bytes = Dy::bytes(T.tile_h * T.tile_w);
+  static constexpr int block = T.c * (T.k + 8);        // floats of a tap's sums
+  static constexpr int bias_bytes = threads * 8 * 4, tiles_bytes = 2 * (x_bytes + dy_bytes), sums_bytes = 9 * block * 4;
+  static constexpr int least_bytes = bias_bytes > sums_bytes ? bias_bytes : sums_bytes, shared_bytes = tiles_bytes > least_bytes ? tiles_bytes : least_bytes;
+
+  LAMINA_DEVICE static void run(const bf16* x, const bf16* dp, const uint8_t* codes, float* partials, Extent size) {
+    const Place place = block_index();
+    const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, group = warp / 3, k0 = place.y * T.k, c0 = place.z * T.c;
+    float bias_sum[8] = {};
+    float sum[3][T.k / 8][4] = {};
+    WindowGradients<T.k, T.tile_h, T.tile_w, 0, threads> next;
+    const auto fetch_tile = [&](const Slab& at, int buffer) {
+      copy_halo<T.c, T.tile_h, T.tile_w, threads>(x_tile(buffer), x + c0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
+      copy_commit();
+      next.fetch(dp + k0, codes + k0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
+    };
+    const auto spread_tile = [&](int buffer) {
+      next.spread(dy_tile(buffer));
+      if (c0 == 0) next.add_winners(bias_sum);
+    };
+
+    Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);
+    if (at.tile < at.end) fetch_tile(at, 0), spread_tile(0);
+    for (int buffer = 0; at.tile < at.end; buffer ^= 1) {
+      copy_wait<0>();
+      sync_block();
+      const X xs = x_tile(buffer);
+      const Dy dys = dy_tile(buffer);
+      const bool more = ++at.tile < at.end;
+      if (more) fetch_tile(at, buffer ^ 1);
+      LAMINA_NO_UNROLL
+      for (int m = 0; m < patches; ++m) {
+        const int patch = m * T.groups + group, row = patch / patches_across * 2, column = patch % patches_across * 8;
+        unsigned b[T.k / 16][4];
+        LAMINA_UNROLL
+        for (int j = 0; j < T.k / 16; ++j) load_matrices_transposed(b[j], dys.chunk((row + lane / 8 % 2) * T.tile_w + column + lane % 8, 2 * j + lane / 16));
+        LAMINA_UNROLL
+        for (int q = 0; q < 3; ++q) {
+          unsigned a[4];
+          load_matrices_transposed(a, xs.chunk((row + lane / 16 + kernel_row) * width + column + lane % 8 + q, lane / 8 % 2));
+          LAMINA_UNROLL
+          for (int j = 0; j < T.k / 16; ++j) {
+            multiply_add(sum[q][2 * j], a, b[j][0], b[j][1]);
+            multiply_add(sum[q][2 * j + 1], a, b[j][2], b[j][3]);
+          }
+        }
+      }
+      if (more) spread_tile(buffer ^ 1);
+    }
+
+    float* const total = reinterpret_cast<float*>(shared_memory());
+    for (int turn = 0; turn < T.groups; ++turn) {
+      sync_block();  // first the tiles make room
+      if (group != turn) continue;
+      LAMINA_UNROLL
+      for (int q = 0; q < 3; ++q) add_block<T.k>(total + (kernel_row * 3 + q) * block, sum[q], turn == 0);
+    }
+    sync_block();
+    const size_t weights = size_t(9) * size.c * size.k;
+    float* const partial = partials + place.x * (weights + size.k);
+    for (int i = thread_index(); i < 9 * T.c * (T.k / 4); i += threads) {
+      const int row = i / (T.k / 4), column = i % (T.k / 4) * 4, tap = row / T.c, c = c0 + row % T.c;
+      store(reinterpret_cast<Quad*>(partial + (size_t(tap) * size.c + c) * size.k + k0 + column), load(reinterpret_cast<const Quad*>(total + row * (T.k + 8) + column)));
+    }
+    if (c0 == 0) {
+      sync_block();  // the sums make room
+      write_bias_sums<T.k, threads>(total, bias_sum, T.k, partial + weights + k0);
+    }
+  }
+
+ private:
+  LAMINA_DEVICE static X x_tile(int buffer) { return {reinterpret_cast<bf16*>(shared_memory() + buffer * x_bytes)}; }
+  LAMINA_DEVICE static Dy dy_tile(int buffer) { return {reinterpret_cast<bf16*>(shared_memory() + 2 * x_bytes + buffer * dy_bytes)}; }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT

@@ -1,0 +1,81 @@
+/// Sums over all pixels of a batch, in an order that does not depend on the schedule: every thread block sums a slab of tiles into its own partial, and a second kernel
+/// adds the partials in their order.
+#pragma once
+#include "tile.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+struct alignas(16) Quad { float v[4]; };
+struct alignas(8) Pair { float first, second; };
+
+/// Walks over the tiles of slab `slab` of `slabs`: neighbours share a border, so a slab is a run of them.
+struct Slab {
+  int across, down, tile, end;
+  LAMINA_DEVICE Slab(Extent size, int tile_h, int tile_w, int slab, int slabs) {
+    across = (size.w + tile_w - 1) / tile_w;
+    down = (size.h + tile_h - 1) / tile_h;
+    const int64_t tiles = int64_t(size.n) * across * down;
+    tile = int(tiles * slab / slabs);
+    end = int(tiles * (slab + 1) / slabs);
+  }
+  LAMINA_DEVICE int n() const { return tile / (across * down); }
+  LAMINA_DEVICE int y() const { return tile / across % down; }
+  LAMINA_DEVICE int x() const { return tile % across; }
+};
+
+/// A warp's sums of a 16 x `columns` block, as multiply_add leaves them, are added to those of the warps before it. `total` is shared, its rows are `columns` + 8 floats long:
+/// the rows that a warp's lanes meet at once lie in different banks.
+template <int Columns> LAMINA_DEVICE void add_block(float* total, const float (&sum)[Columns / 8][4], bool first) {
+  const int g = thread_index() % 32 / 4, t = thread_index() % 4;
+  LAMINA_UNROLL
+  for (int j = 0; j < Columns / 8; ++j)
+    LAMINA_UNROLL
+    for (int below = 0; below < 2; ++below) {
+      Pair* const at = reinterpret_cast<Pair*>(total + (below * 8 + g) * (Columns + 8) + j * 8 + 2 * t);
+      const Pair before = first ? Pair{0.f, 0.f} : load(at);
+      store(at, Pair{before.first + sum[j][2 * below], before.second + sum[j][2 * below + 1]});
+    }
+}
+
+/// The bias sums of all threads, thread t having summed chunk t % (Channels / 8): added in the order of the threads. `scratch`: Threads x 8 floats, shared.
+template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, const float (&sum)[8], int channels, float* partial) {
+  constexpr int chunks = Channels / 8;
+  LAMINA_UNROLL
+  for (int e = 0; e < 8; ++e) store(scratch + (thread_index() / chunks) * Channels + thread_index() % chunks * 8 + e, sum[e]);
+  sync_block();
+  if (thread_index() < channels) {
+    float total = 0.f;
+    for (int row = 0; row < Threads / chunks; ++row) total += load(scratch + row * Channels + thread_index());
+    store(partial + thread_index(), total);
+  }
+}
+
+/// dw[i] += the partials' i-th numbers; those from `weights` on are the bias's and go to db, if it is wanted. Warp v adds slabs v, v + 8, ..., then the warps' sums are added.
+/// weights and count are multiples of 4. grid: (count / 128, rounded up)
+struct SlabSum {
+  static constexpr int threads = 256, warps = threads / 32, shared_bytes = threads * 16;
+  LAMINA_DEVICE static void run(const float* partials, int slabs, int weights, int count, float* dw, float* db) {
+    const int lane = thread_index() % 32, warp = thread_index() / 32, i = block_index().x * 128 + lane * 4;
+    Quad* const sums = reinterpret_cast<Quad*>(shared_memory());
+    Quad sum{};
+    if (i < count)
+      for (int slab = warp; slab < slabs; slab += warps) add(sum, load(reinterpret_cast<const Quad*>(partials + size_t(slab) * count + i)));
+    store(sums + thread_index(), sum);
+    sync_block();
+    if (warp > 0 || i >= count) return;
+    for (int v = 1; v < warps; ++v) add(sum, load(sums + v * 32 + lane));
+    float* const to = i < weights ? dw + i : db + (i - weights);
+    if (i >= weights && !db) return;
+    Quad* const total = reinterpret_cast<Quad*>(to);
+    add(sum, load(total));
+    store(total, sum);
+  }
+
+ private:
+  LAMINA_DEVICE static void add(Quad& sum, Quad v) {
+    LAMINA_UNROLL
+    for (int e = 0; e < 4; ++e) sum.v[e] += v.v[e];
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT

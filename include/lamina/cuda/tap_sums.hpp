@@ -1,0 +1,93 @@
+/// The sum of a 3x3 convolution on tensor cores: a thread block makes a tile of pixels and a block of channels.
+#pragma once
+#include "tile.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+struct TapTile {
+  int in, out;         // channels that are summed over at a time, and that come out: multiples of 16
+  bool several;        // whether it takes several times `in` channels
+  int tile_h, tile_w;  // pixels, before pooling
+  int warps;
+  constexpr int threads() const { return warps * 32; }
+  constexpr bool valid() const { return in % 16 == 0 && out % 16 == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0; }
+};
+
+/// Sums over nine taps and all channels: the tiles are pixels with a border of one, `out` channels a pixel come out.
+/// Backward, the same sum runs over dy with the taps turned round and the weights read across.
+/// A warp's rows of 16 pixels are patches of 2 x 8: the pixels of a pooling window are then two rows of one lane and its neighbour's.
+template <TapTile T, bool Backward> struct TapSums {
+  static_assert(T.valid());
+  static constexpr int patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  static constexpr int width = T.tile_w + 2, pixels = (T.tile_h + 2) * width;
+  static constexpr int rows = Backward ? T.out : T.in, columns = Backward ? T.in : T.out;  // of the weights of a step: channels in, channels out
+  static constexpr int stages = 3;  // one barrier a step: the weights being copied are never those a slower warp still reads
+  static constexpr int threads = T.threads(), tile_bytes = Rows<T.in>::bytes(pixels), stage_bytes = Rows<columns>::bytes(rows);
+  static constexpr int tiles_bytes = tile_bytes * (T.several ? 2 : 1), shared_bytes = tiles_bytes + stages * stage_bytes;
+
+  float sum[patches][T.out / 8][4];
+
+  LAMINA_DEVICE static Rows<T.in> tile(int block) { return {reinterpret_cast<bf16*>(shared_memory() + (T.several ? block % 2 * tile_bytes : 0))}; }
+  LAMINA_DEVICE static Rows<columns> stage(int step) { return {reinterpret_cast<bf16*>(shared_memory() + tiles_bytes + step % stages * stage_bytes)}; }
+
+  /// A step is a tap of a block of channels that are summed over. w: (9, C, K), at the first of the channels that come out.
+  LAMINA_DEVICE static void copy_step(int step, const bf16* w, Extent size) {
+    const int block = step / 9 * T.in, tap = Backward ? 8 - step % 9 : step % 9;
+    const bf16* from = w + (Backward ? size_t(tap) * size.c * size.k + block : (size_t(tap) * size.c + block) * size.k);
+    for (int i = thread_index(); i < rows * columns / 8; i += threads) copy_async(stage(step).chunk(i / (columns / 8), i % (columns / 8)), from + i / (columns / 8) * size.k + i % (columns / 8) * 8, true);
+  }
+
+  /// The sums begin with the bias, if there is one, at the first of the channels that come out.
+  LAMINA_DEVICE void begin(const float* bias) {
+    LAMINA_UNROLL
+    for (int j = 0; j < T.out / 8; ++j)
+      LAMINA_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        const float b = bias ? load(bias + j * 8 + thread_index() % 4 * 2 + e) : 0.f;
+        LAMINA_UNROLL
+        for (int m = 0; m < patches; ++m) sum[m][j][e] = sum[m][j][e + 2] = b;
+      }
+  }
+
+  /// Tile 0 must have been begun; the first group of copies takes it along. ahead(block, tap) begins the tiles of the blocks that follow.
+  template <class Ahead> LAMINA_DEVICE void run(const bf16* w, Extent size, int blocks, Ahead ahead) {
+    const int lane = thread_index() % 32, warp = thread_index() / 32, steps = 9 * (T.several ? blocks : 1);
+    int pixel[patches];  // this lane's row of each patch, at tap 0
+    LAMINA_UNROLL
+    for (int m = 0; m < patches; ++m) {
+      const int patch = warp * patches + m, row = lane % 16;
+      pixel[m] = (patch / patches_across * 2 + row / 8) * width + patch % patches_across * 8 + row % 8;
+    }
+    for (int step = 0; step < stages - 1; ++step) copy_step(step, w, size), copy_commit();
+    LAMINA_NO_UNROLL
+    for (int step = 0; step < steps; ++step) {
+      copy_wait<stages - 2>();
+      sync_block();
+      if (step + stages - 1 < steps) copy_step(step + stages - 1, w, size);
+      const int block = step / 9, tap = step % 9;
+      if (T.several && block + 1 < blocks) ahead(block + 1, tap);
+      copy_commit();
+      const int shift = tap / 3 * width + tap % 3;
+      LAMINA_UNROLL
+      for (int chunk = 0; chunk < T.in / 8; chunk += 2) {
+        unsigned a[patches][4];
+        LAMINA_UNROLL
+        for (int m = 0; m < patches; ++m) load_matrices(a[m], tile(block).chunk(pixel[m] + shift, chunk + lane / 16));
+        LAMINA_UNROLL
+        for (int j = 0; j < T.out / 8; j += 2) {
+          unsigned b[4];
+          if constexpr (Backward) load_matrices(b, stage(step).chunk(j * 8 + lane % 8 + lane / 16 * 8, chunk + lane / 8 % 2));
+          else load_matrices_transposed(b, stage(step).chunk(chunk * 8 + lane % 16, j + lane / 16));
+          LAMINA_UNROLL
+          for (int m = 0; m < patches; ++m) {
+            multiply_add(sum[m][j], a[m], b[0], b[1]);
+            multiply_add(sum[m][j + 1], a[m], b[2], b[3]);
+          }
+        }
+      }
+    }
+    copy_wait<0>();
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT

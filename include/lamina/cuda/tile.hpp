@@ -1,0 +1,119 @@
+/// What the kernels of convolutions on tensor cores share: tiles of pixels in shared memory, and the pooled gradient spread out over its windows.
+/// Pictures and gradients are (N, H, W, C) bf16. Codes are (N, H/2, W/2, K) bytes: which of the window's pixels 0 1 / 2 3 won, or `nobody`, where no sum was positive.
+#pragma once
+#include "../core/precision.hpp"
+#include "words.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
+inline constexpr unsigned nobody = 255;
+
+/// Sizes known when the kernel runs. The convolution keeps (h, w); pooling makes (h/2, w/2), an odd last row or column is dropped.
+struct Extent {
+  int n, h, w, c, k;                                   // c channels in, k channels out
+  LAMINA_DEVICE int pooled_h() const { return h / 2; }
+  LAMINA_DEVICE int pooled_w() const { return w / 2; }
+  /// Of channel 0 of a pixel, in numbers from the first.
+  LAMINA_DEVICE size_t pixel(int image, int row, int column) const { return (size_t(image) * h + row) * w + column; }
+  LAMINA_DEVICE size_t window(int image, int row, int column) const { return (size_t(image) * pooled_h() + row) * pooled_w() + column; }
+};
+
+/// Rows of `Channels` bf16 in shared memory. ldmatrix reads one 16-byte chunk of each of 8 neighbouring rows at a time; plain rows would
+/// put those into the same banks, so chunk i of a row lies at i ^ key, where 8 neighbouring rows cover all 32 banks.
+template <int Channels> struct Rows {
+  static constexpr int chunks = Channels / 8;
+  static constexpr int keys = (chunks & -chunks) < 8 ? (chunks & -chunks) : 8;  // a power of two that divides chunks: i ^ key stays in the row
+  static constexpr int rows_per_key = chunks < 8 ? 8 / chunks : 1;              // rows that share one line of 128 bytes
+  static constexpr int bytes(int rows) { return rows * Channels * 2; }
+  static_assert(Channels % 16 == 0);
+
+  bf16* data;
+  LAMINA_DEVICE bf16* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row / rows_per_key % keys))) * 8; }
+};
+
+/// Copies the pixels (h0 - 1, w0 - 1) ... of a (TileH + 2) x (TileW + 2) tile, zeros outside the picture; `x` is at the first wanted channel.
+template <int Channels, int TileH, int TileW, int Threads> LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, int n, int h0, int w0) {
+  for (int i = thread_index(); i < (TileH + 2) * (TileW + 2) * tile.chunks; i += Threads) {
+    const int pixel = i / tile.chunks, chunk = i % tile.chunks;
+    const int h = h0 + pixel / (TileW + 2) - 1, w = w0 + pixel % (TileW + 2) - 1;
+    const bool inside = h >= 0 && h < size.h && w >= 0 && w < size.w;
+    copy_async(tile.chunk(pixel, chunk), inside ? x + size.pixel(n, h, w) * size.c + chunk * 8 : x, inside);
+  }
+}
+
+/// Word i of lane t goes to word t of lane i, among the four lanes of a quad. A tensor-core result has two channels in each lane of a quad;
+/// with four such words a lane gets eight channels of one pixel, and stores fill whole sectors.
+LAMINA_DEVICE void transpose_quad(unsigned (&word)[4]) {
+  LAMINA_UNROLL
+  for (int step = 1; step < 4; step *= 2) {
+    const bool high = thread_index() & step;
+    LAMINA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (i & step) continue;
+      const unsigned got = shuffle_xor(high ? word[i] : word[i + step], step);
+      (high ? word[i] : word[i + step]) = got;
+    }
+  }
+}
+
+/// Of two gradients, those whose code byte says the pixel `tap` won.
+LAMINA_DEVICE unsigned gradients_of(unsigned tap, unsigned pair, unsigned codes) {
+  return ((codes & 0xFF) == tap ? pair & 0xFFFFu : 0u) | ((codes >> 8 & 0xFF) == tap ? pair & 0xFFFF0000u : 0u);
+}
+
+/// dy of a tile with `Halo` pixels around it, from the pooled gradient and the codes: each window's gradient goes to the pixel that won. It exists in shared memory only.
+/// fetch() reads what this lane spreads, so that something else can be done until it has come.
+template <int Channels, int TileH, int TileW, int Halo, int Threads> struct WindowGradients {
+  static constexpr int chunks = Channels / 8, windows_h = TileH / 2 + 2 * Halo, windows_w = TileW / 2 + 2 * Halo, width = TileW + 2 * Halo;
+  static constexpr int count = windows_h * windows_w * chunks, each = (count + Threads - 1) / Threads;
+  static_assert(Threads % chunks == 0);                // a lane sees the same chunk of channels in every window
+
+  Vec4 gradient[each];
+  Vec2 code[each];
+
+  /// `dp` (N, H/2, W/2, K) and `codes` are at the first wanted channel, of which there are `present` chunks.
+  LAMINA_DEVICE void fetch(const bf16* dp, const uint8_t* codes, Extent size, int n, int h0, int w0, int present = chunks) {
+    LAMINA_UNROLL
+    for (int m = 0; m < each; ++m) {
+      const int i = thread_index() + m * Threads, window = i / chunks;
+      const int h = h0 / 2 + window / windows_w - Halo, w = w0 / 2 + window % windows_w - Halo;
+      gradient[m] = Vec4{0, 0, 0, 0}, code[m] = Vec2{~0u, ~0u};
+      if (i < count && i % chunks < present && h >= 0 && h < size.pooled_h() && w >= 0 && w < size.pooled_w()) {
+        const size_t at = size.window(n, h, w) * size.k + i % chunks * 8;
+        gradient[m] = load(reinterpret_cast<const Vec4*>(dp + at));
+        code[m] = load(reinterpret_cast<const Vec2*>(codes + at));
+      }
+    }
+  }
+  LAMINA_DEVICE void spread(Rows<Channels> dy) const {
+    LAMINA_UNROLL
+    for (int m = 0; m < each; ++m) {
+      const int i = thread_index() + m * Threads, window = i / chunks;
+      if (i >= count) break;
+      LAMINA_UNROLL
+      for (unsigned tap = 0; tap < 4; ++tap) {
+        const int y = 2 * (window / windows_w) + int(tap / 2) - Halo, x = 2 * (window % windows_w) + int(tap % 2) - Halo;
+        if (Halo && (y < 0 || y >= TileH + 2 || x < 0 || x >= width)) continue;
+        store(reinterpret_cast<Vec4*>(dy.chunk(y * width + x, i % chunks)),
+              Vec4{gradients_of(tap, gradient[m].x, code[m].x), gradients_of(tap, gradient[m].y, code[m].x >> 16),
+                   gradients_of(tap, gradient[m].z, code[m].y), gradients_of(tap, gradient[m].w, code[m].y >> 16)});
+      }
+    }
+  }
+  /// Adds the gradients of the 8 channels that some pixel won, for the bias.
+  LAMINA_DEVICE void add_winners(float (&sum)[8]) const {
+    LAMINA_UNROLL
+    for (int m = 0; m < each; ++m) {
+      const unsigned pairs[4] = {gradient[m].x, gradient[m].y, gradient[m].z, gradient[m].w};
+      LAMINA_UNROLL
+      for (int e = 0; e < 8; ++e) {
+        const unsigned won = (e < 4 ? code[m].x : code[m].y) >> 8 * (e % 4) & 0xFF;
+        if (won != nobody) sum[e] += from_bf16(uint16_t(pairs[e / 2] >> 16 * (e % 2)));
+      }
+    }
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT
