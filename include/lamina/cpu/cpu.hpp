@@ -39,8 +39,12 @@ class Cpu {
   std::string name() const { return "CPU, " + std::to_string(threads()) + " threads"; }
   int threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
-  /// As many numbers as formulas work on at once.
+  /// As many numbers as formulas work on at once. (When nvcc compiles for the GPU it reads what is for the CPU too, and objects to vectors in formulas that are for both.)
+#if defined(__CUDA_ARCH__)
+  template <class T> using Vector = T;
+#else
   template <class T> using Vector = std::conditional_t<std::is_same_v<T, float>, simd::Floats, T>;
+#endif
 
   template <class T> static constexpr bool fuses(ConvReluPool k) {
     return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;

@@ -93,7 +93,7 @@ template <int C> struct FewChannels {
       for (int i = 0; i < 4; ++i) simd::store(d + i * l + k, m[0][i] - m[2][i]), simd::store(s + i * l + k, m[0][i] + m[1][i]), simd::store(q + i * l + k, m[1][i] - m[0][i]);
     }
     for (int t0 = 0; t0 < out.w; t0 += T) {
-      for (int y = 2 * r - before + 4, end = std::min(y + 2, in.h); y < end; ++y) fetch(x + (Index(y) * in.w + 2 * t0) * C);      // for the next row
+      for (int next = 2 * r - before + 4, end = std::min(next + 2, in.h); next < end; ++next) fetch(x + (Index(next) * in.w + 2 * t0) * C);      // for the next row
       const float* of = u;
       for (int o = 0; o < out.c; o += simd::width, of += 16 * C * simd::width) {
         Floats value[4][T], lower[2][T];          // the four outputs of each window

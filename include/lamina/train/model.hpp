@@ -86,7 +86,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
   const T* forward(const float* x, Index n) {
     catch_up();
-    now_ = {.x = inputs_.pictures(device_, x, fits(n)), .n = n};
+    now_ = Now(), now_.x = inputs_.pictures(device_, x, fits(n)), now_.n = n;
     play(Pass::inference, [&] { run(program_.inference, false); });
     return at(program_.inference, program_.inference.y, now_.x, n);
   }
