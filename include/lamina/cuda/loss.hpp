@@ -1,6 +1,5 @@
 /// Cross-entropy on a GPU: the softmax, the loss, its gradient, and what a training keeps count of.
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -80,10 +79,12 @@ template <class Totals> LAMINA_DEVICE void add_to_totals(Totals* totals, double 
   store(&totals->samples, load(&totals->samples) + samples);
 }
 
+template <class T> inline constexpr int cross_entropy_threads = sizeof(Master<T>) == sizeof(float) ? 512 : 256;      // half as many with twice the registers
+
 /// `lanes` neighbours work on a sample together. A single block adds to the totals, several leave their parts. grid: (pieces of the batch)
 template <class T, class Target, class Totals> struct CrossEntropyStep {
   using M = Master<T>;
-  static constexpr int threads = 512, shared_bytes = threads * 8;
+  static constexpr int threads = cross_entropy_threads<T>, shared_bytes = threads * 8;
 
   LAMINA_DEVICE static void run(CrossEntropyBatch<T, Target> s, int lanes, Totals* totals, CrossEntropyPart* parts) {
     const int groups = threads / lanes, lane = thread_index() % lanes, block = block_index().x, blocks = grid_size().x;
@@ -174,28 +175,25 @@ template <class Totals> struct CrossEntropyTotals {
 namespace detail {
 /// How a batch is laid out: lanes of a sample, and blocks. A batch that a block is done with in a few rounds is one block's.
 struct CrossEntropyGrid {
-  static constexpr Index threads = 512, numbers = 8, rounds = 32;      // of a lane: numbers at least, if there are lanes enough, and at most so many in all the rounds of a single block
-  Index lanes = 1, blocks = 1;
-  CrossEntropyGrid(Index n, Index c) {
+  static constexpr Index numbers = 8, rounds = 32;                     // of a lane: numbers in a round, if there are lanes enough, and numbers in all the rounds of a single block
+  Index lanes = 1, most, blocks;
+  CrossEntropyGrid(Index threads, Index n, Index c) {
     while (lanes < 32 && lanes * numbers < c) lanes *= 2;
-    const Index each = pieces(n, threads / lanes);
-    if (each * pieces(c, lanes) > rounds) blocks = each;
+    most = pieces(n, threads / lanes);
+    blocks = most * pieces(c, lanes) > rounds ? most : 1;
   }
 };
 }  // namespace detail
 
 /// Bytes of the arena that cross_entropy asks for, with n samples or fewer.
-template <RunsKernels D> Index cross_entropy_arena(const D&, Index n, Index c) {
-  const detail::CrossEntropyGrid g(n, c);
-  return pieces(n, g.threads / g.lanes) * Index(sizeof(kernels::CrossEntropyPart));
+template <RunsKernels D, class T> Index cross_entropy_arena(const D&, T, Index n, Index c) {
+  return detail::CrossEntropyGrid(kernels::cross_entropy_threads<T>, n, c).most * Index(sizeof(kernels::CrossEntropyPart));
 }
 /// Loss and gradient of a batch; its sum of losses, samples and right answers are added to totals->loss, ->samples, ->correct. One launch, and a small one for a large batch.
 template <RunsKernels D, class T, class Target, class Totals> void cross_entropy(D& dev, const CrossEntropyBatch<T, Target>& s, Totals* totals) {
-  const detail::CrossEntropyGrid g(s.n, s.c);
+  const detail::CrossEntropyGrid g(kernels::cross_entropy_threads<T>, s.n, s.c);
   auto* const parts = reinterpret_cast<kernels::CrossEntropyPart*>(dev.arena());
-  using K = kernels::CrossEntropyStep<T, Target, Totals>;
-  static_assert(K::threads == g.threads);
-  dev.template launch<K>(Grid{int(g.blocks)}, s, int(g.lanes), totals, parts);
+  dev.template launch<kernels::CrossEntropyStep<T, Target, Totals>>(Grid{int(g.blocks)}, s, int(g.lanes), totals, parts);
   if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Totals>>(Grid{1}, static_cast<const kernels::CrossEntropyPart*>(parts), int(g.blocks), s.n, totals);
 }
 
