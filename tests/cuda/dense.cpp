@@ -55,6 +55,11 @@ template <class T, int W> void check_dense(Sizes s, unsigned seed = 1) {
     dense_forward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), bias ? on_b.data() : nullptr, y.data(), relu ? Clamp{.low = 0} : Clamp{});
     CHECK(dev.machine().counters.launches - before <= (W == 1 ? 1 : 2));
     CHECK_MESSAGE(same(y.get(), y1), "y");
+    if constexpr (W == 2) {                                            // the tiles that a large layer gets
+      y.fill(T(NAN));
+      detail::dense_tensor_forward<64>(dev, {c, 2}, n, c, o, on_x.data(), on_w.data(), bias ? on_b.data() : nullptr, y.data(), relu ? Clamp{.low = 0} : Clamp{});
+      CHECK_MESSAGE(same(y.get(), y1), "y of wide tiles");
+    }
     for (const bool learns_before : {true, false}) {
       INFO("dx " << learns_before);
       On<M> on_dw(dev, dw), on_db(dev, db);

@@ -12,7 +12,7 @@ namespace detail {
 /// The inputs are cut into slices, which are summed at the same time and then added in their order. Their number follows from the shapes alone.
 struct DenseSlices {
   Index each, count;                       // inputs of a slice
-  static constexpr Index unit = kernels::Square::side, blocks = 132, tile = unit * unit;   // as many blocks as an H100 has multiprocessors
+  static constexpr Index unit = 64, blocks = 132, tile = unit * unit;   // as many blocks as an H100 has multiprocessors
 
   DenseSlices(Index c, Index wanted) {
     const Index units = pieces(c, unit);
@@ -20,7 +20,9 @@ struct DenseSlices {
     count = pieces(c, each);
   }
   static DenseSlices any(Index n, Index c, Index o) { return {c, 16 * tile / (n * o)}; }
-  static DenseSlices tensor(Index n, Index c, Index o) { return {c, blocks / (pieces(n, unit) * pieces(o, unit))}; }
+  static DenseSlices tensor(Index n, Index c, Index o) { return {c, blocks / (pieces(n, unit) * pieces(o, columns(n, c, o)))}; }
+  /// Of a tile of outputs: fewer make smaller parts, and read x more often.
+  static Index columns(Index n, Index c, Index o) { return n * c * o > Index(1) << 26 ? 64 : 32; }
   /// Numbers that the parts are at most, with so many samples or fewer.
   static Index most(Index n, Index c, Index o) { return std::min(pieces(c, unit) * n * o, std::max(blocks * tile, n * o)); }
 };
@@ -149,15 +151,22 @@ template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, 
 
 // --- way 2: bf16 on tensor cores
 
+namespace detail {
+template <int Columns, class D>
+void dense_tensor_forward(D& dev, const DenseSlices& s, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp) {
+  using K = kernels::DenseForward<Columns>;
+  auto* const parts = reinterpret_cast<float*>(dev.arena());
+  const bool whole = s.count == 1;
+  dev.template launch<K>(Grid{int(pieces(o, Columns)), int(pieces(n, K::P::side)), int(s.count)}, int(n), int(c), int(o), int(s.each / K::P::side), x, w, b,
+                         float(clamp.low), float(clamp.high), whole ? y : nullptr, whole ? nullptr : parts);
+  if (!whole) dense_sum(dev, s, n, o, parts, b, clamp, y);
+}
+}  // namespace detail
 template <RunsKernels D>
 void dense_forward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
-  using K = kernels::DenseForward;
   const auto slices = detail::DenseSlices::tensor(n, c, o);
-  const bool whole = slices.count == 1;
-  auto* const parts = reinterpret_cast<float*>(dev.arena());
-  dev.template launch<K>(Grid{int(pieces(o, kernels::Square::side)), int(pieces(n, kernels::Square::side)), int(slices.count)}, int(n), int(c), int(o),
-                         int(slices.each / kernels::Square::side), x, w, b, float(clamp.low), float(clamp.high), whole ? y : nullptr, whole ? nullptr : parts);
-  if (!whole) detail::dense_sum(dev, slices, n, o, parts, b, clamp, y);
+  if (detail::DenseSlices::columns(n, c, o) == 32) detail::dense_tensor_forward<32>(dev, slices, n, c, o, x, w, b, y, clamp);
+  else detail::dense_tensor_forward<64>(dev, slices, n, c, o, x, w, b, y, clamp);
 }
 template <RunsKernels D> Index dense_arena(const D&, Way<2>, bf16, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(float));

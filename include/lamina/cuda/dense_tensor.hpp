@@ -12,19 +12,25 @@ LAMINA_DEVICE unsigned flowing(unsigned pair, unsigned y) {
   return (from_bf16(uint16_t(y)) <= 0 ? 0u : pair & 0xFFFFu) | (from_bf16(uint16_t(y >> 16)) <= 0 ? 0u : pair & 0xFFFF0000u);
 }
 
+LAMINA_DEVICE void only_flowing(unsigned (&pairs)[4], const unsigned (&y)[4]) {
+  LAMINA_UNROLL
+  for (int e = 0; e < 4; ++e) pairs[e] = flowing(pairs[e], y[e]);
+}
+
 /// A row-major matrix in device memory; its columns are a multiple of 8.
 struct Matrix { const bf16* data; int rows, columns; };
 
-/// 64 x 64 of a matrix in shared memory. Chunk i of 8 numbers of a row lies at i ^ (row % 8): eight neighbouring rows cover all 32 banks.
-struct Square {
-  static constexpr int side = 64, chunks = side / 8, bytes = side * side * 2;
+/// 64 x Columns of a matrix in shared memory. Chunk i of 8 numbers of a row lies at i ^ key, so that those of eight neighbouring rows cover all 32 banks.
+template <int Columns> struct Tile {
+  static constexpr int rows = 64, chunks = Columns / 8, rows_per_key = 8 / chunks, bytes = rows * Columns * 2;
+  static_assert(Columns == 32 || Columns == 64);
 
   uint16_t* data;
-  LAMINA_DEVICE uint16_t* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row % 8))) * 8; }
+  LAMINA_DEVICE uint16_t* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row / rows_per_key % chunks))) * 8; }
   /// Begins to copy what lies at (row, column) of m; zeros beyond it.
   template <int Threads> LAMINA_DEVICE void copy(Matrix m, int row, int column) const {
     LAMINA_UNROLL
-    for (int i = 0; i < side * chunks / Threads; ++i) {
+    for (int i = 0; i < rows * chunks / Threads; ++i) {
       const int at = i * Threads + thread_index(), r = row + at / chunks, c = column + at % chunks * 8;
       const bool inside = r < m.rows && c < m.columns;
       copy_async(chunk(at / chunks, at % chunks), inside ? m.data + Index(r) * m.columns + c : m.data, inside);
@@ -34,18 +40,26 @@ struct Square {
 
 /// How a factor of a product lies in memory: in the direction that is summed over, or across it.
 enum class Sums { along, across };
-/// Which factor is a gradient that flows where the matrix of a third square is above 0.
+/// Which factor is a gradient that flows where the matrix of a third tile is above 0.
 enum class Masked { none, first, second };
 
-/// 64 x 64 sums of a(m, k) b(k, n), 64 of k at a time. Four warps have 32 x 32 each: element e of `sum[i][j]` is at row(i, e), column(j) + e % 2.
-template <Sums A, Sums B, Masked M> struct Product {
-  static constexpr int threads = 128, stages = 3, squares = M == Masked::none ? 2 : 3, shared_bytes = stages * squares * Square::bytes;
+/// 64 x Columns sums of a(m, k) b(k, n), 64 of k at a time. Four warps have 32 x Columns / 2 each: element e of `sum[i][j]` is at row(i, e), column(j) + e % 2.
+template <Sums A, Sums B, Masked M = Masked::none, int Columns = 64> struct Product {
+  static_assert(B == Sums::across || Columns == 64);
+  using First = Tile<64>;
+  using Second = Tile<Columns>;
+  using Mask = Tile<M == Masked::second ? Columns : 64>;
+  static constexpr int threads = 128, stages = 3, side = 64, wide = Columns / 16;
+  static constexpr int stage_bytes = First::bytes + Second::bytes + (M == Masked::none ? 0 : Mask::bytes), shared_bytes = stages * stage_bytes;
 
-  float sum[2][4][4];
+  float sum[2][wide][4];
 
-  LAMINA_DEVICE static Square square(int stage, int which) { return {reinterpret_cast<uint16_t*>(shared_memory() + (stage % stages * squares + which) * Square::bytes)}; }
+  LAMINA_DEVICE static uint16_t* at(int stage, int bytes) { return reinterpret_cast<uint16_t*>(shared_memory() + stage % stages * stage_bytes + bytes); }
+  LAMINA_DEVICE static First first(int stage) { return {at(stage, 0)}; }
+  LAMINA_DEVICE static Second second(int stage) { return {at(stage, First::bytes)}; }
+  LAMINA_DEVICE static Mask mask(int stage) { return {at(stage, First::bytes + Second::bytes)}; }
   LAMINA_DEVICE static int first_row() { return thread_index() / 64 * 32; }
-  LAMINA_DEVICE static int first_column() { return thread_index() / 32 % 2 * 32; }
+  LAMINA_DEVICE static int first_column() { return thread_index() / 32 % 2 * (Columns / 2); }
   LAMINA_DEVICE static int row(int i, int e) { return first_row() + i * 16 + e / 2 * 8 + thread_index() % 32 / 4; }
   LAMINA_DEVICE static int column(int j) { return first_column() + j * 8 + thread_index() % 4 * 2; }
 
@@ -55,69 +69,67 @@ template <Sums A, Sums B, Masked M> struct Product {
       LAMINA_UNROLL
       for (int e = 0; e < 4; e += 2)
         LAMINA_UNROLL
-        for (int j = 0; j < 4; ++j) f(sum[i][j][e], sum[i][j][e + 1], row(i, e), column(j));
+        for (int j = 0; j < wide; ++j) f(sum[i][j][e], sum[i][j][e + 1], row(i, e), column(j));
   }
   LAMINA_DEVICE void clear() { each([](float& left, float& right, int, int) { left = right = 0; }); }
 
   /// 16 rows and 16 of k, or for B 16 columns and 16 of k.
-  LAMINA_DEVICE static void load_first(unsigned (&a)[4], Square s, int i, int k) {
+  LAMINA_DEVICE static void load_first(unsigned (&a)[4], First s, int i, int k) {
     const int lane = thread_index() % 32, r = first_row() + i * 16;
     if constexpr (A == Sums::along) load_matrices(a, s.chunk(r + lane % 16, k / 8 + lane / 16));
     else load_matrices_transposed(a, s.chunk(k + lane / 16 * 8 + lane % 8, r / 8 + lane / 8 % 2));
   }
-  LAMINA_DEVICE static void load_second(unsigned (&b)[4], Square s, int j, int k) {
+  LAMINA_DEVICE static void load_second(unsigned (&b)[4], Second s, int j, int k) {
     const int lane = thread_index() % 32, c = first_column() + j * 8;
     if constexpr (B == Sums::along) load_matrices(b, s.chunk(c + lane / 16 * 8 + lane % 8, k / 8 + lane / 8 % 2));
     else load_matrices_transposed(b, s.chunk(k + lane % 16, c / 8 + lane / 16));
   }
 
-  /// begin(step, stage) begins the copies of a step into the squares of a stage. In the end the squares are free.
+  /// begin(step) begins the copies of a step into its tiles. In the end the tiles are free.
   template <class Begin> LAMINA_DEVICE void run(int steps, Begin begin) {
     for (int s = 0; s < stages - 1; ++s) {
-      if (s < steps) begin(s, s);
+      if (s < steps) begin(s);
       copy_commit();
     }
     LAMINA_NO_UNROLL
     for (int s = 0; s < steps; ++s) {
       copy_wait<stages - 2>();
       sync_block();
-      if (s + stages - 1 < steps) begin(s + stages - 1, s + stages - 1);
+      if (s + stages - 1 < steps) begin(s + stages - 1);
       copy_commit();
       LAMINA_UNROLL
-      for (int k = 0; k < Square::side; k += 16) {
-        unsigned a[2][4], b[2][4];
+      for (int k = 0; k < side; k += 16) {
+        unsigned a[2][4], b[wide / 2][4], y[4];
         LAMINA_UNROLL
-        for (int i = 0; i < 2; ++i) load_first(a[i], square(s, 0), i, k), load_second(b[i], square(s, 1), i * 2, k);
-        if constexpr (M != Masked::none) {
-          LAMINA_UNROLL
-          for (int i = 0; i < 2; ++i) {
-            unsigned y[4];
-            if constexpr (M == Masked::first) load_first(y, square(s, 2), i, k);
-            else load_second(y, square(s, 2), i * 2, k);
-            LAMINA_UNROLL
-            for (int e = 0; e < 4; ++e) (M == Masked::first ? a : b)[i][e] = flowing((M == Masked::first ? a : b)[i][e], y[e]);
-          }
+        for (int i = 0; i < 2; ++i) {
+          load_first(a[i], first(s), i, k);
+          if constexpr (M == Masked::first) load_first(y, mask(s), i, k), only_flowing(a[i], y);
+        }
+        LAMINA_UNROLL
+        for (int j = 0; j < wide / 2; ++j) {
+          load_second(b[j], second(s), j * 2, k);
+          if constexpr (M == Masked::second) load_second(y, mask(s), j * 2, k), only_flowing(b[j], y);
         }
         LAMINA_UNROLL
         for (int i = 0; i < 2; ++i)
           LAMINA_UNROLL
-          for (int j = 0; j < 4; ++j) multiply_add(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+          for (int j = 0; j < wide; ++j) multiply_add(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
       }
     }
     copy_wait<0>();
     sync_block();
   }
 
-  /// The sums as bf16 to (row, column) of `to` (rows, columns), by way of shared memory: whole rows of 128 bytes leave.
+  /// The sums as bf16 to (row, column) of `to` (rows, columns), by way of shared memory: whole rows leave.
   LAMINA_DEVICE void write(bf16* to, int rows, int columns, int at_row, int at_column) {
-    const Square s = square(0, 0);
-    each([&](float left, float right, int r, int c) { store(reinterpret_cast<unsigned*>(s.chunk(r, c / 8) + c % 8), pack_bf16(left, right)); });
+    const Second tile{at(0, 0)};
+    each([&](float left, float right, int r, int c) { store(reinterpret_cast<unsigned*>(tile.chunk(r, c / 8) + c % 8), pack_bf16(left, right)); });
     sync_block();
     LAMINA_UNROLL
-    for (int i = 0; i < Square::side * Square::chunks / threads; ++i) {
-      const int at = i * threads + thread_index(), r = at / Square::chunks, c = at % Square::chunks;
+    for (int i = 0; i < Second::rows * Second::chunks / threads; ++i) {
+      const int chunk = i * threads + thread_index(), r = chunk / Second::chunks, c = chunk % Second::chunks;
       if (at_row + r < rows && at_column + c * 8 < columns)
-        store(reinterpret_cast<Vec4*>(to + Index(at_row + r) * columns + at_column + c * 8), load(reinterpret_cast<const Vec4*>(s.chunk(r, c))));
+        store(reinterpret_cast<Vec4*>(to + Index(at_row + r) * columns + at_column + c * 8), load(reinterpret_cast<const Vec4*>(tile.chunk(r, c))));
     }
   }
 };
@@ -125,21 +137,20 @@ template <Sums A, Sums B, Masked M> struct Product {
 struct alignas(8) TwoFloats { float left, right; };
 
 /// y = x w + b within bounds, or parts (slices, N, O) of x w without b: slice z sums `steps` times 64 of the inputs. grid: (tiles of outputs, tiles of samples, slices)
-struct DenseForward {
-  using P = Product<Sums::along, Sums::across, Masked::none>;
+template <int Columns> struct DenseForward {
+  using P = Product<Sums::along, Sums::across, Masked::none, Columns>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
 
   LAMINA_DEVICE static void run(int n, int c, int o, int steps,
                                 const bf16* x, const bf16* w, const float* b,   // (N, C), (C, O), (O) or null
                                 float low, float high, bf16* y, float* parts) { // (N, O), null where parts are made
     const auto block = block_index();
-    const int i0 = block.y * Square::side, o0 = block.x * Square::side, c0 = block.z * steps * Square::side;
-    const int left = (c - c0 + Square::side - 1) / Square::side;
+    const int i0 = block.y * P::side, o0 = block.x * Columns, c0 = block.z * steps * P::side, left = (c - c0 + P::side - 1) / P::side;
     P p;
     p.clear();
-    p.run(left < steps ? left : steps, [&](int step, int stage) {
-      P::square(stage, 0).template copy<threads>({x, n, c}, i0, c0 + step * Square::side);
-      P::square(stage, 1).template copy<threads>({w, c, o}, c0 + step * Square::side, o0);
+    p.run(left < steps ? left : steps, [&](int step) {
+      P::first(step).template copy<threads>({x, n, c}, i0, c0 + step * P::side);
+      P::second(step).template copy<threads>({w, c, o}, c0 + step * P::side, o0);
     });
     if (y) {
       p.each([&](float& left_sum, float& right_sum, int, int column) {
@@ -164,7 +175,7 @@ struct DenseForward {
 template <bool Relu> struct DenseBackward {
   using X = Product<Sums::along, Sums::along, Relu ? Masked::first : Masked::none>;
   using W = Product<Sums::across, Sums::across, Relu ? Masked::second : Masked::none>;
-  static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = Square::side;
+  static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = X::side;
   struct Tiles { int samples, inputs, outputs; bool x; };
 
   LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
@@ -183,10 +194,10 @@ template <bool Relu> struct DenseBackward {
   LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int c0, const bf16* w, const bf16* dy, const bf16* y, bf16* dx) {
     X p;
     p.clear();
-    p.run((o + side - 1) / side, [&](int step, int stage) {
-      X::square(stage, 0).template copy<threads>({dy, n, o}, i0, step * side);
-      X::square(stage, 1).template copy<threads>({w, c, o}, c0, step * side);
-      if constexpr (Relu) X::square(stage, 2).template copy<threads>({y, n, o}, i0, step * side);
+    p.run((o + side - 1) / side, [&](int step) {
+      X::first(step).template copy<threads>({dy, n, o}, i0, step * side);
+      X::second(step).template copy<threads>({w, c, o}, c0, step * side);
+      if constexpr (Relu) X::mask(step).template copy<threads>({y, n, o}, i0, step * side);
     });
     p.write(dx, n, c, i0, c0);
   }
@@ -197,10 +208,10 @@ template <bool Relu> struct DenseBackward {
       const TwoFloats before = c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
       left = before.left, right = before.right;
     });
-    p.run((n + side - 1) / side, [&](int step, int stage) {
-      W::square(stage, 0).template copy<threads>({x, n, c}, step * side, c0);
-      W::square(stage, 1).template copy<threads>({dy, n, o}, step * side, o0);
-      if constexpr (Relu) W::square(stage, 2).template copy<threads>({y, n, o}, step * side, o0);
+    p.run((n + side - 1) / side, [&](int step) {
+      W::first(step).template copy<threads>({x, n, c}, step * side, c0);
+      W::second(step).template copy<threads>({dy, n, o}, step * side, o0);
+      if constexpr (Relu) W::mask(step).template copy<threads>({y, n, o}, step * side, o0);
     });
     p.each([&](float left, float right, int row, int column) {
       if (c0 + row < c && o0 + column < o) store(at(row, column), TwoFloats{left, right});
@@ -208,8 +219,8 @@ template <bool Relu> struct DenseBackward {
   }
   /// 64 outputs: 16 samples at a time, a thread adds eight outputs of every 16th.
   LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const bf16* dy, const bf16* y, float* db) {
-    constexpr int rows = threads / Square::chunks;
-    const int first = thread_index() / Square::chunks, chunk = thread_index() % Square::chunks;
+    constexpr int chunks = side / 8, rows = threads / chunks;
+    const int first = thread_index() / chunks, chunk = thread_index() % chunks;
     float* const sums = reinterpret_cast<float*>(shared_memory());   // (rows, 64)
     float sum[8] = {};
     if (o0 + chunk * 8 < o) {
