@@ -14,6 +14,7 @@ struct CudaRules {
   template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) { return std::is_same_v<T, bf16> ? detail::pooled_way(k, in, mid) : 0; }
 
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
+  template <class T> static constexpr bool fuses(DenseRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 

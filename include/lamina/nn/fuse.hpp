@@ -6,6 +6,7 @@
 #include "../core/device.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
+#include "dense.hpp"
 #include "pointwise.hpp"
 #include "pool.hpp"
 #include "residual.hpp"
@@ -78,6 +79,22 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   static void turn(D& dev, Shape in, const T* w, T* to) { conv_relu_pool_turn(dev, Way<W>(), kernel, in, Fused::out(in), w, to); }
   template <class D, class T, int W> static Index turned(const D& dev, Shape in) { return conv_relu_pool_turned(dev, Way<W>(), T(), kernel, in, Fused::out(in)); }
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
+};
+
+/// y = relu(x w + b).
+template <int Out, bool Bias> struct Fused<Dense<Out, Bias>, ReLU> : Chain<Dense<Out, Bias>, ReLU> {
+  using dense = Dense<Out, Bias>;
+  static constexpr Shape accepts(Shape in) { return dense::accepts(in); }
+  static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::both}); }
+  template <class D, class T> static constexpr int ways = dense::template ways<D, T>;
+  template <class D, class T> static constexpr int way(Shape in) { return dense::template way<D, T>(in); }
+  template <class D, class T, int W = 0> requires (D::template fuses<T>(DenseRelu{})) static void forward(D& dev, const Step<T>& s) {
+    dense_forward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), dense::bias(s.w, s.in), s.y, ReLU::clamp);
+  }
+  template <class D, class T, int W = 0> static void backward(D& dev, const Step<T>& s) {
+    dense_backward(dev, Way<W>(), s.n, s.in.c, Out, s.x, s.weights(), s.dy, s.dx, s.dw, s.dw ? dense::bias(s.dw, s.in) : nullptr, s.y);
+  }
+  template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return dense::template arena<D, T, W>(dev, in, n); }
 };
 
 /// y = relu(norm(x)), or ReLU6 of it. What it was before is told from x again.

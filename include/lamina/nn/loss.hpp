@@ -98,6 +98,14 @@ template <int Classes = 0> struct CrossEntropy {
     if (!class_weights.empty() && !(each && sum > 0)) throw Error("CrossEntropy: class weights are numbers from 0 up, and not all of them 0");
     return class_weights;
   }
+  /// Bytes that the device's arena needs for it.
+  template <class D, class T> Index arena(const D& dev, T, Index n, Index c) const {
+    if constexpr (requires { cross_entropy_arena(dev, T(), n, c); }) return cross_entropy_arena(dev, T(), n, c);
+    else return 0;
+  }
+  /// The same, where a device counts in the same kernel what the batches add up to.
+  template <class D, class T, class Totals> requires requires(D& dev, const LossStep<T>& s, Totals* totals) { cross_entropy(dev, s, 1.0, true, totals); }
+  void evaluate(D& dev, const LossStep<T>& s, Totals* totals) const { cross_entropy(dev, s, smoothing, !class_weights.empty(), totals); }
   template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const {
     if (!class_weights.empty() && s.label) parallel_for(dev, 1, detail::SumOfWeights<T>{s});
     parallel_for(dev, s.n, detail::CrossEntropyOf<T>{s, Master<T>(smoothing), !class_weights.empty()});

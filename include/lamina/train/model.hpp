@@ -72,6 +72,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     const std::vector<double> given = loss_of_.constants(size(program.output));
     const std::vector<Parameter> constants(given.begin(), given.end());
     device_.upload(constants_.data(), constants.data(), constants_.bytes());
+    if constexpr (requires { loss_of_.arena(device_, T(), batch_, batch_); }) device_.reserve(std::size_t(loss_of_.arena(device_, T(), batch_, size(program.output))));
     initialise(options.init);
   }
 
@@ -218,8 +219,13 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   void evaluate(const PlanView& plan) {
     const T* y = at(plan, plan.y, now_.x, now_.n);
     T* dy = plan.dy < 0 ? inputs_.spare() : at(plan, plan.dy, now_.x, now_.n);
-    loss_of_.evaluate(device_, LossStep<T>{now_.n, size(program_.output), now_.total, y, now_.label, now_.target, constants_.data(), loss_.data(), dy, loss_.data() + batch_});
-    parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(program_.output), totals_.data()});
+    const LossStep<T> step{now_.n, size(program_.output), now_.total, y, now_.label, now_.target, constants_.data(), loss_.data(), dy, loss_.data() + batch_};
+    if constexpr (requires { loss_of_.evaluate(device_, step, totals_.data()); }) {
+      loss_of_.evaluate(device_, step, totals_.data());
+    } else {
+      loss_of_.evaluate(device_, step);
+      parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(program_.output), totals_.data()});
+    }
   }
 
   T* at(const PlanView& plan, int id, const T* x, Index n) const { return passes_.at(plan, id, x, n); }
