@@ -45,7 +45,7 @@ template <class F> void under_every_order(F f) {
 template <class Kernel> void refused(const char* words, int threads, Kernel kernel, int blocks = 1) {
   under_every_order([&](Bench& bench) {
     const std::string said = bench.says(threads, [&] { kernel(bench); }, blocks);
-    CAPTURE(said);
+    INFO("wanted \"" << std::string(words) << "\", said \"" << said << "\"");
     CHECK(said.find(words) != said.npos);
   });
 }
@@ -64,9 +64,13 @@ TEST_CASE("lanes of a warp exchange words and votes") {
       right += shuffle(t, 7) == t / 32 * 32 + 7;
       right += shuffle_xor(float(t) / 4, 1) == float(t ^ 1) / 4;
       right += ballot(lane % 3 == 0) == 0x49249249u;
+      right += shuffle_up(t, 3) == (lane < 3 ? t : t - 3);
+      right += shuffle_down(0x1p40 + t, 1) == 0x1p40 + (lane < 31 ? t + 1 : t);
+      right += any(t == 40) == (t >= 32) && !any(t < 0);
+      right += all(t != 40) == (t < 32) && all(t >= 0);
       store(&b.out[t], right);
     });
-    for (int right : b.out) CHECK(right == 5);
+    for (int right : b.out) CHECK(right == 9);
   });
 }
 
@@ -135,6 +139,133 @@ TEST_CASE("matrices are loaded as they lie and across, and multiplied") {  // a(
   });
 }
 
+TEST_CASE("one matrix and two are loaded like four") {
+  under_every_order([](Bench& b) {
+    for (int i = 0; i < 512; ++i) b.halves[i] = std::uint16_t(i);
+    int wrong = 0;
+    b.run(32, [&] {
+      const int lane = thread_index();
+      for (int i = 0; i < 4; ++i) store(shared<std::uint16_t>(lane + 32 * i), load(&b.halves[lane + 32 * i]));  // two matrices, a row after the other
+      sync_warp();
+      const int low = 8 * (lane / 4) + lane % 4 * 2, across = 16 * (lane % 4) + lane / 4;
+      unsigned one[1], two[2], turned[2];
+      load_matrices(one, shared<std::uint16_t>(lane < 8 ? 8 * lane : -1000));  // the other lanes' addresses are not looked at
+      load_matrices(two, shared<std::uint16_t>(8 * (lane % 16)));
+      load_matrices_transposed(turned, shared<std::uint16_t>(8 * (lane % 16)));
+      wrong += one[0] != unsigned(low | (low + 1) << 16) || two[0] != one[0] || two[1] != unsigned((64 + low) | (65 + low) << 16);
+      wrong += turned[0] != unsigned(across | (across + 8) << 16) || turned[1] != unsigned((64 + across) | (72 + across) << 16);
+      load_matrices_transposed(one, shared<std::uint16_t>(8 * (lane % 8)));
+      wrong += one[0] != turned[0];
+    });
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("floats of tf32 are multiplied") {  // a(i, k) = i - k, b(k, j) = 1 + k j; b lies a column after the other
+  under_every_order([](Bench& b) {
+    int wrong = 0;
+    b.run(32, [&] {
+      const int lane = thread_index();
+      for (int i = lane; i < 128; i += 32) store(shared<unsigned>(i), to_tf32(float(i / 8 - i % 8)));
+      for (int i = lane; i < 64; i += 32) store(shared<unsigned>(128 + i), to_tf32(float(1 + i % 8 * (i / 8))) | 0x1FFF);  // what the lower bits are does not matter
+      sync_warp();
+      unsigned rows[4], columns[2];
+      load_matrices(rows, shared(lane % 16 * 8 + lane / 16 * 4));
+      load_matrices(columns, shared(128 + lane % 8 * 8 + lane / 8 % 2 * 4));
+      float d[4] = {1, 1, 1, 1};
+      multiply_add_tf32(d, rows, columns[0], columns[1]);
+      for (int r = 0; r < 4; ++r) {
+        const int i = lane / 4 + 8 * (r / 2), j = lane % 4 * 2 + r % 2;
+        int sum = 1;
+        for (int k = 0; k < 8; ++k) sum += (i - k) * (1 + k * j);
+        wrong += d[r] != float(sum);
+      }
+    });
+    CHECK(wrong == 0);
+    CHECK(b.machine.counters.tensor_multiplies == 1);
+  });
+}
+
+TEST_CASE("tf32 is rounded to ten bits, ties away from zero") {
+  CHECK(to_tf32(1.f) == 0x3F800000);
+  CHECK(to_tf32(1.f + 0x1p-11f) == 0x3F802000);
+  CHECK(to_tf32(-1.f - 0x1p-11f) == 0xBF802000);
+  CHECK(to_tf32(1.f + 0x1p-12f) == 0x3F800000);
+  CHECK(to_tf32(INFINITY) == 0x7F800000);
+}
+
+TEST_CASE("numbers of 1, 2, 4, 8 and 16 bytes lie side by side in shared memory") {
+  const auto each = [](auto one) {
+    using T = decltype(one);
+    under_every_order([](Bench& b) {
+      int wrong = 0;
+      b.run(64, [&] {
+        const int t = thread_index();
+        store(shared<T>(t), T{1});
+        for (int again = 0; again < 2; ++again) {  // neighbours are read and written without a barrier between
+          sync_block();
+          const T before = load(shared<T>(63 - t));
+          wrong += std::memcmp(&before, shared<T>(t), sizeof(T)) != 0;
+          sync_block();
+          store(shared<T>(t), before);
+        }
+        if (t < 32) sync_warp(), store(shared<T>(t), T{1}), load(shared<T>(t));
+        else store(shared<T>(t), T{1});
+      });
+      CHECK(wrong == 0);
+    });
+    refused("race", 64, [](Bench&) { store(shared<T>(thread_index() ^ 1), T{1}), store(shared<T>(thread_index()), T{1}); });
+  };
+  each(char{}), each(std::uint16_t{}), each(int{}), each(double{}), each(Vec4{});
+  // A number may be written in parts and read whole, or the other way.
+  allowed(64, [](Bench&) { store(shared<char>(thread_index()), 'a'), sync_block(), load(shared<Vec4>(thread_index() / 16)); });
+  allowed(64, [](Bench&) { if (thread_index() < 4) store(shared<Vec4>(thread_index()), Vec4{}); sync_block(), load(shared<char>(thread_index())), store(shared<char>(thread_index()), 'a'); });
+  refused("race", 64, [](Bench&) { store(shared<char>(thread_index()), 0), sync_block(), store(shared<char>(thread_index()), 1), load(shared<Vec4>(thread_index() / 16)); });
+  refused("race", 32, [](Bench&) { if (thread_index() < 4) store(shared<Vec4>(thread_index()), Vec4{}); sync_warp(), load(shared<char>(2 * thread_index())), store(shared<char>(2 * (31 - thread_index())), 'a'); });
+  refused("nobody wrote", 32, [](Bench&) { store(shared<char>(2 * thread_index()), 'a'), sync_warp(), load(shared<short>(thread_index())); });
+}
+
+TEST_CASE("lanes add to one number, in shared memory and in the device's") {
+  under_every_order([](Bench& b) {
+    alignas(256) std::int64_t sums[2] = {-5, 0};
+    b.machine.global.add(sums, sizeof sums, true, "sums");
+    b.run(64, [&] {
+      const int t = thread_index();
+      if (t == 0) store(shared<unsigned>(), 7u);
+      sync_block();
+      atomic_add(shared<unsigned>(), unsigned(t));
+      sync_block();
+      if (t == 0) store(&b.out[block_index().x], int(load(shared<unsigned>())));
+      atomic_add(&sums[0], std::int64_t(-1) << 33);
+      atomic_add(&b.in[2], -1);
+    }, 2);
+    b.machine.global.remove(sums);
+    CHECK((b.out[0] == 7 + 63 * 32 && b.out[1] == b.out[0] && sums[0] == -5 - (std::int64_t(128) << 33) && sums[1] == 0 && b.in[2] == -128));
+  });
+  const auto begin = [] { if (thread_index() == 0) store(shared(), 0); sync_block(); };
+  refused("race", 64, [&](Bench&) { begin(), atomic_add(shared(), 1), load(shared()); });
+  refused("race", 64, [&](Bench&) { begin(), atomic_add(shared(), 1), sync_warp(), load(shared()); });
+  refused("race", 64, [&](Bench&) { begin(), atomic_add(shared(), 1), store(shared(), 1); });
+  refused("race", 32, [&](Bench&) { begin(); if (thread_index() == 9) store(shared(), 0); atomic_add(shared(), 1); });
+  refused("race", 32, [&](Bench&) { begin(), load(shared()), atomic_add(shared(), 1); });
+  refused("nobody wrote", 32, [&](Bench&) { atomic_add(shared(), 1); });
+  allowed(32, [&](Bench&) { begin(), atomic_add(shared(), 1), sync_warp(), load(shared()), sync_warp(), store(shared(thread_index()), 1); });
+  refused("race: two blocks", 32, [](Bench& b) { atomic_add(&b.in[0], 1), load(&b.in[0]); }, 2);
+  refused("race: two blocks", 32, [](Bench& b) { if (block_index().x) store(&b.in[0], 1); else atomic_add(&b.in[0], 1); }, 2);
+  allowed(32, [](Bench& b) { atomic_add(&b.in[0], 1), load(&b.in[1]), load(&b.in[2]), store(&b.in[4 + block_index().x], 1); }, 2);
+}
+
+TEST_CASE("a fused multiply-add is rounded once, and counted") {
+  Bench b;
+  float close = 0;
+  b.run(32, [&] {
+    const float near = fma(1 + 0x1p-12f, 1 + 0x1p-12f, -1.f);  // 2^-11 + 2^-24: a product that was rounded would have lost the second
+    if (lamina::simt::fma(3., 2., 1.) == 7) close = near;
+  });
+  CHECK(close == 0x1p-11f + 0x1p-24f);
+  CHECK(b.machine.counters.multiply_adds == 64);
+}
+
 TEST_CASE("bf16 is rounded to the nearest, ties to even, and every NaN is the same") {
   CHECK(to_bf16(1.f) == 0x3F80);
   CHECK(to_bf16(1.f + 1.f / 256) == 0x3F80);      // half way, and 0x3F80 is even
@@ -177,7 +308,7 @@ TEST_CASE("lanes that touch a byte with no barrier between, one of them writing,
   refused("race: lane", 32, [&](Bench&) { write_all(t()), store(shared(t()), 1), load(shared(t() ^ 1)); });
   refused("race: lane", 32, [&](Bench&) { write_all(t()), load(shared(t() ^ 1)), store(shared(t()), 1); });
   refused("race: lane", 64, [&](Bench&) { write_all(t()), store(shared(t()), 1), sync_warp(), load(shared(t() ^ 32)); });
-  refused("race: lanes", 64, [&](Bench&) { store(shared(t() % 32), 1); });
+  refused("race: lane", 64, [&](Bench&) { store(shared(t() % 32), 1); });
   refused("race: lane", 64, [&](Bench&) {
     if (t() == 0) store(shared(0), 1);
     sync_block();
@@ -210,7 +341,10 @@ TEST_CASE("device memory has bounds, and no block touches what another one write
   refused("only read", 32, [](Bench& b) { store(&b.constants[0], 1); });
   refused("not aligned for 16 bytes", 32, [](Bench& b) { load(reinterpret_cast<Vec4*>(&b.in[1])); });
   refused("race: two blocks", 32, [](Bench& b) { store(&b.out[thread_index()], 1); }, 2);
-  allowed(32, [](Bench& b) { store(&b.out[32 * block_index().x + thread_index()], 1), load(&b.in[thread_index()]), atomic_add(&b.in[0], 1); }, 2);
+  refused("race: two blocks", 32, [](Bench& b) { if (block_index().x == 0) store(&b.out[0], 1); else load(&b.out[0]); }, 2);
+  refused("race: two blocks", 32, [](Bench& b) { load(&b.in[1]); if (block_index().x == 1) store(&b.in[1], 1); }, 3);
+  refused("race: two blocks", 32, [](Bench& b) { load(&b.in[block_index().x]); if (block_index().x == 2) store(&b.in[1], 1); }, 3);
+  allowed(32, [](Bench& b) { store(&b.out[32 * block_index().x + thread_index()], 1), load(&b.in[1 + thread_index()]), atomic_add(&b.in[0], 1); }, 2);
   Bench b;
   for (int launch = 0; launch < 3; ++launch) b.run(32, [&] { if (block_index().x == launch) store(&b.out[0], 1); }, 3);
 }

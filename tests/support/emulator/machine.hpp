@@ -7,8 +7,9 @@
 #include <random>
 #include <utility>
 
+#include "device_memory.hpp"
 #include "fiber.hpp"
-#include "memory.hpp"
+#include "shared_memory.hpp"
 
 namespace lamina::simt {
 
@@ -39,17 +40,21 @@ class Machine {
  public:
   Counters counters;
   SharedMemory shared;
-  GlobalMemory global;
+  DeviceMemory global;
   Meetings met;
   Place block, grid;
-  int current = 0;  // the lane that runs, 0 .. threads - 1
+  int current = 0;    // the lane that runs, 0 .. threads - 1
+  unsigned queue = 0;
+  Clock clock;        // what launches come after
 
   static Machine& running() { return *running_; }
-  Lane& lane() { return lanes_[current]; }
+  Lane& lane() { return lanes_[std::size_t(current)]; }
 
   /// Runs `kernel()` for every lane of every block; `seed` draws the order of lanes, warps and blocks.
   void launch(Place grid_blocks, int threads, std::size_t shared_bytes, std::function<void()> kernel, unsigned seed = 1) {
-    if (threads % 32 || threads > 1024 || shared_bytes > 227 * 1024) fail("%d threads or %zu bytes of shared memory cannot be launched", threads, shared_bytes);
+    if (threads < 32 || threads % 32 || threads > 1024 || shared_bytes > 227 * 1024) fail("%d threads or %zu bytes of shared memory cannot be launched", threads, shared_bytes);
+    if (grid_blocks.x < 1 || grid_blocks.y < 1 || grid_blocks.z < 1 || grid_blocks.y > 65535 || grid_blocks.z > 65535)
+      fail("a grid of %d x %d x %d blocks cannot be launched", grid_blocks.x, grid_blocks.y, grid_blocks.z);
     running_ = this;
     kernel_ = std::move(kernel);
     random_.seed(seed);
@@ -57,65 +62,69 @@ class Machine {
     while (int(lanes_.size()) < threads) lanes_.emplace_back();
     threads_ = threads;
     ++counters.launches;
-    global.begin_launch();
-    std::vector<int> order(std::size_t(grid.x) * grid.y * grid.z);
+    global.begin_operation(queue, clock);
+    shared.begin_launch(shared_bytes);
+    met = {};
+    std::vector<int> order(std::size_t(grid.x) * std::size_t(grid.y) * std::size_t(grid.z));
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random_);
     for (int b : order) {
       block = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
-      try { run_block(shared_bytes); }
+      try { run_block(); }
       catch (const Error& e) { throw Error(std::string(e.what()) + " [block " + std::to_string(block.x) + "," + std::to_string(block.y) + "," + std::to_string(block.z) + "]"); }
     }
-    global.end_launch(counters);
+    ++clock.done[queue];
   }
 
   /// The running lane waits until every lane that must meet it is here and the work is done.
-  void wait(Meeting at) {
-    lane().at = at;
-    lane().state = Lane::State::waiting;
-    lane().fiber.yield();
+  void wait(const Meeting& at) {
+    Lane& l = lane();
+    l.at = at;
+    l.state = Lane::State::waiting;
+    l.fiber.yield();
   }
 
  private:
-  void run_block(std::size_t shared_bytes) {
+  void run_block() {
     ++counters.blocks;
-    shared.reset(shared_bytes);
+    shared.begin_block();
     global.begin_block();
+    met.next_block();
     const int warps = threads_ / 32;
-    met = {1, 1, std::vector<std::uint32_t>(warps, 1)};
     for (int i = 0; i < threads_; ++i) {
-      lanes_[i].state = Lane::State::ready;
-      lanes_[i].copies.clear(), lanes_[i].groups.clear(), lanes_[i].accesses.clear();
-      lanes_[i].fiber.start(&run_lane);
+      Lane& l = lanes_[std::size_t(i)];
+      l.state = Lane::State::ready;
+      l.copies.clear(), l.groups.clear(), l.accesses.clear();
+      l.fiber.start(&run_lane, std::size_t(i));
     }
     std::iota(lane_order_, lane_order_ + 32, 0);
     std::shuffle(lane_order_, lane_order_ + 32, random_);
-    std::vector<int> warp_order(warps);
-    std::iota(warp_order.begin(), warp_order.end(), 0);
+    int warp_order[32];
+    std::iota(warp_order, warp_order + warps, 0);
     for (int done = 0; done < warps;) {
-      std::shuffle(warp_order.begin(), warp_order.end(), random_);
+      std::shuffle(warp_order, warp_order + warps, random_);
       int at_barrier = 0;
       done = 0;
-      for (int w : warp_order) {
-        run_warp(w);
-        done += all_done(w);
-        at_barrier += !all_done(w) && lanes_[w * 32].state == Lane::State::waiting && !lanes_[w * 32].at.meet;
+      for (int i = 0; i < warps; ++i) {
+        Lane* const lanes = &lanes_[std::size_t(warp_order[i]) * 32];
+        const bool left = all_done(lanes) || run_warp(warp_order[i], lanes);
+        done += left;
+        at_barrier += !left && lanes[0].state == Lane::State::waiting && !lanes[0].at.meet;
       }
       if (at_barrier + done == warps && at_barrier > 0) {
         if (done) fail("%d warps wait at the barrier of line %u, %d have left the kernel", at_barrier, first_waiting().at.line, done);
         for (int i = 0; i < threads_; ++i)
-          if (lanes_[i].at.line != lanes_[0].at.line) fail("warps wait at different barriers: lines %u and %u", lanes_[0].at.line, lanes_[i].at.line);
-        met.block = ++met.now;
-        for (int i = 0; i < threads_; ++i) lanes_[i].state = Lane::State::ready;
+          if (lanes_[std::size_t(i)].at.line != lanes_[0].at.line) fail("warps wait at different barriers: lines %u and %u", lanes_[0].at.line, lanes_[std::size_t(i)].at.line);
+        met.meet_block();
+        for (int i = 0; i < threads_; ++i) lanes_[std::size_t(i)].state = Lane::State::ready;
       }
     }
     for (int i = 0; i < threads_; ++i)
-      if (!lanes_[i].copies.empty() || !lanes_[i].groups.empty()) fail("lane %d leaves with asynchronous copies it never waited for", i);
+      if (!lanes_[std::size_t(i)].copies.empty() || !lanes_[std::size_t(i)].groups.empty()) fail("lane %d leaves with asynchronous copies it never waited for", i);
   }
 
-  /// Until the warp stands at the block's barrier, or is done, or (drawn) lets another warp go first.
-  void run_warp(int w) {
-    Lane* const lanes = &lanes_[w * 32];
+  /// Until the warp stands at the block's barrier, or is done (then true), or (drawn) lets another warp go first.
+  bool run_warp(int w, Lane* lanes) {
     for (;;) {
       for (int i : lane_order_) {
         if (lanes[i].state != Lane::State::ready) continue;
@@ -125,20 +134,20 @@ class Machine {
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
       }
       count_accesses(lanes);
-      if (all_done(w)) return;
+      if (all_done(lanes)) return true;
       const Meeting& at = lanes[0].at;
+      void* hands[32];
       for (int i = 0; i < 32; ++i) {
         if (lanes[i].state == Lane::State::done) fail("lane %d has left, others of its warp wait at line %u", w * 32 + i, first_waiting().at.line);
         if (lanes[i].at.meet != at.meet || lanes[i].at.line != at.line)
           fail("divergence: lane %d at %s, line %u; lane %d at %s, line %u", w * 32, at.name, at.line, w * 32 + i, lanes[i].at.name, lanes[i].at.line);
+        hands[i] = lanes[i].at.hand;
       }
-      if (!at.meet) return;
-      void* hands[32];
-      for (int i = 0; i < 32; ++i) hands[i] = lanes[i].at.hand;
+      if (!at.meet) return false;
       current = w * 32;
       at.meet(hands);
       for (int i = 0; i < 32; ++i) lanes[i].state = Lane::State::ready;
-      if (random_() % 8 == 0) return;
+      if (random_() % 8 == 0) return false;
     }
   }
 
@@ -155,7 +164,7 @@ class Machine {
         int together = 0, others = 0;
         const Access first = *left[0];
         for (int i = 0; i < count; ++i)
-          if (left[i]->line == first.line && left[i]->shared == first.shared && left[i]->writes == first.writes) same[together++] = left[i];
+          if (left[i]->line == first.line && left[i]->shared == first.shared && left[i]->writes == first.writes && left[i]->bytes == first.bytes) same[together++] = left[i];
           else left[others++] = left[i];
         if (first.shared) count_wavefronts(same, together, counters);
         else (first.writes ? counters.written_bytes : counters.read_bytes) += 32L * distinct_sectors(same, together);
@@ -165,18 +174,19 @@ class Machine {
     for (int i = 0; i < 32; ++i) lanes[i].accesses.clear();
   }
 
-  bool all_done(int w) const {
-    return std::all_of(&lanes_[w * 32], &lanes_[w * 32] + 32, [](const Lane& l) { return l.state == Lane::State::done; });
+  static bool all_done(const Lane* lanes) {
+    return std::all_of(lanes, lanes + 32, [](const Lane& l) { return l.state == Lane::State::done; });
   }
   const Lane& first_waiting() const {
-    return *std::find_if(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.state == Lane::State::waiting; });
+    return *std::find_if(lanes_.begin(), lanes_.begin() + threads_, [](const Lane& l) { return l.state == Lane::State::waiting; });
   }
   static void run_lane() {
     Machine& m = *running_;
+    m.lane().fiber.arrived();
     try { m.kernel_(); }
     catch (...) { m.error_ = std::current_exception(); }
     m.lane().state = Lane::State::done;
-    for (;;) m.lane().fiber.yield();
+    for (;;) m.lane().fiber.yield(true);
   }
 
   inline static thread_local Machine* running_ = nullptr;
@@ -188,4 +198,4 @@ class Machine {
   int lane_order_[32];
 };
 
-}  // namespace simt
+}  // namespace lamina::simt
