@@ -1,6 +1,7 @@
 #include "../support/emulator/emulated.hpp"
 
-#include <lamina/cuda/conv.hpp>
+#include <lamina/cuda/conv_tensor.hpp>
+#include <lamina/cuda/depthwise.hpp>
 #include <lamina/nn/conv.hpp>
 
 #include <doctest/doctest.h>
@@ -83,4 +84,20 @@ TEST_CASE_TEMPLATE("convolution of integers is a plain loop, bit for bit", T, fl
                         {{10, 11, 3}, 4, 2, 2, same},          {{2, 3, 3}, 4, 5, 1, same},                 {{5, 4, 6}, 24, 3, 1, 1, 6, false}, {{6, 5, 2}, 3, 5, 2, 4},
                         {{9, 7, 2}, 3, 2, 3, 0},               {{4, 3, 12}, 6, 1, 2, 0, 3, true, 9}})
     check<T, 0>(c);
+}
+
+TEST_CASE("convolution on tensor cores is a plain loop, bit for bit") {
+  for (const Case& c : {Case{{9, 7, 16}, 16, 3, 1, 1},             {{8, 9, 32}, 64, 3, 2, 1, 1, false},      {{7, 6, 64}, 80, 1, 2, 0, 1, false, 3}, {{6, 7, 48}, 136, 3, 1, 1, 1, true, 1, relu},
+                        {{11, 8, 16}, 32, 5, 3, 2, 1, true, 3},    {{10, 11, 8}, 24, 3, 2, same, 1, true, 3, relu6}, {{5, 4, 16}, 8, 2, 3, 0},        {{1, 1, 40}, 16, 3, 2, 1},
+                        {{12, 12, 24}, 16, 7, 2, 3, 1, false},     {{4, 5, 128}, 16, 3, 1, 0}})
+    check<bf16, 2>(c);
+}
+TEST_CASE("convolution of few channels on tensor cores is a plain loop, bit for bit") {
+  for (const Case& c : {Case{{9, 7, 3}, 64, 3, 1, 1, 1, false}, {{14, 13, 3}, 16, 7, 2, 3}, {{6, 7, 1}, 8, 5, 1, 2, 1, true, 3, relu}, {{8, 5, 13}, 24, 3, 2, same}}) check<bf16, 3>(c);
+}
+
+TEST_CASE_TEMPLATE("convolution of every channel by itself is a plain loop, bit for bit", T, float, bf16) {
+  for (const Case& c : {Case{{6, 9, 8}, 8, 3, 1, 1, 8},       {{7, 8, 37}, 37, 3, 2, 1, 37, true, 5, relu}, {{9, 5, 16}, 16, 5, 1, 2, 16, false}, {{5, 6, 33}, 33, 3, 1, same, 33}, {{3, 3, 4}, 4, 3, 1, 0, 4},
+                        {{8, 2, 24}, 24, 3, 2, same, 24, true, 9}, {{4, 4, 5}, 5, 7, 1, 3, 5},            {{13, 12, 16}, 16, 3, 3, 1, 16},      {{9, 10, 3}, 3, 4, 2, 1, 3},        {{3, 4, 8}, 8, 3, 1, 3, 8}})
+    check<T, 1>(c);
 }

@@ -97,7 +97,7 @@ void add_weight_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index place
   const ConvSums s = conv_sums(spec, in, out, places);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
   parallel_for(dev, s.slabs.count * s.numbers, kernels::ConvWeightParts<T, Dy>{{spec, in, out}, s.slabs, s.weights, s.numbers, x, dy, parts});
-  parallel_for(dev, db ? s.numbers : s.weights, kernels::AddParts<Master<T>>{parts, s.slabs.count, s.numbers, dw, db, s.weights});
+  add_parts<Master<T>>(dev, parts, s.slabs.count, s.numbers, dw, s.weights, db);
 }
 template <class T> Index weight_gradient_arena(ConvSpec spec, Shape in, Shape out, Index places) {
   const ConvSums s = conv_sums(spec, in, out, places);

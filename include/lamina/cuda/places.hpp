@@ -1,5 +1,6 @@
 /// Where a lane finds its numbers: places in a tensor, neighbouring channels that move as one word, and the sizes of a convolution or a pool as a kernel gets them.
 #pragma once
+#include <algorithm>
 #include <type_traits>
 
 #include "../core/layer.hpp"
@@ -82,23 +83,33 @@ struct Walk {
 struct Slabs {
   Index pixels;
   int count;
-  /// So many that the device is busy with `numbers` sums of each, and at most `most` for what they take in memory.
-  Slabs(Index all, Index numbers, Index most = 256) : pixels(all) {
-    const Index wish = pieces(Index(1) << 18, numbers), fill = pieces(all, 16);
-    count = int(wish < fill ? (wish < most ? wish : most) : (fill < most ? fill : most));
-  }
+  /// So many that the device is busy with `numbers` sums of each, with at least `least` pixels each, and at most `most` for what they take in memory.
+  Slabs(Index all, Index numbers, Index most = 256, Index least = 16) : pixels(all), count(int(std::min({pieces(Index(1) << 18, numbers), pieces(all, least), most}))) {}
   LAMINA_DEVICE Index begin(int slab) const { return pixels * slab / count; }
 };
-/// total[i] += parts[0][i] + parts[1][i] + ..., in this order; behind `first_count` numbers begins the second total, which may be null.
+/// first[i] += parts[0][i] + parts[1][i] + ..., always in the same order: eight rows of lanes add every eighth part. Behind `first_count` numbers begins the second, which may be null.
+/// grid: (numbers / 32, rounded up)
 template <class M> struct AddParts {
-  const M* parts; int count; Index numbers;                    // (count, numbers)
-  M *first, *second; Index first_count;
-  LAMINA_DEVICE void operator()(Index i) const {
-    M* const total = i < first_count ? first + i : second + (i - first_count);
+  static constexpr int threads = 256, rows = threads / 32, shared_bytes = threads * int(sizeof(M));
+  LAMINA_DEVICE static void run(const M* parts, int count, Index numbers, M* first, Index first_count, M* second) {   // (count, numbers)
+    M* const sums = reinterpret_cast<M*>(shared_memory());
+    const int row = thread_index() / 32, column = thread_index() % 32;
+    const Index i = Index(block_index().x) * 32 + column;
+    M* const total = i >= numbers ? nullptr : i < first_count ? first + i : second ? second + (i - first_count) : nullptr;
     M sum = 0;
-    for (int part = 0; part < count; ++part) sum += parts[part * numbers + i];
-    *total += sum;
+    for (int part = row; total && part < count; part += rows) sum += load(parts + part * numbers + i);
+    store(sums + thread_index(), sum);
+    sync_block();
+    if (row > 0 || !total) return;
+    for (int other = 1; other < rows; ++other) sum += load(sums + other * 32 + column);
+    store(total, load(total) + sum);
   }
 };
 
 }  // namespace lamina::kernels::inline LAMINA_SIMT
+
+namespace lamina::detail {
+template <class M, RunsKernels D> void add_parts(D& dev, const M* parts, int count, Index numbers, M* first, Index first_count, M* second = nullptr) {
+  dev.template launch<kernels::AddParts<M>>(Grid{int(pieces(second ? numbers : first_count, 32))}, parts, count, numbers, first, first_count, second);
+}
+}  // namespace lamina::detail

@@ -24,6 +24,14 @@ struct CudaRules {
     const bool tensor = sizeof(T) == 2 && in.c % 8 == 0 && out.c % 8 == 0;
     return out.c <= (tensor ? 16 : 32) && (!tensor || in.c <= 2048) ? 1 : tensor ? 2 : 0;
   }
+
+  /// 0: any shape. 1: every channel by itself. In bf16 on tensor cores: 2, channels and filters in multiples of 8; 3, few channels.
+  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == 2 ? 4 : 2; }
+  template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
+    if (c.groups == in.c && out.c == in.c) return 1;
+    if (sizeof(T) != 2 || c.groups > 1 || out.c % 8) return 0;
+    return in.c % 8 == 0 ? 2 : 3;
+  }
 };
 
 }  // namespace lamina

@@ -1,0 +1,294 @@
+/// Convolution in bf16 on tensor cores, with any kernel and stride: a product of matrices whose first factor, the picture seen through every tap, is gathered from the picture as it is needed.
+#pragma once
+#include <algorithm>
+
+#include "conv.hpp"
+#include "tile_sums.hpp"
+
+namespace lamina {
+
+namespace kernels::inline LAMINA_SIMT {
+
+/// a / by for a below 2^31, by a multiplication.
+struct Divisor {
+  unsigned factor, by;
+  int shift;
+  explicit Divisor(int d) : by(unsigned(d)), shift(0) {
+    while ((1u << shift) < by) ++shift;
+    factor = unsigned(((std::uint64_t(1) << (31 + shift)) + by - 1) / by);
+  }
+  LAMINA_DEVICE int operator()(int a) const { return int(std::uint64_t(unsigned(a)) * factor >> (31 + shift)); }
+  LAMINA_DEVICE int rest(int a, int whole) const { return a - whole * int(by); }
+};
+
+/// A place in the side that is summed over, taps and their channels: one chunk of 8 channels of tap (i, j), of `rows` x `columns` taps.
+struct TapChunk {
+  int i, j, chunk;
+  LAMINA_DEVICE TapChunk(int number, int chunks, int columns) {
+    const int tap = number / chunks;
+    i = tap / columns, j = tap % columns, chunk = number % chunks;
+  }
+  LAMINA_DEVICE void advance(int by, int chunks, int columns) {
+    for (chunk += by; chunk >= chunks; chunk -= chunks)
+      if (++j == columns) j = 0, ++i;
+  }
+};
+
+/// What one output pixel sees: the picture's pixel at tap (0, 0), which may lie outside.
+struct Sight { int row, column, pixel; };
+inline constexpr int nowhere = -(1 << 20);
+inline constexpr unsigned one = 0x3F80;      // as bf16
+
+struct ConvPixels : Walk {
+  int pixels;                                // N Ho Wo
+  Divisor of_row, of_image;
+  ConvPixels(ConvSpec s, Shape in, Shape out, Index n) : Walk(s.window, in, out), pixels(int(n * out.h * out.w)), of_row(out.w), of_image(out.h) {}
+  LAMINA_DEVICE Sight sight(int pixel, bool inside) const {
+    const int line = of_row(pixel), image = of_image(line), r = of_image.rest(line, image) * stride - top, q = of_row.rest(pixel, line) * stride - left;
+    return {inside ? r : nowhere, q, (image * h + r) * w + q};
+  }
+  LAMINA_DEVICE bool sees(const Sight& s, int i, int j) const { return unsigned(s.row + i) < unsigned(h) && unsigned(s.column + j) < unsigned(w); }
+  LAMINA_DEVICE int terms() const { return k * k * c; }
+
+  /// Eight numbers of the picture through the taps: 8 channels of one tap, which lie side by side, or, where the channels are few, numbers number ... number + 7 of all taps
+  /// and channels, behind which there is a one.
+  LAMINA_DEVICE void copy_chunk(bf16* to, const bf16* x, const Sight& s, const TapChunk& t) const {
+    const bool inside = t.i < k && sees(s, t.i, t.j);
+    copy_async(to, inside ? x + Index(s.pixel + t.i * w + t.j) * c + t.chunk * 8 : x, inside);
+  }
+  LAMINA_DEVICE void gather_chunk(bf16* to, const bf16* x, const Sight& s, int number) const {
+    unsigned words[4] = {};
+    LAMINA_UNROLL
+    for (int e = 0; e < 8; ++e) {
+      const int tap = (number + e) / c, i = tap / k, j = tap % k;
+      if (number + e == terms() && s.row != nowhere) words[e / 2] |= one << 16 * (e % 2);
+      if (i < k && sees(s, i, j)) words[e / 2] |= unsigned(load(x + Index(s.pixel + i * w + j) * c + (number + e) % c).bits) << 16 * (e % 2);
+    }
+    store(reinterpret_cast<Vec4*>(to), Vec4{words[0], words[1], words[2], words[3]});
+  }
+};
+
+/// Where the channels of the picture are a multiple of 8, so that chunks of them can be copied, or few.
+enum class Picture { deep, shallow };
+
+/// y = x * w + b within the bounds. grid: (tiles of pixels x tiles of filters)
+template <class Sums, Picture P> struct ConvTensorForward {
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
+  using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
+
+  LAMINA_DEVICE static void run(ConvPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y) {
+    const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms();
+    static_assert(Fill::across == 1);
+    Sight sight[Fill::down];
+    LAMINA_UNROLL
+    for (int r = 0; r < Fill::down; ++r) sight[r] = g.sight(m0 + Fill::row(r), m0 + Fill::row(r) < g.pixels);
+    TapChunk tap(P == Picture::deep ? Fill::chunk(0) : 0, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
+    int term = 0;
+    Sums s;
+    s.run((terms + Sums::depth - 1) / Sums::depth, [&](int stage) {
+      LAMINA_UNROLL
+      for (int r = 0; r < Fill::down; ++r) {
+        bf16* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0));
+        if constexpr (P == Picture::deep) g.copy_chunk(to, x, sight[r], tap);
+        else g.gather_chunk(to, x, sight[r], term + Fill::chunk(0) * 8);
+      }
+      LAMINA_UNROLL
+      for (int r = 0; r < FillWeights::down; ++r)
+        LAMINA_UNROLL
+        for (int q = 0; q < FillWeights::across; ++q) {
+          const int row = FillWeights::row(r), chunk = FillWeights::chunk(q), o = n0 + chunk * 8;
+          const bool inside = term + row < terms && o < g.out_c;
+          copy_async(Sums::second(stage).chunk(row, chunk), inside ? w + Index(term + row) * g.out_c + o : w, inside);
+        }
+      if constexpr (P == Picture::deep) tap.advance(Sums::depth / 8, g.c / 8, g.k);
+      term += Sums::depth;
+    });
+    s.each([&](float& left, float& right, int, int column) {
+      const bool add = b && n0 + column < g.out_c;
+      left = bounds(add ? left + load(b + n0 + column) : left), right = bounds(add ? right + load(b + n0 + column + 1) : right);
+    });
+    s.write([&](int row, int chunk, Vec4 numbers) {
+      if (m0 + row < g.pixels && n0 + chunk * 8 < g.out_c) store(reinterpret_cast<Vec4*>(y + Index(m0 + row) * g.out_c + n0 + chunk * 8), numbers);
+    });
+  }
+};
+
+/// dx. The pixels of the picture are of stride x stride classes, each of which is seen through taps of its own. grid: (tiles of a class's pixels x tiles of channels, classes)
+template <class Sums> struct ConvTensorInputGradient {
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
+  using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
+
+  LAMINA_DEVICE static void run(ConvPixels g, int images, const bf16* w, const bf16* dy, bf16* dx) {
+    const int tiles = (g.c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n;
+    const int row0 = block_index().y / g.stride, column0 = block_index().y % g.stride;             // the first pixel of the class
+    const int rows = (g.h - row0 + g.stride - 1) / g.stride, columns = (g.w - column0 + g.stride - 1) / g.stride, pixels = images * rows * columns;
+    if (m0 >= pixels) return;
+    const int i0 = (row0 + g.top) % g.stride, j0 = (column0 + g.left) % g.stride;                  // its first tap
+    const int taps_down = (g.k - i0 + g.stride - 1) / g.stride, taps_across = (g.k - j0 + g.stride - 1) / g.stride, chunks = g.out_c / 8;
+    static_assert(Fill::across == 1 && FillWeights::across == 1 && Fill::lanes == FillWeights::lanes);
+    Sight sight[Fill::down];                                                                       // of dy, through tap (i0, j0)
+    LAMINA_UNROLL
+    for (int r = 0; r < Fill::down; ++r) {
+      const int m = m0 + Fill::row(r), line = m / columns, image = line / rows;
+      const int p = (row0 + g.top) / g.stride + line % rows, q = (column0 + g.left) / g.stride + m % columns;
+      sight[r] = {m < pixels ? p : nowhere, q, (image * g.out_h + p) * g.out_w + q};
+    }
+    TapChunk tap(Fill::chunk(0), chunks, taps_across > 0 ? taps_across : 1);
+    Sums s;
+    s.run(taps_across > 0 && taps_down > 0 ? (taps_down * taps_across * chunks + Sums::depth / 8 - 1) / (Sums::depth / 8) : 0, [&](int stage) {
+      LAMINA_UNROLL
+      for (int r = 0; r < Fill::down; ++r) {
+        const bool inside = tap.i < taps_down && unsigned(sight[r].row - tap.i) < unsigned(g.out_h) && unsigned(sight[r].column - tap.j) < unsigned(g.out_w);
+        copy_async(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * 8 : dy, inside);
+      }
+      const Index of_tap = Index((i0 + tap.i * g.stride) * g.k + j0 + tap.j * g.stride) * g.c;
+      LAMINA_UNROLL
+      for (int r = 0; r < FillWeights::down; ++r) {
+        const int channel = n0 + FillWeights::row(r);
+        const bool inside = tap.i < taps_down && channel < g.c;
+        copy_async(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * 8 : w, inside);
+      }
+      tap.advance(Sums::depth / 8, chunks, taps_across);
+    });
+    s.write([&](int row, int chunk, Vec4 numbers) {
+      const int m = m0 + row, line = m / columns, image = line / rows;
+      const int pixel = (image * g.h + row0 + line % rows * g.stride) * g.w + column0 + m % columns * g.stride;
+      if (m < pixels && n0 + chunk * 8 < g.c) store(reinterpret_cast<Vec4*>(dx + Index(pixel) * g.c + n0 + chunk * 8), numbers);
+    });
+  }
+};
+
+struct alignas(8) PairOfSums { float left, right; };
+
+/// The gradient of the weights and of the bias, which is that of one more tap that always sees a one: of a slab of pixels, parts (slabs, K K C + 1, O), the last row only with db;
+/// or, where there is one slab, added to dw and db. grid: (tiles of taps and channels x tiles of filters, slabs)
+template <class Sums, Picture P> struct ConvTensorWeightGradient {
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
+  using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
+
+  LAMINA_DEVICE static void run(ConvPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db) {
+    const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms(), rows = terms + (db ? 1 : 0);
+    const int slab = block_index().y, steps = (g.pixels + Sums::depth - 1) / Sums::depth;
+    const int first = int(Index(steps) * slab / grid_size().y), last = int(Index(steps) * (slab + 1) / grid_size().y);
+    struct Column { int i, j, at, number; } column[Fill::across];
+    LAMINA_UNROLL
+    for (int q = 0; q < Fill::across; ++q) {
+      const int number = m0 + Fill::chunk(q) * 8;
+      const TapChunk tap(number / 8, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
+      column[q] = {tap.i, tap.j, (tap.i * g.w + tap.j) * g.c + tap.chunk * 8, number};
+    }
+    int pixel0 = first * Sums::depth;
+    Sums s;
+    s.run(last - first, [&](int stage) {
+      LAMINA_UNROLL
+      for (int r = 0; r < Fill::down; ++r) {
+        const int pixel = pixel0 + Fill::row(r);
+        const Sight sight = g.sight(pixel, pixel < g.pixels);
+        LAMINA_UNROLL
+        for (int q = 0; q < Fill::across; ++q) {
+          bf16* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(q));
+          if constexpr (P == Picture::shallow) {
+            g.gather_chunk(to, x, sight, column[q].number);
+          } else if (column[q].number == terms) {
+            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? one : 0, 0, 0, 0});
+          } else {
+            const bool inside = column[q].number < terms && g.sees(sight, column[q].i, column[q].j);
+            copy_async(to, inside ? x + Index(sight.pixel) * g.c + column[q].at : x, inside);
+          }
+        }
+      }
+      LAMINA_UNROLL
+      for (int r = 0; r < FillGradient::down; ++r)
+        LAMINA_UNROLL
+        for (int q = 0; q < FillGradient::across; ++q) {
+          const int pixel = pixel0 + FillGradient::row(r), o = n0 + FillGradient::chunk(q) * 8;
+          const bool inside = pixel < g.pixels && o < g.out_c;
+          copy_async(Sums::second(stage).chunk(FillGradient::row(r), FillGradient::chunk(q)), inside ? dy + Index(pixel) * g.out_c + o : dy, inside);
+        }
+      pixel0 += Sums::depth;
+    });
+    const bool whole = grid_size().y == 1;
+    s.each([&](float left, float right, int row, int col) {
+      if (m0 + row >= rows || n0 + col >= g.out_c) return;
+      float* const line = !whole ? parts + (Index(slab) * rows + m0 + row) * g.out_c : m0 + row < terms ? dw + Index(m0 + row) * g.out_c : db;
+      auto* const at = reinterpret_cast<PairOfSums*>(line + n0 + col);
+      const PairOfSums before = whole ? load(at) : PairOfSums{0, 0};
+      store(at, PairOfSums{before.left + left, before.right + right});
+    });
+  }
+};
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+/// launch.operator()<M, N, depth, stages>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
+template <class F> void by_tiles(Index rows, Index columns, const F& launch) {
+  constexpr Index busy = 132;
+  if (columns > 64 && pieces(rows, 128) * pieces(columns, 128) >= busy) launch.template operator()<128, 128, 32, 4>();
+  else if (pieces(rows, 128) * pieces(columns, 64) >= busy) launch.template operator()<128, 64, 32, 4>();
+  else launch.template operator()<64, 64, 64, 3>();
+}
+/// How the gradient of the weights is cut: tiles of m x n, slabs of pixels.
+struct WeightCut {
+  Index weights, numbers, tiles;             // numbers: with the bias
+  int m, n, slabs;
+  WeightCut(ConvSpec spec, Shape in, Shape out, Index images, bool bias) {
+    const Index terms = Index(spec.window.k) * spec.window.k * in.c, rows = terms + bias, pixels = images * out.h * out.w;
+    weights = terms * out.c, numbers = rows * out.c;
+    m = rows >= 128 ? 128 : 64, n = rows >= 128 && out.c > 64 ? 128 : 64, tiles = pieces(rows, m) * pieces(out.c, n);
+    const Index wish = pieces(m + n > 192 ? 264 : 396, tiles), fill = pieces(pixels, 512);        // two or three blocks for each multiprocessor of 132
+    slabs = int(wish < fill ? wish : fill);
+  }
+};
+}  // namespace detail
+
+/// 2: on tensor cores, channels and filters are multiples of 8. 3: the same with few channels.
+template <int W> concept OnTensorCores = W == 2 || W == 3;
+template <int W> inline constexpr kernels::Picture picture_of = W == 2 ? kernels::Picture::deep : kernels::Picture::shallow;
+
+template <RunsKernels D, int W> requires OnTensorCores<W>
+void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+  using kernels::Rowed;
+  const kernels::ConvPixels g(spec, in, out, n);
+  detail::by_tiles(g.pixels, out.c, [&]<int M, int N, int K, int S>() {
+    using Kernel = kernels::ConvTensorForward<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::across>, picture_of<W>>;
+    dev.template launch<Kernel>(Grid{int(pieces(g.pixels, M) * pieces(out.c, N))}, g, x, w, b, kernels::Bounds<float>(clamp), y);
+  });
+}
+
+template <RunsKernels D, int W> requires OnTensorCores<W>
+void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+  using kernels::Rowed;
+  const kernels::ConvPixels g(spec, in, out, n);
+  if constexpr (W == 2) {
+    const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
+    if (dx) detail::by_tiles(most * classes, in.c, [&]<int M, int N, int K, int S>() {
+      using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::along>>;
+      dev.template launch<Kernel>(Grid{int(pieces(most, M) * pieces(in.c, N)), int(classes)}, g, int(n), w, dy, dx);
+    });
+  } else if (dx) {
+    conv_backward(dev, Way<0>(), spec, in, out, n, x, w, dy, dx, static_cast<float*>(nullptr), static_cast<float*>(nullptr));
+  }
+  if (!dw) return;
+  const detail::WeightCut cut(spec, in, out, n, db);
+  auto* const parts = reinterpret_cast<float*>(dev.arena());
+  const Grid grid{int(cut.tiles), cut.slabs};
+  const auto launch = [&]<int M, int N, int K, int S>() {
+    using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<M, N, K, S, Rowed::across, Rowed::across>, picture_of<W>>;
+    dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db);
+  };
+  if (cut.n == 128) launch.template operator()<128, 128, 32, 4>();
+  else if (cut.m == 128) launch.template operator()<128, 64, 32, 4>();
+  else launch.template operator()<64, 64, 64, 3>();
+  if (cut.slabs > 1) detail::add_parts<float>(dev, parts, cut.slabs, cut.numbers, dw, cut.weights, db);
+}
+
+template <RunsKernels D, int W> requires OnTensorCores<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec spec, Shape in, Shape out, Index n) {
+  const detail::WeightCut with(spec, in, out, n, true), without(spec, in, out, n, false);
+  return std::max(with.slabs * with.numbers, without.slabs * without.numbers) * Index(sizeof(float));
+}
+
+}  // namespace lamina
