@@ -26,14 +26,17 @@ template <int Columns> struct Tile {
   static_assert(Columns == 32 || Columns == 64);
 
   uint16_t* data;
-  LAMINA_DEVICE uint16_t* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row / rows_per_key % chunks))) * 8; }
+  LAMINA_DEVICE uint16_t* chunk(unsigned row, unsigned i) const { return data + (row * chunks + (i ^ (row / rows_per_key % chunks))) * 8; }
   /// Begins to copy what lies at (row, column) of m; zeros beyond it.
   template <int Threads> LAMINA_DEVICE void copy(Matrix m, int row, int column) const {
+    constexpr unsigned step = Threads / chunks;
+    const unsigned t = unsigned(thread_index()), i = t % chunks;
+    const int first = row + int(t / chunks), c = column + int(i) * 8;
     LAMINA_UNROLL
-    for (int i = 0; i < rows * chunks / Threads; ++i) {
-      const int at = i * Threads + thread_index(), r = row + at / chunks, c = column + at % chunks * 8;
-      const bool inside = r < m.rows && c < m.columns;
-      copy_async(chunk(at / chunks, at % chunks), inside ? m.data + Index(r) * m.columns + c : m.data, inside);
+    for (unsigned r = 0; r < rows; r += step) {
+      const Index from = Index(first + int(r)) * m.columns + c;
+      const bool inside = first + int(r) < m.rows && c < m.columns;
+      copy_async(chunk(t / chunks + r, i), m.data + (inside ? from : 0), inside);
     }
   }
 };
