@@ -60,18 +60,19 @@ template <class T, int W> void check_dense(Sizes s, unsigned seed = 1) {
       detail::dense_tensor_forward<64>(dev, {c, 2}, n, c, o, on_x.data(), on_w.data(), bias ? on_b.data() : nullptr, y.data(), relu ? Clamp{.low = 0} : Clamp{});
       CHECK_MESSAGE(same(y.get(), y1), "y of wide tiles");
     }
-    for (const bool learns_before : {true, false}) {
-      INFO("dx " << learns_before);
+    for (const auto [wants_dx, wants_dw] : {std::pair{true, true}, {false, true}, {true, false}}) {
+      INFO("dx " << wants_dx << ", dw " << wants_dw);
       On<M> on_dw(dev, dw), on_db(dev, db);
-      T* const to = learns_before ? dx.data() : nullptr;
-      M* const to_bias = bias ? on_db.data() : nullptr;
+      dx.fill(T(NAN));
+      T* const to = wants_dx ? dx.data() : nullptr;
+      M *const to_w = wants_dw ? on_dw.data() : nullptr, *const to_bias = wants_dw && bias ? on_db.data() : nullptr;
       const long launches = dev.machine().counters.launches;
-      if (relu) dense_backward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), on_dy.data(), to, on_dw.data(), to_bias, static_cast<const T*>(y.data()));
-      else dense_backward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), on_dy.data(), to, on_dw.data(), to_bias);
+      if (relu) dense_backward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), on_dy.data(), to, to_w, to_bias, static_cast<const T*>(y.data()));
+      else dense_backward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), on_dy.data(), to, to_w, to_bias);
       if (W > 0) CHECK(dev.machine().counters.launches - launches == 1);
-      if (learns_before) CHECK_MESSAGE(same(dx.get(), dx1), "dx");
-      CHECK_MESSAGE(same(on_dw.get(), dw1), "dw");
-      CHECK_MESSAGE(same(on_db.get(), bias ? db1 : db), "db");
+      if (wants_dx) CHECK_MESSAGE(same(dx.get(), dx1), "dx");
+      CHECK_MESSAGE(same(on_dw.get(), wants_dw ? dw1 : dw), "dw");
+      CHECK_MESSAGE(same(on_db.get(), to_bias ? db1 : db), "db");
     }
   }
 }

@@ -115,10 +115,10 @@ template <RunsKernels D, class T>
 void dense_backward(D& dev, Way<0>, Index n, Index c, Index o, const T* x, const T* w,
                     const T* dy,                          // (N, O)
                     T* dx,                                // (N, C) or null
-                    Master<T>* dw, Master<T>* db,         // += (C, O), (O) or null
+                    Master<T>* dw, Master<T>* db,         // += (C, O), (O); either or both null
                     const T* y = nullptr) {               // (N, O) or null
   if (dx) parallel_for(dev, n * c, detail::DenseInputGradient<T>{c, o, w, dy, y, dx});
-  parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db});
+  if (dw) parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db});
 }
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<0>, T, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(Master<T>));
@@ -135,7 +135,7 @@ namespace detail {
 template <bool Relu, class D, class T>
 void dense_few_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseFewBackward<T, Relu>;
-  const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = int(pieces(c + (db ? 1 : 0), K::inputs));
+  const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = dw ? int(pieces(c + (db ? 1 : 0), K::inputs)) : 0;
   dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
 }
 }  // namespace detail
@@ -177,7 +177,7 @@ template <bool Relu, class D>
 void dense_tensor_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, const bf16* y, bf16* dx, float* dw, float* db) {
   using K = kernels::DenseBackward<Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
-  const int blocks = ((dx ? tiles.samples : 0) + tiles.outputs) * tiles.inputs + (db ? tiles.outputs : 0);
+  const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
   dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db);
 }
 }  // namespace detail
