@@ -133,18 +133,20 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
     float bias_sum[8] = {};
     float sum[3][T.k / 8][4] = {};
     Pixels pixels;
-    WindowGradients<T.k, T.tile_h, T.tile_w, 0, threads> gradients;
+    using Gradients = SpreadGradient<T.k, T.tile_h, T.tile_w, 0, threads>;
+    const Gradients gradients{dp + k0, codes + k0, chunks, size};
+    WindowGradient next[Gradients::each];
     const auto fetch_tile = [&](const Slab& at) {
       pixels.fetch(x, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
-      gradients.fetch(dp + k0, codes + k0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w, chunks);
+      gradients.fetch(next, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
     };
     Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);
     if (at.tile < at.end) fetch_tile(at);
     while (at.tile < at.end) {
       sync_block();
       pixels.put(tile);
-      gradients.spread(dy);
-      gradients.add_winners(bias_sum);
+      Gradients::spread(next, dy);
+      for (const WindowGradient& g : next) g.add_winners(bias_sum);
       sync_block();
       if (++at.tile < at.end) fetch_tile(at);
       LAMINA_NO_UNROLL

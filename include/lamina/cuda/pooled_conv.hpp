@@ -58,7 +58,9 @@ template <TapTile T> struct PooledConvForward {
     copy_halo<T.in, T.tile_h, T.tile_w, threads>(Sums::tile(0), x, size, n, h0, w0);
     Sums s;
     s.begin(bias ? bias + k0 : nullptr);
-    s.run(w + k0, size, size.c / T.in, [&](int next, int tap) { if (tap == 0) copy_halo<T.in, T.tile_h, T.tile_w, threads>(Sums::tile(next), x + next * T.in, size, n, h0, w0); });
+    s.run(w + k0, size, size.c / T.in, [&](int next, int tap) {
+      if (tap < 8) copy_halo<T.in, T.tile_h, T.tile_w, threads, 8>(Sums::tile(next), x + next * T.in, size, n, h0, w0, tap);
+    });
     LAMINA_UNROLL
     for (int m = 0; m < Sums::patches; ++m) {
       const int patch = warp * Sums::patches + m;
@@ -85,14 +87,16 @@ template <TapTile T> struct PooledConvDataGradient {
     const Place block = block_index();
     const int blocks = size.c / T.out, c0 = block.x % blocks * T.out, n = block.z;
     const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32;
-    WindowGradients<T.in, T.tile_h, T.tile_w, 1, threads> dy;
-    dy.fetch(dp, codes, size, n, h0, w0);
-    dy.spread(Sums::tile(0));
+    using Gradients = SpreadGradient<T.in, T.tile_h, T.tile_w, 1, threads>;
+    static_assert(Gradients::each < 9);
+    WindowGradient gradients[Gradients::each], g;
+    Gradients{dp, codes, Gradients::chunks, size}.fetch(gradients, n, h0, w0);
+    Gradients::spread(gradients, Sums::tile(0));
     Sums s;
     s.begin(nullptr);
     s.run(w + size_t(c0) * size.k, size, size.k / T.in, [&](int next, int tap) {
-      if (tap == 0) dy.fetch(dp + next * T.in, codes + next * T.in, size, n, h0, w0);
-      if (tap == 3) dy.spread(Sums::tile(next));
+      if (tap > 0 && tap <= Gradients::each) Gradients::spread(tap - 1, g, Sums::tile(next));
+      if (tap < Gradients::each) g = Gradients{dp + next * T.in, codes + next * T.in, Gradients::chunks, size}.fetch(tap, n, h0, w0);
     });
     LAMINA_UNROLL
     for (int m = 0; m < Sums::patches; ++m) {

@@ -28,15 +28,18 @@ template <WeightTile T> struct PooledConvWeightGradient {
     const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, group = warp / 3, k0 = place.y * T.k, c0 = place.z * T.c;
     float bias_sum[8] = {};
     float sum[3][T.k / 8][4] = {};
-    WindowGradients<T.k, T.tile_h, T.tile_w, 0, threads> next;
+    using Gradients = SpreadGradient<T.k, T.tile_h, T.tile_w, 0, threads>;
+    const Gradients gradients{dp + k0, codes + k0, Gradients::chunks, size};
+    WindowGradient next[Gradients::each];
     const auto fetch_tile = [&](const Slab& at, int buffer) {
       copy_halo<T.c, T.tile_h, T.tile_w, threads>(x_tile(buffer), x + c0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
       copy_commit();
-      next.fetch(dp + k0, codes + k0, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
+      gradients.fetch(next, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
     };
     const auto spread_tile = [&](int buffer) {
-      next.spread(dy_tile(buffer));
-      if (c0 == 0) next.add_winners(bias_sum);
+      Gradients::spread(next, dy_tile(buffer));
+      for (const WindowGradient& g : next)
+        if (c0 == 0) g.add_winners(bias_sum);
     };
 
     Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);

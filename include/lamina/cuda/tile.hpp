@@ -34,8 +34,11 @@ template <int Channels> struct Rows {
 };
 
 /// Copies the pixels (h0 - 1, w0 - 1) ... of a (TileH + 2) x (TileW + 2) tile, zeros outside the picture; `x` is at the first wanted channel.
-template <int Channels, int TileH, int TileW, int Threads> LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, int n, int h0, int w0) {
-  for (int i = thread_index(); i < (TileH + 2) * (TileW + 2) * tile.chunks; i += Threads) {
+/// The copies may be begun in so many parts, one after another.
+template <int Channels, int TileH, int TileW, int Threads, int Parts = 1>
+LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, int n, int h0, int w0, int part = 0) {
+  constexpr int count = (TileH + 2) * (TileW + 2) * tile.chunks, each = ((count + Threads - 1) / Threads + Parts - 1) / Parts * Threads;
+  for (int i = part * each + thread_index(); i < count && i < (part + 1) * each; i += Threads) {
     const int pixel = i / tile.chunks, chunk = i % tile.chunks;
     const int h = h0 + pixel / (TileW + 2) - 1, w = w0 + pixel % (TileW + 2) - 1;
     const bool inside = h >= 0 && h < size.h && w >= 0 && w < size.w;
@@ -63,56 +66,67 @@ LAMINA_DEVICE unsigned gradients_of(unsigned tap, unsigned pair, unsigned codes)
   return ((codes & 0xFF) == tap ? pair & 0xFFFFu : 0u) | ((codes >> 8 & 0xFF) == tap ? pair & 0xFFFF0000u : 0u);
 }
 
+/// The pooled gradient of eight channels of a window, and who won.
+struct WindowGradient {
+  Vec4 gradient{0, 0, 0, 0};
+  Vec2 code{~0u, ~0u};
+
+  /// The gradients that the pixel `tap` of the window won.
+  LAMINA_DEVICE Vec4 of(unsigned tap) const {
+    return {gradients_of(tap, gradient.x, code.x), gradients_of(tap, gradient.y, code.x >> 16), gradients_of(tap, gradient.z, code.y), gradients_of(tap, gradient.w, code.y >> 16)};
+  }
+  /// Adds those that some pixel won, for the bias.
+  LAMINA_DEVICE void add_winners(float (&sum)[8]) const {
+    const unsigned pairs[4] = {gradient.x, gradient.y, gradient.z, gradient.w};
+    LAMINA_UNROLL
+    for (int e = 0; e < 8; ++e) {
+      const unsigned won = (e < 4 ? code.x : code.y) >> 8 * (e % 4) & 0xFF;
+      if (won != nobody) sum[e] += from_bf16(uint16_t(pairs[e / 2] >> 16 * (e % 2)));
+    }
+  }
+};
+
 /// dy of a tile with `Halo` pixels around it, from the pooled gradient and the codes: each window's gradient goes to the pixel that won. It exists in shared memory only.
-/// fetch() reads what this lane spreads, so that something else can be done until it has come.
-template <int Channels, int TileH, int TileW, int Halo, int Threads> struct WindowGradients {
-  static constexpr int chunks = Channels / 8, windows_h = TileH / 2 + 2 * Halo, windows_w = TileW / 2 + 2 * Halo, width = TileW + 2 * Halo;
-  static constexpr int count = windows_h * windows_w * chunks, each = (count + Threads - 1) / Threads;
+/// Lane t has the windows' chunks t, t + Threads, ...: fetched and then spread, with something else in between until they have come.
+template <int Channels, int TileH, int TileW, int Halo, int Threads> struct SpreadGradient {
+  static constexpr int chunks = Channels / 8, windows_w = TileW / 2 + 2 * Halo, width = TileW + 2 * Halo;
+  static constexpr int count = (TileH / 2 + 2 * Halo) * windows_w * chunks, each = (count + Threads - 1) / Threads;
   static_assert(Threads % chunks == 0);                // a lane sees the same chunk of channels in every window
 
-  Vec4 gradient[each];
-  Vec2 code[each];
+  const bf16* dp;                                      // (N, H/2, W/2, K), the pooled gradient, and
+  const uint8_t* codes;                                // its codes, at the first wanted channel,
+  int present;                                         // of which there are so many chunks
+  Extent size;
 
-  /// `dp` (N, H/2, W/2, K) and `codes` are at the first wanted channel, of which there are `present` chunks.
-  LAMINA_DEVICE void fetch(const bf16* dp, const uint8_t* codes, Extent size, int n, int h0, int w0, int present = chunks) {
+  LAMINA_DEVICE WindowGradient fetch(int m, int n, int h0, int w0) const {
+    const int i = m * Threads + thread_index(), window = i / chunks;
+    const int h = h0 / 2 + window / windows_w - Halo, w = w0 / 2 + window % windows_w - Halo;
+    WindowGradient g;
+    if (i < count && i % chunks < present && h >= 0 && h < size.pooled_h() && w >= 0 && w < size.pooled_w()) {
+      const size_t at = size.window(n, h, w) * size.k + i % chunks * 8;
+      g.gradient = load(reinterpret_cast<const Vec4*>(dp + at));
+      g.code = load(reinterpret_cast<const Vec2*>(codes + at));
+    }
+    return g;
+  }
+  LAMINA_DEVICE static void spread(int m, const WindowGradient& g, Rows<Channels> dy) {
+    const int i = m * Threads + thread_index(), window = i / chunks;
+    if (i >= count) return;
     LAMINA_UNROLL
-    for (int m = 0; m < each; ++m) {
-      const int i = thread_index() + m * Threads, window = i / chunks;
-      const int h = h0 / 2 + window / windows_w - Halo, w = w0 / 2 + window % windows_w - Halo;
-      gradient[m] = Vec4{0, 0, 0, 0}, code[m] = Vec2{~0u, ~0u};
-      if (i < count && i % chunks < present && h >= 0 && h < size.pooled_h() && w >= 0 && w < size.pooled_w()) {
-        const size_t at = size.window(n, h, w) * size.k + i % chunks * 8;
-        gradient[m] = load(reinterpret_cast<const Vec4*>(dp + at));
-        code[m] = load(reinterpret_cast<const Vec2*>(codes + at));
-      }
+    for (unsigned tap = 0; tap < 4; ++tap) {
+      const int y = 2 * (window / windows_w) + int(tap / 2) - Halo, x = 2 * (window % windows_w) + int(tap % 2) - Halo;
+      if (Halo && (y < 0 || y >= TileH + 2 || x < 0 || x >= width)) continue;
+      store(reinterpret_cast<Vec4*>(dy.chunk(y * width + x, i % chunks)), g.of(tap));
     }
   }
-  LAMINA_DEVICE void spread(Rows<Channels> dy) const {
+
+  LAMINA_DEVICE void fetch(WindowGradient (&g)[each], int n, int h0, int w0) const {
     LAMINA_UNROLL
-    for (int m = 0; m < each; ++m) {
-      const int i = thread_index() + m * Threads, window = i / chunks;
-      if (i >= count) break;
-      LAMINA_UNROLL
-      for (unsigned tap = 0; tap < 4; ++tap) {
-        const int y = 2 * (window / windows_w) + int(tap / 2) - Halo, x = 2 * (window % windows_w) + int(tap % 2) - Halo;
-        if (Halo && (y < 0 || y >= TileH + 2 || x < 0 || x >= width)) continue;
-        store(reinterpret_cast<Vec4*>(dy.chunk(y * width + x, i % chunks)),
-              Vec4{gradients_of(tap, gradient[m].x, code[m].x), gradients_of(tap, gradient[m].y, code[m].x >> 16),
-                   gradients_of(tap, gradient[m].z, code[m].y), gradients_of(tap, gradient[m].w, code[m].y >> 16)});
-      }
-    }
+    for (int m = 0; m < each; ++m) g[m] = fetch(m, n, h0, w0);
   }
-  /// Adds the gradients of the 8 channels that some pixel won, for the bias.
-  LAMINA_DEVICE void add_winners(float (&sum)[8]) const {
+  LAMINA_DEVICE static void spread(const WindowGradient (&g)[each], Rows<Channels> dy) {
     LAMINA_UNROLL
-    for (int m = 0; m < each; ++m) {
-      const unsigned pairs[4] = {gradient[m].x, gradient[m].y, gradient[m].z, gradient[m].w};
-      LAMINA_UNROLL
-      for (int e = 0; e < 8; ++e) {
-        const unsigned won = (e < 4 ? code[m].x : code[m].y) >> 8 * (e % 4) & 0xFF;
-        if (won != nobody) sum[e] += from_bf16(uint16_t(pairs[e / 2] >> 16 * (e % 2)));
-      }
-    }
+    for (int m = 0; m < each; ++m) spread(m, g[m], dy);
   }
 };
 
