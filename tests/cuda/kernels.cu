@@ -1,24 +1,47 @@
-// Every kernel of LeafNet's three blocks at 64 x 64 x 3, through the verbs that launch them: what table.sh asks ptxas about.
+// Every kernel of a training step of LeafNet at 64 x 64 x 3, launched by the verbs on a device that only says what it would launch, and with how many threads and bytes of shared memory:
+// what table.sh asks ptxas about.
 #include <lamina/cuda/conv_relu_pool.hpp>
 #include <lamina/cuda/cuda.hpp>
 
-namespace {
-using namespace lamina;
-constexpr ConvReluPool block{{3, 1, same}, {2, 2, 0}};
+#include <cstdio>
+#include <typeinfo>
 
-template <Shape in, int filters> void train(Cuda& dev, const bf16* x, const bf16* w, const float* b, bf16* y, std::uint8_t* codes, const bf16* dy, bf16* dx, float* dw, float* db) {
-  constexpr Shape mid{in.h, in.w, filters}, out{in.h / 2, in.w / 2, filters};
-  constexpr Way<Cuda::way<bf16>(block, in, mid)> way;
-  conv_relu_pool_forward(dev, way, block, in, mid, out, 1, x, w, b, y, codes);
-  conv_relu_pool_backward(dev, way, block, in, mid, out, 1, x, w, codes, dy, dx, dw, db);
+using namespace lamina;
+
+struct Listing : CudaRules {
+  void* allocate(std::size_t) { return nullptr; }
+  void deallocate(void*, std::size_t) {}
+  void upload(void*, const void*, std::size_t) {}
+  void download(void*, const void*, std::size_t) {}
+  void reserve(std::size_t) {}
+  std::byte* arena() const { return nullptr; }
+  template <class Kernel, class... Arguments> void launch(Grid, Arguments...) {
+    [[maybe_unused]] static void (*const volatile compiled)(Arguments...) = &kernels::entry<Kernel, Arguments...>;
+    std::printf("%s %d %d\n", typeid(Kernel).name(), Kernel::threads, Kernel::shared_bytes);
+  }
+  template <class F> void for_each(Index n, F f) { launch<kernels::ForEach<F>>(Grid{}, n, f); }
+};
+
+namespace {
+constexpr ConvReluPool block{{3, 1, same}, {2, 2, 0}};
+template <class T> T* const none = nullptr;
+
+template <int way> void conv_block(Listing& dev, Shape in, int filters, bf16* dx) {
+  const Shape mid(in.h, in.w, filters), out(in.h / 2, in.w / 2, filters);
+  conv_relu_pool_forward(dev, Way<way>(), block, in, mid, out, 1, none<bf16>, none<bf16>, none<float>, none<bf16>, none<std::uint8_t>);
+  conv_relu_pool_backward(dev, Way<way>(), block, in, mid, out, 1, none<bf16>, none<bf16>, none<std::uint8_t>, none<bf16>, dx, none<float>, none<float>);
 }
+constexpr int way(Shape in, int filters) { return Listing::way<bf16>(block, in, {in.h, in.w, filters}); }
 }  // namespace
 
-void leaf_net(Cuda& dev, const std::uint8_t* pictures, const bf16* x, const bf16* w, const float* b, bf16* y, std::uint8_t* codes, const bf16* dy, bf16* dx, float* dw, float* db) {
-  train<Shape(64, 64, 3), 32>(dev, x, w, b, y, codes, dy, nullptr, dw, db);
-  train<Shape(32, 32, 32), 64>(dev, x, w, b, y, codes, dy, dx, dw, db);
-  train<Shape(16, 16, 64), 128>(dev, x, w, b, y, codes, dy, dx, dw, db);
-  constexpr kernels::Extent size{1, 64, 64, 3, 32};
-  detail::first_conv_forward<3>(dev, size, pictures, 1.f / 255, w, b, y, codes);
-  detail::first_conv_backward<3>(dev, size, pictures, 1.f / 255, codes, dy, dw, db);
+int main() {
+  Listing dev;
+  bf16 dx;
+  constexpr Shape first(64, 64, 3), second(32, 32, 32), third(16, 16, 64);
+  conv_block<way(first, 32)>(dev, first, 32, nullptr);
+  conv_block<way(second, 64)>(dev, second, 64, &dx);
+  conv_block<way(third, 128)>(dev, third, 128, &dx);
+  const kernels::Extent bytes{1, 64, 64, 3, 32};         // pictures as bytes
+  detail::first_conv_forward<3>(dev, bytes, none<std::uint8_t>, 1.f, none<bf16>, none<float>, none<bf16>, none<std::uint8_t>);
+  detail::first_conv_backward<3>(dev, bytes, none<std::uint8_t>, 1.f, none<std::uint8_t>, none<bf16>, none<float>, none<float>);
 }
