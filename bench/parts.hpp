@@ -18,6 +18,14 @@ template <class O> double direct_flops(const lamina::Row<O>& r, bool backward) {
   return double(r.need.flops) * (backward ? (r.place.parameters > 0) + r.wants_dx : 1);
 }
 
+/// Bytes of the tensors that a step reads and writes, each once, per sample; a number of an activation has `number` bytes.
+template <class O> double tensor_bytes(const lamina::Row<O>& r, bool backward, double number) {
+  const double x = double(size(r.in)) * number, y = double(size(r.out)) * number, left = double(r.need.codes) + double(r.need.saved) * number;
+  if (!backward) return (r.role == lamina::Role::add ? 2 : 1) * x + y + left;
+  const double kept = (keeps(r.need.keep, lamina::Keep::input) ? x : 0) + (keeps(r.need.keep, lamina::Keep::output) ? y : 0);
+  return kept + (r.role == lamina::Role::split ? 2 : 1) * y + (r.wants_dx ? x : 0) + left;
+}
+
 class Parts {
  public:
   using Program = lamina::ProgramView<lamina::Cpu, float>;
@@ -86,12 +94,7 @@ class Parts {
   double flops(std::size_t i, bool backward) const { return double(n_) * direct_flops(row(i), backward); }
   /// Bytes of the tensors that it reads and writes, each once; dw is read and written.
   double bytes(std::size_t i, bool backward) const {
-    const Row& r = row(i);
-    const lamina::Step<float> s = step(i);
-    const double x = double(size(r.in)) * 4, y = double(size(r.out)) * 4, left = double(r.need.codes) + double(r.need.saved) * 4, w = double(r.place.parameters) * 4;
-    if (!backward) return double(n_) * (x + (s.z ? x : 0) + y + left) + w;
-    const double kept = (keeps(r.need.keep, lamina::Keep::input) ? x : 0) + (keeps(r.need.keep, lamina::Keep::output) ? y : 0);
-    return double(n_) * (kept + y + (s.dz ? y : 0) + (s.dx ? x : 0) + left) + 3 * w;
+    return double(n_) * tensor_bytes(row(i), backward, 4) + (backward ? 3 : 1) * double(row(i).place.parameters) * 4;
   }
 
  private:
