@@ -9,6 +9,13 @@ function(lamina_program name)
   endif()
 endfunction()
 
+# lamina_cuda_program(NAME SOURCE...): the same, compiled by nvcc. What nvcc makes of a pointer to a member has parentheses of its own.
+function(lamina_cuda_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE lamina::cuda)
+  target_compile_options(${name} PRIVATE -Xcompiler=-Wall,-Wextra,-Wno-parentheses $<$<BOOL:${LAMINA_WERROR}>:-Werror=all-warnings>)
+endfunction()
+
 # What lamina::lamina gives a user's compiler, as a file of options for the checks that call a compiler themselves.
 set(lamina_options_file ${PROJECT_BINARY_DIR}/lamina.options)
 set(includes $<FILTER:$<REMOVE_DUPLICATES:$<TARGET_PROPERTY:lamina,INTERFACE_INCLUDE_DIRECTORIES>>,EXCLUDE,^/usr/include$>)

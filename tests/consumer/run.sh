@@ -4,6 +4,7 @@
 #   add_subdirectory  a CMake project that holds Lamina's source
 #   fetch_content     a CMake project that takes it through FetchContent
 #   pkg_config        a Meson project and an installed Lamina
+#   cuda              both, and a file that nvcc compiles
 #   wrong_classes     a trainer for a number of classes that is none
 #   missing_header    a machine without one of the libraries: one sentence names the Debian package
 set -euo pipefail
@@ -70,6 +71,15 @@ case $way in
     quietly meson setup "$folder/build" "$folder/source"
     quietly meson compile -C "$folder/build"
     "$folder/build/consumer"
+    ;;
+  cuda)
+    install
+    for from in -DCMAKE_PREFIX_PATH="$folder/prefix" -DLAMINA_SOURCE="$source"; do
+      quietly cmake -S "$here/cuda" -B "$folder/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_COMPILER="$(sed -n 's/^LAMINA_NVCC:[A-Z]*=//p' "$build/CMakeCache.txt")" -DLAMINA_CUDA_ARCHITECTURES=80 "$from"
+      quietly cmake --build "$folder/build"
+      "$folder/build/consumer"
+      rm -rf "$folder/build"
+    done
     ;;
   wrong_classes)
     for classes in abc 1 0 -3 010; do
