@@ -197,11 +197,11 @@ TEST_CASE("tf32 is rounded to ten bits, ties away from zero") {
 TEST_CASE("numbers of 1, 2, 4, 8 and 16 bytes lie side by side in shared memory") {
   const auto each = [](auto one) {
     using T = decltype(one);
-    under_every_order([](Bench& b) {
+    under_every_order([one](Bench& b) {
       int wrong = 0;
       b.run(64, [&] {
         const int t = thread_index();
-        store(shared<T>(t), T{1});
+        store(shared<T>(t), one);
         for (int again = 0; again < 2; ++again) {  // neighbours are read and written without a barrier between
           sync_block();
           const T before = load(shared<T>(63 - t));
@@ -209,14 +209,14 @@ TEST_CASE("numbers of 1, 2, 4, 8 and 16 bytes lie side by side in shared memory"
           sync_block();
           store(shared<T>(t), before);
         }
-        if (t < 32) sync_warp(), store(shared<T>(t), T{1}), load(shared<T>(t));
-        else store(shared<T>(t), T{1});
+        if (t < 32) sync_warp(), store(shared<T>(t), one), load(shared<T>(t));
+        else store(shared<T>(t), one);
       });
       CHECK(wrong == 0);
     });
-    refused("race", 64, [](Bench&) { store(shared<T>(thread_index() ^ 1), T{1}), store(shared<T>(thread_index()), T{1}); });
+    refused("race", 64, [one](Bench&) { store(shared<T>(thread_index() ^ 1), one), store(shared<T>(thread_index()), one); });
   };
-  each(char{}), each(std::uint16_t{}), each(int{}), each(double{}), each(Vec4{});
+  each(char(1)), each(std::uint16_t(1)), each(1), each(1.), each(Vec4{1, 2, 3, 4});
   // A number may be written in parts and read whole, or the other way.
   allowed(64, [](Bench&) { store(shared<char>(thread_index()), 'a'), sync_block(), load(shared<Vec4>(thread_index() / 16)); });
   allowed(64, [](Bench&) { if (thread_index() < 4) store(shared<Vec4>(thread_index()), Vec4{}); sync_block(), load(shared<char>(thread_index())), store(shared<char>(thread_index()), 'a'); });

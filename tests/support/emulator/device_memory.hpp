@@ -11,7 +11,7 @@ namespace lamina::simt {
 
 /// How many operations of each queue are known to be done.
 struct Clock {
-  static constexpr unsigned queues = 8;
+  static constexpr unsigned queues = 16;
   std::uint32_t done[queues] = {};
   void join(const Clock& other) { for (unsigned q = 0; q < queues; ++q) done[q] = std::max(done[q], other.done[q]); }
 };

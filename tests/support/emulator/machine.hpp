@@ -62,7 +62,7 @@ class Machine {
     while (int(lanes_.size()) < threads) lanes_.emplace_back();
     threads_ = threads;
     ++counters.launches;
-    global.begin_operation(queue, clock);
+    begin_operation();
     shared.begin_launch(shared_bytes);
     met = {};
     std::vector<int> order(std::size_t(grid.x) * std::size_t(grid.y) * std::size_t(grid.z));
@@ -73,6 +73,11 @@ class Machine {
       try { run_block(); }
       catch (const Error& e) { throw Error(std::string(e.what()) + " [block " + std::to_string(block.x) + "," + std::to_string(block.y) + "," + std::to_string(block.z) + "]"); }
     }
+  }
+
+  /// The next of its queue: what is touched from now on is touched by it.
+  void begin_operation() {
+    global.begin_operation(queue, clock);
     ++clock.done[queue];
   }
 
