@@ -55,12 +55,12 @@ template <class T, int W> void check_dense(Sizes s, unsigned seed = 1) {
     dense_forward(dev, Way<W>(), n, c, o, on_x.data(), on_w.data(), bias ? on_b.data() : nullptr, y.data(), relu ? Clamp{.low = 0} : Clamp{});
     CHECK(dev.machine().counters.launches - before <= (W == 1 ? 1 : 2));
     CHECK_MESSAGE(same(y.get(), y1), "y");
-    if constexpr (W == 2) {                                            // the tiles that a large layer gets
+    if constexpr (W == 3) {                                            // the tiles that a large layer gets
       y.fill(T(NAN));
       detail::dense_tensor_forward<64>(dev, {c, 2}, n, c, o, on_x.data(), on_w.data(), bias ? on_b.data() : nullptr, y.data(), relu ? Clamp{.low = 0} : Clamp{});
       CHECK_MESSAGE(same(y.get(), y1), "y of wide tiles");
     }
-    for (const auto [wants_dx, wants_dw] : {std::pair{true, true}, {false, true}, {true, false}}) {
+    for (const auto& [wants_dx, wants_dw] : {std::pair{true, true}, {false, true}, {true, false}}) {
       INFO("dx " << wants_dx << ", dw " << wants_dw);
       On<M> on_dw(dev, dw), on_db(dev, db);
       dx.fill(T(NAN));
@@ -94,12 +94,20 @@ TEST_CASE("dense with few outputs") {
   }
 }
 
+TEST_CASE("dense in tiles") {
+  for (const Sizes s : {Sizes{1, 1, 1}, {3, 64, 5}, {5, 131, 67}, {66, 35, 64}}) {
+    check_dense<float, 2>(s);
+    check_dense<double, 2>(s);
+    check_dense<bf16, 2>(s);
+  }
+}
+
 TEST_CASE("dense on tensor cores: tiles that are full and that are not, and slices of one step and of several") {
-  for (const Sizes s : {Sizes{1, 8, 8}, {3, 72, 24}, {64, 128, 64}, {65, 136, 72}, {130, 200, 8}}) check_dense<bf16, 2>(s);
+  for (const Sizes s : {Sizes{1, 8, 8}, {3, 72, 24}, {64, 128, 64}, {65, 136, 72}, {130, 200, 8}}) check_dense<bf16, 3>(s);
 }
 
 TEST_CASE("dense on tensor cores: any order of blocks, warps and lanes") {
-  for (unsigned seed = 2; seed < 6; ++seed) check_dense<bf16, 2>({5, 264, 16}, seed);
+  for (unsigned seed = 2; seed < 6; ++seed) check_dense<bf16, 3>({5, 264, 16}, seed);
 }
 
 TEST_CASE("the gradients of dense") {
@@ -109,9 +117,9 @@ TEST_CASE("the gradients of dense") {
 }
 
 TEST_CASE("which kernel runs which dense layer") {
-  static_assert(CudaRules::way<bf16>(DenseSpec(), {8192}, {128}) == 2 && CudaRules::way<bf16>(DenseSpec(), {128}, {10}) == 1);
-  static_assert(CudaRules::way<bf16>(DenseSpec(), {512}, {1000}) == 2 && CudaRules::way<bf16>(DenseSpec(), {27}, {100}) == 0);
-  static_assert(CudaRules::way<float>(DenseSpec(), {8192}, {128}) == 0 && CudaRules::way<double>(DenseSpec(), {128}, {10}) == 1);
+  static_assert(CudaRules::way<bf16>(DenseSpec(), {8192}, {128}) == 3 && CudaRules::way<bf16>(DenseSpec(), {128}, {10}) == 1);
+  static_assert(CudaRules::way<bf16>(DenseSpec(), {512}, {1000}) == 3 && CudaRules::way<bf16>(DenseSpec(), {27}, {100}) == 0);
+  static_assert(CudaRules::way<float>(DenseSpec(), {8192}, {128}) == 2 && CudaRules::way<double>(DenseSpec(), {128}, {10}) == 1);
 }
 
 TEST_CASE("the parts of a smaller batch find room in the arena of a larger one") {
@@ -119,7 +127,7 @@ TEST_CASE("the parts of a smaller batch find room in the arena of a larger one")
   for (const Index o : {8, 128, 1000})
     for (Index n = 1; n < 600; ++n)
       for (const Index c : {64, 512, 8192}) {
-        const Index most = DenseSlices::most(n, c, o), tensor = DenseSlices::tensor(n, c, o).count, any = DenseSlices::any(n, c, o).count;
-        if ((tensor > 1 && tensor * n * o > most) || any * n * o > most || DenseSlices::most(n + 1, c, o) < most) FAIL_CHECK(n << " " << c << " " << o);
+        const Index most = DenseSlices::most(n, c, o), tensor = DenseSlices::tensor(n, c, o).count, any = DenseSlices::any(n, c, o).count, tiles = DenseSlices::of_tiles(n, c, o).count;
+        if ((tensor > 1 && tensor * n * o > most) || any * n * o > most || (tiles > 1 && tiles * n * o > most) || DenseSlices::most(n + 1, c, o) < most) FAIL_CHECK(n << " " << c << " " << o);
       }
 }

@@ -1,10 +1,12 @@
-/// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for bf16 on tensor cores (dense_tensor.hpp). Where a ReLU follows,
+/// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for many weights (dense_tiles.hpp), way 3 for bf16 on tensor
+/// cores (dense_tensor.hpp). Where a ReLU follows,
 /// dense_forward is given its bounds, and dense_backward its output y: the gradient flows where that is above 0.
 #pragma once
 #include <algorithm>
 
 #include "dense_few.hpp"
 #include "dense_tensor.hpp"
+#include "dense_tiles.hpp"
 
 namespace lamina {
 
@@ -20,11 +22,12 @@ struct DenseSlices {
     count = pieces(c, each);
   }
   static DenseSlices any(Index n, Index c, Index o) { return {c, 16 * tile / (n * o)}; }
+  static DenseSlices of_tiles(Index n, Index c, Index o) { return {c, 2 * blocks / (pieces(n, unit) * pieces(o, unit))}; }
   static DenseSlices tensor(Index n, Index c, Index o) { return {c, blocks / (pieces(n, unit) * pieces(o, columns(n, c, o)))}; }
   /// Of a tile of outputs: fewer make smaller parts, and read x more often.
   static Index columns(Index n, Index c, Index o) { return n * c * o > Index(1) << 26 ? 64 : 32; }
   /// Numbers that the parts are at most, with so many samples or fewer.
-  static Index most(Index n, Index c, Index o) { return std::min(pieces(c, unit) * n * o, std::max(blocks * tile, n * o)); }
+  static Index most(Index n, Index c, Index o) { return std::min(pieces(c, unit) * n * o, std::max(2 * blocks * tile, n * o)); }
 };
 
 template <class T> struct DensePart {
@@ -72,7 +75,7 @@ template <class T> struct DenseSum {
   using M = Master<T>;
   static constexpr int threads = 256, across = 32, rows = threads / across, shared_bytes = threads * int(sizeof(M));
 
-  LAMINA_DEVICE static void run(Index count, int o, int slices, const M* parts, const M* b, M low, M high, T* y) {   // (slices, N, O), (O) or null, (N, O)
+  LAMINA_DEVICE static void run(Index count, int o, int slices, const M* parts, const M* b, Bounds<M> bounds, T* y) {   // (slices, N, O), (O) or null, (N, O)
     const int t = thread_index(), row = t / across;
     const Index at = Index(block_index().x) * across + t % across;
     M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, across)
@@ -85,8 +88,7 @@ template <class T> struct DenseSum {
     LAMINA_UNROLL
     for (int r = 1; r < rows; ++r) sum += load(sums + r * across + t);
     if (b) sum += load(b + at % o);
-    sum = sum < low ? low : sum;
-    store(y + at, T(sum > high ? high : sum));
+    store(y + at, stored<T>(bounds(sum)));
   }
 };
 }  // namespace kernels::inline LAMINA_SIMT
@@ -95,7 +97,7 @@ namespace detail {
 template <class T, class D> void dense_sum(D& dev, const DenseSlices& s, Index n, Index o, const Master<T>* parts, const Master<T>* b, Clamp clamp, T* y) {
   using K = kernels::DenseSum<T>;
   using M = Master<T>;
-  dev.template launch<K>(Grid{int(pieces(n * o, K::across))}, n * o, int(o), int(s.count), parts, b, M(clamp.low), M(clamp.high), y);
+  dev.template launch<K>(Grid{int(pieces(n * o, K::across))}, n * o, int(o), int(s.count), parts, b, kernels::Bounds<M>(clamp), y);
 }
 }  // namespace detail
 
@@ -129,7 +131,7 @@ template <RunsKernels D, class T> Index dense_arena(const D&, Way<0>, T, Index n
 template <RunsKernels D, class T>
 void dense_forward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const Master<T>* b, T* y, Clamp clamp = {}) {
   using M = Master<T>;
-  dev.template launch<kernels::DenseFewForward<T>>(Grid{int(n)}, int(c), int(o), x, w, b, M(clamp.low), M(clamp.high), y);
+  dev.template launch<kernels::DenseFewForward<T>>(Grid{int(n)}, int(c), int(o), x, w, b, kernels::Bounds<M>(clamp), y);
 }
 namespace detail {
 template <bool Relu, class D, class T>
@@ -149,7 +151,38 @@ void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const
 }
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, Index, Index) { return 0; }
 
-// --- way 2: bf16 on tensor cores
+// --- way 2: tiles
+
+template <RunsKernels D, class T>
+void dense_forward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const Master<T>* b, T* y, Clamp clamp = {}) {
+  using K = kernels::DenseTilesForward<T>;
+  const auto slices = detail::DenseSlices::of_tiles(n, c, o);
+  auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
+  const bool whole = slices.count == 1;
+  dev.template launch<K>(Grid{int(pieces(o, K::P::side)), int(pieces(n, K::P::side)), int(slices.count)}, int(n), int(c), int(o), int(slices.each), x, w, b,
+                         kernels::Bounds<Master<T>>(clamp), whole ? y : nullptr, parts);
+  if (!whole) detail::dense_sum(dev, slices, n, o, parts, b, clamp, y);
+}
+template <RunsKernels D, class T> Index dense_arena(const D& dev, Way<2>, T, Index n, Index c, Index o) { return dense_arena(dev, Way<0>(), T(), n, c, o); }
+
+namespace detail {
+template <bool Relu, class D, class T>
+void dense_tiles_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
+  using K = kernels::DenseTilesBackward<T, Relu>;
+  const int of_x = dx ? int(pieces(n, K::side) * pieces(c, K::side)) : 0, of_w = dw ? int(pieces(o, K::side) * pieces(c + (db ? 1 : 0), K::side)) : 0;
+  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
+}
+}  // namespace detail
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
+  detail::dense_tiles_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
+}
+template <RunsKernels D, class T>
+void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y) {
+  detail::dense_tiles_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
+}
+
+// --- way 3: bf16 on tensor cores
 
 namespace detail {
 template <int Columns, class D>
@@ -158,17 +191,17 @@ void dense_tensor_forward(D& dev, const DenseSlices& s, Index n, Index c, Index 
   auto* const parts = reinterpret_cast<float*>(dev.arena());
   const bool whole = s.count == 1;
   dev.template launch<K>(Grid{int(pieces(o, Columns)), int(pieces(n, K::P::side)), int(s.count)}, int(n), int(c), int(o), int(s.each / K::P::side), x, w, b,
-                         float(clamp.low), float(clamp.high), whole ? y : nullptr, whole ? nullptr : parts);
+                         kernels::Bounds<float>(clamp), whole ? y : nullptr, whole ? nullptr : parts);
   if (!whole) dense_sum(dev, s, n, o, parts, b, clamp, y);
 }
 }  // namespace detail
 template <RunsKernels D>
-void dense_forward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+void dense_forward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
   const auto slices = detail::DenseSlices::tensor(n, c, o);
   if (detail::DenseSlices::columns(n, c, o) == 32) detail::dense_tensor_forward<32>(dev, slices, n, c, o, x, w, b, y, clamp);
   else detail::dense_tensor_forward<64>(dev, slices, n, c, o, x, w, b, y, clamp);
 }
-template <RunsKernels D> Index dense_arena(const D&, Way<2>, bf16, Index n, Index c, Index o) {
+template <RunsKernels D> Index dense_arena(const D&, Way<3>, bf16, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(float));
 }
 
@@ -182,11 +215,11 @@ void dense_tensor_backward(D& dev, Index n, Index c, Index o, const bf16* x, con
 }
 }  // namespace detail
 template <RunsKernels D>
-void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
   detail::dense_tensor_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
 }
 template <RunsKernels D>
-void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db, const bf16* y) {
+void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db, const bf16* y) {
   detail::dense_tensor_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
 }
 

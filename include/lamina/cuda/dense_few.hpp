@@ -1,7 +1,6 @@
 /// The dense layer with few outputs, such as the last of a classifier: one launch a way, which is over as soon as its numbers have come from memory.
 #pragma once
-#include "kernel.hpp"
-#include "words.hpp"
+#include "places.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
 
@@ -13,12 +12,19 @@ template <class T> LAMINA_DEVICE Master<T> number(const T* p, bool inside = true
   return 0;
 }
 
+/// A gradient, with Relu only where y > 0.
+template <bool Relu, class T> LAMINA_DEVICE Master<T> gradient_at(const T* dy, const T* y, Index at, bool inside) {
+  const Master<T> d = number(dy + at, inside);
+  if constexpr (Relu) return number(y + at, inside) <= 0 ? Master<T>(0) : d;
+  else return d;
+}
+
 /// y = x w + b within bounds, a block for each sample; 16 outputs at a time. grid: (N)
 template <class T> struct DenseFewForward {
   using M = Master<T>;
   static constexpr int threads = 128, outputs = 16, rows = threads / outputs, pitch = outputs + 1, shared_bytes = (threads + rows) * pitch * int(sizeof(M));
 
-  LAMINA_DEVICE static void run(int c, int o, const T* x, const T* w, const M* b, M low, M high, T* y) {   // (N, C), (C, O), (O) or null, (N, O)
+  LAMINA_DEVICE static void run(int c, int o, const T* x, const T* w, const M* b, Bounds<M> bounds, T* y) {   // (N, C), (C, O), (O) or null, (N, O)
     const int t = thread_index();
     M* const sums = reinterpret_cast<M*>(shared_memory());            // (threads, outputs), and then (rows, outputs)
     M* const totals = sums + threads * pitch;
@@ -43,8 +49,7 @@ template <class T> struct DenseFewForward {
       M all = b ? load(b + o0 + t) : M(0);
       LAMINA_UNROLL
       for (int r = 0; r < rows; ++r) all += load(totals + r * pitch + t);
-      all = all < low ? low : all;
-      store(y + o0 + t, T(all > high ? high : all));
+      store(y + o0 + t, stored<T>(bounds(all)));
     }
   }
 };
@@ -64,19 +69,13 @@ template <class T, bool Relu> struct DenseFewBackward {
   }
 
  private:
-  LAMINA_DEVICE static M gradient(const T* dy, const T* y, Index at, bool inside) {
-    const M d = number(dy + at, inside);
-    if constexpr (Relu) return number(y + at, inside) <= 0 ? M(0) : d;
-    else return d;
-  }
-
   LAMINA_DEVICE static void input_gradient(int c, int o, int i, int k, const T* w, const T* dy, const T* y, T* dx) {
     if (k >= c) return;
     M sum = 0;
     for (int o0 = 0; o0 < o; o0 += outputs)
       LAMINA_UNROLL
-      for (int j = 0; j < outputs; ++j) sum += gradient(dy, y, Index(i) * o + o0 + j, o0 + j < o) * number(w + Index(k) * o + o0 + j, o0 + j < o);
-    store(dx + Index(i) * c + k, T(sum));
+      for (int j = 0; j < outputs; ++j) sum += gradient_at<Relu>(dy, y, Index(i) * o + o0 + j, o0 + j < o) * number(w + Index(k) * o + o0 + j, o0 + j < o);
+    store(dx + Index(i) * c + k, stored<T>(sum));
   }
   /// Thread t adds up input t % 8 of every 16th sample.
   LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db) {
@@ -88,7 +87,7 @@ template <class T, bool Relu> struct DenseFewBackward {
         for (int i = t / inputs; i < n; i += rows) {
           const M v = k < c ? number(x + Index(i) * c + k) : M(1);
           LAMINA_UNROLL
-          for (int j = 0; j < outputs; ++j) sum[j] += v * gradient(dy, y, Index(i) * o + o0 + j, o0 + j < o);
+          for (int j = 0; j < outputs; ++j) sum[j] += v * gradient_at<Relu>(dy, y, Index(i) * o + o0 + j, o0 + j < o);
         }
       LAMINA_UNROLL
       for (int j = 0; j < outputs; ++j) store(sums + t * pitch + j, sum[j]);

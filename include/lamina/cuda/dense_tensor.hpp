@@ -1,7 +1,6 @@
 /// Products of bf16 matrices on tensor cores, and with them the dense layer: 64 x 64 tiles of y, of dx and of dw.
 #pragma once
-#include "kernel.hpp"
-#include "words.hpp"
+#include "places.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
 
@@ -146,7 +145,7 @@ template <int Columns> struct DenseForward {
 
   LAMINA_DEVICE static void run(int n, int c, int o, int steps,
                                 const bf16* x, const bf16* w, const float* b,   // (N, C), (C, O), (O) or null
-                                float low, float high, bf16* y, float* parts) { // (N, O), null where parts are made
+                                Bounds<float> bounds, bf16* y, float* parts) {  // (N, O), null where parts are made
     const auto block = block_index();
     const int i0 = block.y * P::side, o0 = block.x * Columns, c0 = block.z * steps * P::side, left = (c - c0 + P::side - 1) / P::side;
     P p;
@@ -158,8 +157,8 @@ template <int Columns> struct DenseForward {
     if (y) {
       p.each([&](float& left_sum, float& right_sum, int, int column) {
         const bool add = b && o0 + column < o;
-        left_sum = clamped(add ? left_sum + load(b + o0 + column) : left_sum, low, high);
-        right_sum = clamped(add ? right_sum + load(b + o0 + column + 1) : right_sum, low, high);
+        left_sum = bounds(add ? left_sum + load(b + o0 + column) : left_sum);
+        right_sum = bounds(add ? right_sum + load(b + o0 + column + 1) : right_sum);
       });
       p.write(y, n, o, i0, o0);
     } else {
@@ -167,10 +166,6 @@ template <int Columns> struct DenseForward {
         if (i0 + row < n && o0 + column < o) store(reinterpret_cast<TwoFloats*>(parts + (Index(block.z) * n + i0 + row) * o + o0 + column), TwoFloats{left_sum, right_sum});
       });
     }
-  }
-  LAMINA_DEVICE static float clamped(float v, float low, float high) {
-    v = v < low ? low : v;
-    return v > high ? high : v;
   }
 };
 

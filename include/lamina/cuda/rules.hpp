@@ -18,11 +18,11 @@ struct CudaRules {
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
-  /// 0: any shape. 1: few outputs. 2: bf16 on tensor cores.
-  template <class T> static constexpr int ways(DenseSpec) { return sizeof(T) == 2 ? 3 : 2; }
+  /// 0: any shape. 1: few outputs. 2: many weights. 3: bf16 on tensor cores.
+  template <class T> static constexpr int ways(DenseSpec) { return std::is_same_v<T, bf16> ? 4 : 3; }
   template <class T> static constexpr int way(DenseSpec, Shape in, Shape out) {
-    const bool tensor = sizeof(T) == 2 && in.c % 8 == 0 && out.c % 8 == 0;
-    return out.c <= (tensor ? 16 : 32) && (!tensor || in.c <= 2048) ? 1 : tensor ? 2 : 0;
+    const bool tensor = std::is_same_v<T, bf16> && in.c % 8 == 0 && out.c % 8 == 0, few = tensor ? out.c <= 16 && in.c <= 2048 : out.c <= 32;
+    return few ? 1 : tensor ? 3 : Index(in.c) * out.c >= 8192 ? 2 : 0;
   }
 
   /// 0: any shape. 1: every channel by itself. In bf16 on tensor cores: 2, channels and filters in multiples of 8; 3, few channels.
