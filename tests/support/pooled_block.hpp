@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "emulator/emulated.hpp"
 #include "integers.hpp"
 
 namespace lamina_test {
@@ -12,6 +13,12 @@ namespace lamina_test {
 using lamina::bf16, lamina::Index, lamina::Shape;
 
 inline constexpr lamina::ConvReluPool pooled_block{{3, 1, lamina::same}, {2, 2, 0}};
+
+/// Has a batch's tiles shared out among so few thread blocks that each gets several.
+struct FewMultiprocessors : Emulated {
+  using Emulated::Emulated;
+  static constexpr int multiprocessors = 2;
+};
 
 /// What training the block with a batch makes.
 struct BlockResult {

@@ -22,7 +22,7 @@ template <int W> struct PooledKernels {
   using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
 };
 template <int W, class Pixel> struct FirstKernels {
-  static constexpr kernels::FirstTile forward_tile{W, 16, 16, 4}, weight_tile{W, 16, 16, 8};
+  static constexpr kernels::FirstTile forward_tile{W, 16, 16, 4}, weight_tile{W, 32, 16, 16};
   using Forward = kernels::FirstConvForward<forward_tile, Pixel>;
   using WeightGradient = kernels::FirstConvWeightGradient<weight_tile, Pixel>;
 };
@@ -30,21 +30,11 @@ template <int W> inline constexpr bool first_block = W <= 4;
 
 inline kernels::Extent pooled_extent(Shape in, Shape mid, Index n) { return {int(n), in.h, in.w, in.c, mid.c}; }
 
-/// Thread blocks that share the tiles of a batch, where each of `others` makes a part of the gradient: about as many in all as the largest GPUs have multiprocessors,
-/// whatever GPU it is, so that sums have the same order on all.
-inline int pooled_slabs(kernels::Extent size, int tile_h, int tile_w, int all, int others) {
-  const Index tiles = size.n * pieces(size.h, tile_h) * pieces(size.w, tile_w);
-  return int(std::min<Index>(tiles, std::max(1, all / others)));
-}
-template <int W> int pooled_slabs(kernels::Extent size) {
-  constexpr int multiprocessors = 132;
-  if constexpr (first_block<W>) {
-    constexpr auto t = FirstKernels<W, bf16>::weight_tile;
-    return pooled_slabs(size, t.tile_h, t.tile_w, 2 * multiprocessors, int(pieces(size.k, t.k)));
-  } else {
-    constexpr auto t = PooledKernels<W>::weight_tile;
-    return pooled_slabs(size, t.tile_h, t.tile_w, multiprocessors, size.c / t.c * (size.k / t.k));
-  }
+/// Into how many slabs a batch's tiles are shared out, if a thread block has one and makes one of `parts` of the gradient.
+template <int W, class D> int pooled_slabs(kernels::Extent size) {
+  const auto slabs = [&](auto tile, int parts) { return int(std::min<Index>(size.n * pieces(size.h, tile.tile_h) * pieces(size.w, tile.tile_w), std::max(1, D::multiprocessors / parts))); };
+  if constexpr (first_block<W>) return slabs(FirstKernels<W, bf16>::weight_tile, int(pieces(size.k, kernels::FirstTile::k)));
+  else return slabs(PooledKernels<W>::weight_tile, size.c / kernels::WeightTile::c * (size.k / PooledKernels<W>::weight_tile.k));
 }
 inline Index pooled_parameters(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
 
@@ -64,7 +54,7 @@ template <int W, class D, class Pixel>
 void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float scale, const std::uint8_t* codes, const bf16* dy, float* dw, float* db) {
   using K = FirstKernels<W, Pixel>;
   float* const partials = reinterpret_cast<float*>(dev.arena());
-  const int slabs = pooled_slabs<W>(size);
+  const int slabs = pooled_slabs<W, D>(size);
   dev.template launch<typename K::WeightGradient>(Grid{slabs, int(pieces(size.k, K::weight_tile.k))}, x, scale, dy, codes, partials, size);
   add_slabs(dev, size, slabs, partials, dw, db);
 }
@@ -97,7 +87,7 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
       dev.template launch<typename K::DataGradient>(grid, dy, codes, w, dx, size);
     }
     float* const partials = reinterpret_cast<float*>(dev.arena());
-    const int slabs = detail::pooled_slabs<W>(size);
+    const int slabs = detail::pooled_slabs<W, D>(size);
     dev.template launch<typename K::WeightGradient>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
     detail::add_slabs(dev, size, slabs, partials, dw, db);
   }
@@ -106,7 +96,7 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
 /// Bytes of the slabs' partial gradients.
 template <RunsKernels D, int W> requires (W >= 1) Index conv_relu_pool_arena(const D&, Way<W>, bf16, ConvReluPool, Shape in, Shape mid, Index n) {
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  return detail::pooled_slabs<W>(size) * detail::pooled_parameters(size) * Index(sizeof(float));
+  return detail::pooled_slabs<W, D>(size) * detail::pooled_parameters(size) * Index(sizeof(float));
 }
 
 }  // namespace lamina

@@ -12,7 +12,7 @@ struct FirstTile {
   int tile_h, tile_w, warps;
   static constexpr int k = 32;  // channels out of a thread block; the last block may have 16
   constexpr int threads() const { return warps * 32; }
-  constexpr bool valid() const { return channels <= 4 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0; }
+  constexpr bool valid() const { return channels <= 4 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0 && warps % 2 == 0; }
 };
 
 /// A tile of pixels, four bf16 each, with a border of one, a column more for the fourth, weightless kernel column, and one to make the width even.
@@ -114,7 +114,8 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
   }
 };
 
-/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, blocks of K). Each warp sums its own patches; the warps' sums are added in their order.
+/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, blocks of K). Each warp sums its own patches; the sums of the even warps are added in their order, beside
+/// them those of the odd ones, and then both.
 template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
   static_assert(T.valid());
   static constexpr int threads = T.threads(), patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
@@ -122,7 +123,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
   using Dy = Rows<T.k>;
   static constexpr int block = 16 * (T.k + 8);         // floats of the sums of a row of the kernel
   static constexpr int dy_bytes = Dy::bytes(T.tile_h * T.tile_w), tile_bytes = dy_bytes + Pixels::bytes;
-  static constexpr int sums_bytes = (3 * block > threads * 8 ? 3 * block : threads * 8) * 4;
+  static constexpr int sums_bytes = 2 * 3 * block * 4;
   static constexpr int shared_bytes = tile_bytes > sums_bytes ? tile_bytes : sums_bytes;
 
   LAMINA_DEVICE static void run(const Pixel* x, float scale, const bf16* dp, const uint8_t* codes, float* partials, Extent size) {
@@ -169,18 +170,19 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
     }
 
     float* const total = reinterpret_cast<float*>(shared_memory());
-    for (int turn = 0; turn < T.warps; ++turn) {
+    for (int turn = 0; turn < T.warps / 2; ++turn) {
       sync_block();
-      if (warp != turn) continue;
+      if (warp / 2 != turn) continue;
       LAMINA_UNROLL
-      for (int r = 0; r < 3; ++r) add_block<T.k>(total + r * block, sum[r], turn == 0);
+      for (int r = 0; r < 3; ++r) add_block<T.k>(total + (warp % 2 * 3 + r) * block, sum[r], turn == 0);
     }
     sync_block();
     const int weights = 9 * T.channels * size.k;
     float* const partial = partials + size_t(place.x) * (weights + size.k);
     for (int i = thread_index(); i < 9 * T.channels * T.k; i += threads) {
       const int row = i / T.k, k = i % T.k, tap = row / T.channels, c = row % T.channels;
-      if (k < chunks * 8) store(partial + row * size.k + k0 + k, load(total + tap / 3 * block + (tap % 3 * 4 + c) * (T.k + 8) + k) * scale);
+      const float* const sums = total + tap / 3 * block + (tap % 3 * 4 + c) * (T.k + 8) + k;
+      if (k < chunks * 8) store(partial + row * size.k + k0 + k, (load(sums) + load(sums + 3 * block)) * scale);
     }
     sync_block();
     write_bias_sums<T.k, threads>(total, bias_sum, chunks * 8 < T.k ? chunks * 8 : T.k, partial + weights + k0);

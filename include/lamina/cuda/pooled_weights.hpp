@@ -20,8 +20,7 @@ template <WeightTile T> struct PooledConvWeightGradient {
   using Dy = Rows<T.k>;
   static constexpr int x_bytes = X::bytes((T.tile_h + 2) * width), dy_bytes = Dy::bytes(T.tile_h * T.tile_w);
   static constexpr int block = T.c * (T.k + 8);        // floats of a tap's sums
-  static constexpr int bias_bytes = threads * 8 * 4, tiles_bytes = 2 * (x_bytes + dy_bytes), sums_bytes = 9 * block * 4;
-  static constexpr int least_bytes = bias_bytes > sums_bytes ? bias_bytes : sums_bytes, shared_bytes = tiles_bytes > least_bytes ? tiles_bytes : least_bytes;
+  static constexpr int tiles_bytes = 2 * (x_bytes + dy_bytes), sums_bytes = 9 * block * 4, shared_bytes = tiles_bytes > sums_bytes ? tiles_bytes : sums_bytes;
 
   LAMINA_DEVICE static void run(const bf16* x, const bf16* dp, const uint8_t* codes, float* partials, Extent size) {
     const Place place = block_index();

@@ -37,15 +37,21 @@ template <int Columns> LAMINA_DEVICE void add_block(float* total, const float (&
     }
 }
 
-/// The bias sums of all threads, thread t having summed chunk t % (Channels / 8): added in the order of the threads. `scratch`: Threads x 8 floats, shared.
-template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, const float (&sum)[8], int channels, float* partial) {
+/// The bias sums of all threads, of which thread t has those of chunk t % (Channels / 8): added within the warps, and then in the order of the warps. `scratch`: a float for each channel
+/// of each warp, shared.
+template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, float (&sum)[8], int channels, float* partial) {
   constexpr int chunks = Channels / 8;
+  const int lane = thread_index() % 32, warp = thread_index() / 32;
   LAMINA_UNROLL
-  for (int e = 0; e < 8; ++e) store(scratch + (thread_index() / chunks) * Channels + thread_index() % chunks * 8 + e, sum[e]);
+  for (int e = 0; e < 8; ++e) {
+    LAMINA_UNROLL
+    for (int other = chunks; other < 32; other *= 2) sum[e] += shuffle_xor(sum[e], other);
+    if (lane < chunks) store(scratch + warp * Channels + lane * 8 + e, sum[e]);
+  }
   sync_block();
   if (thread_index() < channels) {
     float total = 0.f;
-    for (int row = 0; row < Threads / chunks; ++row) total += load(scratch + row * Channels + thread_index());
+    for (int v = 0; v < Threads / 32; ++v) total += load(scratch + v * Channels + thread_index());
     store(partial + thread_index(), total);
   }
 }
