@@ -6,20 +6,20 @@ using namespace lamina;
 using namespace lamina_test;
 
 namespace {
-template <Shape in, int filters, class D = FewMultiprocessors> void check_block(Index n, bool bias = true) {
+template <Shape in, int filters, class D = FewMultiprocessors> void check_block(Index n, Asked asked) {
   const PooledBlock p(in, filters, n);
   for (unsigned seed = 1; seed <= 2; ++seed) {
     CAPTURE(seed);
     D dev(seed);
-    check_whole(run_block<in.c>(dev, p, {bias, false}), p, {bias, false});
+    check_whole(run_block<in.c>(dev, p, asked), p, asked);
   }
 }
 }  // namespace
 
 TEST_CASE("pictures of 1 to 4 channels, whole numbers to the bit") {
-  check_block<Shape(11, 21, 3), 32>(2);
-  check_block<Shape(6, 9, 1), 16, Emulated>(9, false);
-  check_block<Shape(5, 18, 4), 48>(1);
+  check_block<Shape(11, 21, 3), 32>(2, {.dx = false});
+  check_block<Shape(6, 9, 1), 16, Emulated>(9, {.bias = false});
+  check_block<Shape(5, 18, 4), 48>(1, {});
 }
 
 TEST_CASE("fractions are right to two roundings, and their sums have the same bits in any schedule") {

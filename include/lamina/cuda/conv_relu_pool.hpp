@@ -43,6 +43,27 @@ template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const
   dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db);
 }
 
+/// dx of a few channels, number by number: each gathers from the nine pixels around it whatever won there. A first layer wants none; this is for those that are not.
+struct FewChannelGradient {
+  kernels::Extent size;
+  const bf16 *w, *dy;            // (3, 3, C, K), (N, H/2, W/2, K)
+  const std::uint8_t* codes;     // (N, H/2, W/2, K)
+  bf16* dx;                      // (N, H, W, C)
+  LAMINA_HD void operator()(Index i) const {
+    const int c = int(i % size.c), column = int(i / size.c % size.w), row = int(i / size.c / size.w % size.h);
+    const Index n = i / size.c / size.w / size.h;
+    float sum = 0;
+    for (int tap = 0; tap < 9; ++tap) {
+      const int h = row + 1 - tap / 3, v = column + 1 - tap % 3;
+      if (h < 0 || v < 0 || h / 2 >= size.h / 2 || v / 2 >= size.w / 2) continue;
+      const Index window = ((n * (size.h / 2) + h / 2) * (size.w / 2) + v / 2) * size.k;
+      for (int k = 0; k < size.k; ++k)
+        if (codes[window + k] == h % 2 * 2 + v % 2) sum += float(dy[window + k]) * float(w[(Index(tap) * size.c + c) * size.k + k]);
+    }
+    dx[i] = sum;
+  }
+};
+
 /// `scale` multiplies the pictures.
 template <int W, class D, class Pixel>
 void first_conv_forward(D& dev, kernels::Extent size, const Pixel* x, float scale, const bf16* w, const float* b, bf16* y, std::uint8_t* codes) {
@@ -77,15 +98,18 @@ void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, S
 template <RunsKernels D, int W> requires (W >= 1)
 void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const bf16* x, const bf16* w,
                              const std::uint8_t* codes, const bf16* dy,   // (N, H/2, W/2, K) both
-                             bf16* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K), (K) or null
+                             bf16* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K) or null, (K) or null
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  if constexpr (detail::first_block<W>) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
-  else {
+  if constexpr (detail::first_block<W>) {
+    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient{size, w, dy, codes, dx});
+    if (dw) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
+  } else {
     using K = detail::PooledKernels<W>;
     if (dx) {
       const Grid grid{int(pieces(size.w, K::tile_w)) * (size.c / K::backward_tile.out), int(pieces(size.h, K::tile_h)), size.n};
       dev.template launch<typename K::DataGradient>(grid, dy, codes, w, dx, size);
     }
+    if (!dw) return;
     float* const partials = reinterpret_cast<float*>(dev.arena());
     const int slabs = detail::pooled_slabs<W, D>(size);
     dev.template launch<typename K::WeightGradient>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
