@@ -6,6 +6,7 @@
 #include <memory>
 #include <source_location>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "../core/error.hpp"
@@ -33,16 +34,16 @@ template <class F> struct ForEach {
 };
 }  // namespace kernels::inline LAMINA_SIMT
 
-/// One GPU with a stream. A copy shares the stream and the arena of what it was copied from.
+/// One GPU with a stream. A copy shares the memory, the stream and the arena of what it was copied from.
 class Cuda : public CudaRules {
  public:
   /// Throws Error if there is no such GPU, or no driver.
-  explicit Cuda(int number = 0) : shared_(std::make_shared<Shared>(number)) {}
+  explicit Cuda(int number = 0) : own_(std::make_shared<Own>(std::make_shared<Gpu>(number))) {}
 
   /// For people.
   std::string name() const {
     cudaDeviceProp properties;
-    detail::check(cudaGetDeviceProperties(&properties, shared_->number), "cudaGetDeviceProperties");
+    detail::check(cudaGetDeviceProperties(&properties, gpu().number), "cudaGetDeviceProperties");
     return properties.name;
   }
   /// How many GPUs there are; 0 where there is no driver.
@@ -53,6 +54,7 @@ class Cuda : public CudaRules {
 
   /// The memory is zero. Throws Error if there is not so much.
   void* allocate(std::size_t bytes) {
+    refuse_recording("memory cannot be allocated");
     if (!bytes) return nullptr;
     use();
     void* p = nullptr;
@@ -63,35 +65,33 @@ class Cuda : public CudaRules {
       throw Error("the GPU has no ", bytes, " bytes at once, ", free, " of its ", all, " are free: take a smaller batch, or a smaller network");
     }
     detail::check(cudaMemsetAsync(p, 0, bytes, stream()), "cudaMemsetAsync");
+    wait();  // another queue may be the first to use it
     return p;
   }
   void deallocate(void* p, std::size_t) { if (p) cudaFree(p); }
-  void upload(void* to, const void* from, std::size_t bytes) {
-    if (!bytes) return;
-    detail::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
-    wait();
-  }
-  void download(void* to, const void* from, std::size_t bytes) {
-    if (!bytes) return;
-    detail::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "cudaMemcpyAsync");
-    wait();
-  }
+  void upload(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes, cudaMemcpyHostToDevice, "nothing can be uploaded"); }
+  void download(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes, cudaMemcpyDeviceToHost, "nothing can be downloaded"); }
   /// Makes the arena at least this large. Called when a model is made, never in a step.
   void reserve(std::size_t bytes) {
-    if (bytes <= shared_->bytes) return;
+    if (bytes <= own_->bytes) return;
     bytes = std::max(bytes, least_arena);
     wait();
-    deallocate(std::exchange(shared_->arena, nullptr), std::exchange(shared_->bytes, 0));
-    shared_->arena = static_cast<std::byte*>(allocate(bytes));
-    shared_->bytes = bytes;
+    deallocate(std::exchange(own_->arena, nullptr), std::exchange(own_->bytes, 0));
+    own_->arena = static_cast<std::byte*>(allocate(bytes));
+    own_->bytes = bytes;
   }
-  std::byte* arena() const { return shared_->arena; }
+  std::byte* arena() const { return own_->arena; }
 
-  /// Until all that was launched is done.
-  void wait() { detail::check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
-  cudaStream_t stream() const { return shared_->stream; }
+  /// Until all that was launched on this device's stream is done.
+  void wait() {
+    refuse_recording("nobody can wait");
+    use();
+    detail::check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+  }
+  cudaStream_t stream() const { return own_->stream; }
 
   template <class Kernel, class... Arguments> void launch(Grid grid, Arguments... arguments) {
+    use();
     auto* const entry = &kernels::entry<Kernel, Arguments...>;
     if constexpr (Kernel::shared_bytes > 48 * 1024)
       detail::check(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::shared_bytes), "cudaFuncSetAttribute");
@@ -102,26 +102,107 @@ class Cuda : public CudaRules {
     if (n) launch<kernels::ForEach<F>>(Grid{int(pieces(n, kernels::ForEach<F>::threads))}, n, f);
   }
 
+  /// What was launched while it was recorded. Of the memory that it uses nothing may be freed while it is replayed.
+  class Graph {
+    friend Cuda;
+    struct Destroy { void operator()(cudaGraphExec_t g) const { cudaGraphExecDestroy(g); } };
+    std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy> graph_;
+  };
+  /// What f() launches on this device, and on those that wait for it meanwhile, is kept and not run. By the end of f() this device must have been told to wait for the others.
+  /// Within f() memory is neither allocated nor copied from or to the host, and nobody waits.
+  template <class F> Graph record(const F& f) {
+    refuse_recording("no other can be");
+    use();
+    detail::check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    gpu().recording = true;
+    const auto end = [&](cudaGraph_t* captured) {
+      gpu().recording = false;
+      return cudaStreamEndCapture(stream(), captured);
+    };
+    cudaGraph_t captured = nullptr;
+    try { f(); }
+    catch (...) {
+      end(&captured);
+      if (captured) cudaGraphDestroy(captured);
+      cudaGetLastError();
+      throw;
+    }
+    detail::check(end(&captured), "cudaStreamEndCapture");
+    Graph g;
+    cudaGraphExec_t graph = nullptr;
+    const cudaError_t status = cudaGraphInstantiate(&graph, captured, 0);
+    cudaGraphDestroy(captured);
+    detail::check(status, "cudaGraphInstantiate");
+    g.graph_.reset(graph);
+    return g;
+  }
+  /// Runs what was recorded, as one launch, after what this device was given before and before what it is given next.
+  void replay(const Graph& g) {
+    refuse_recording("no other can be replayed");
+    use();
+    detail::check(cudaGraphLaunch(g.graph_.get(), stream()), "cudaGraphLaunch");
+  }
+
+  /// The same GPU with a stream and an arena of its own: what is launched there runs beside what is launched here, but for what wait_for() says.
+  Cuda fork() {
+    refuse_recording("no stream can be made");
+    return Cuda(own_->gpu);
+  }
+  /// A place in this device's stream: behind all that was launched so far.
+  using Event = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
+  Event mark() {
+    use();
+    cudaEvent_t event = nullptr;
+    detail::check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    const Event owned(event, [](cudaEvent_t e) { cudaEventDestroy(e); });
+    detail::check(cudaEventRecord(event, stream()), "cudaEventRecord");
+    return owned;
+  }
+  /// What is launched here from now on comes after that place.
+  void wait_for(const Event& event) {
+    use();
+    detail::check(cudaStreamWaitEvent(stream(), event.get(), 0), "cudaStreamWaitEvent");
+  }
+
  private:
-  void use() const { detail::check(cudaSetDevice(shared_->number), "cudaSetDevice"); }
-  struct Shared {
+  struct Gpu {
     int number;
+    bool recording = false;
+    explicit Gpu(int which) : number(which) {
+      if (const int n = count(); which < 0 || which >= n) throw Error("there is no GPU ", which, ": this machine has ", n, " that a driver knows of; train with Cpu, or look at nvidia-smi");
+    }
+  };
+  struct Own {
+    std::shared_ptr<Gpu> gpu;
     cudaStream_t stream = nullptr;
     std::byte* arena = nullptr;
     std::size_t bytes = 0;
-    explicit Shared(int which) : number(which) {
-      if (const int n = count(); which < 0 || which >= n) throw Error("there is no GPU ", which, ": this machine has ", n, " that a driver knows of; train with Cpu, or look at nvidia-smi");
-      detail::check(cudaSetDevice(which), "cudaSetDevice");
+    explicit Own(std::shared_ptr<Gpu> of) : gpu(std::move(of)) {
+      detail::check(cudaSetDevice(gpu->number), "cudaSetDevice");
       detail::check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     }
-    Shared(const Shared&) = delete;
-    Shared& operator=(const Shared&) = delete;
-    ~Shared() {
+    Own(const Own&) = delete;
+    Own& operator=(const Own&) = delete;
+    ~Own() {
       cudaFree(arena);
       cudaStreamDestroy(stream);
     }
   };
-  std::shared_ptr<Shared> shared_;
+  explicit Cuda(std::shared_ptr<Gpu> gpu) : own_(std::make_shared<Own>(std::move(gpu))) {}
+
+  Gpu& gpu() const { return *own_->gpu; }
+  void use() const { detail::check(cudaSetDevice(gpu().number), "cudaSetDevice"); }
+  void refuse_recording(const char* what) const {
+    if (gpu().recording) throw Error("while a graph is recorded ", what);
+  }
+  void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, const char* refusal) {
+    refuse_recording(refusal);
+    if (!bytes) return;
+    use();
+    detail::check(cudaMemcpyAsync(to, from, bytes, kind, stream()), "cudaMemcpyAsync");
+    wait();
+  }
+  std::shared_ptr<Own> own_;
 };
 
 }  // namespace lamina

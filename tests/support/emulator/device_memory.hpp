@@ -160,14 +160,16 @@ class DeviceMemory {
     if (i == buffers_.begin() || i[-1].begin != begin) fail("%p is no buffer's beginning", begin);
     return i[-1];
   }
+  [[noreturn]] static void outside(const Buffer& b, const unsigned char* p, std::size_t bytes) { fail("%zu bytes at %s + %td: outside its %td", bytes, b.name, p - b.begin, b.end - b.begin); }
   Buffer& find(const unsigned char* p, std::size_t bytes) {
     if (last_ < buffers_.size() && p >= buffers_[last_].begin && p + bytes <= buffers_[last_].end && buffers_[last_].alive) return buffers_[last_];
     if (const Buffer* b = holding(p, bytes)) {
       if (!b->alive) fail("%zu bytes at %s + %td, which was freed", bytes, b->name, p - b->begin);
       return buffers_[last_ = std::size_t(b - buffers_.data())];
     }
-    for (const Buffer& b : buffers_)
-      if (p >= b.begin - 4096 && p < b.end + 4096) fail("%zu bytes at %s + %td: outside its %td", bytes, b.name, p - b.begin, b.end - b.begin);
+    const auto next = after(p);  // what is near p is what was meant
+    if (next != buffers_.begin() && p < next[-1].end + 4096) outside(next[-1], p, bytes);
+    if (next != buffers_.end() && p >= next->begin - 4096) outside(*next, p, bytes);
     fail("%zu bytes at %p, in no buffer", bytes, static_cast<const void*>(p));
   }
 
