@@ -93,6 +93,81 @@ struct Rounding {
     }
   }
 };
+/// out (64, 4): of every lane of two warps; words of 8 bytes too.
+struct Votes {
+  static constexpr int threads = 64, shared_bytes = 0;
+  LAMINA_DEVICE static void run(int* out) {
+    const int t = thread_index();
+    const int words[4] = {shuffle_up(t, 3), int(shuffle_down(double(t) / 8, 1) * 8), any(t == 40) + 2 * any(t < 0), all(t != 40) + 2 * all(t >= 0)};
+    for (int k = 0; k < 4; ++k) store(&out[t * 4 + k], words[k]);
+  }
+};
+
+/// Sums of the numbers of 64 lanes: of an unsigned and a signed one, and of one in shared memory.
+struct Sums {
+  static constexpr int threads = 64, shared_bytes = 4;
+  LAMINA_DEVICE static void run(unsigned* natural, std::int64_t* large, int* out) {
+    const int t = thread_index();
+    int* const shared = reinterpret_cast<int*>(shared_memory());
+    if (t == 0) store(shared, 7);
+    sync_block();
+    atomic_add(natural, unsigned(t));
+    atomic_add(large, std::int64_t(-t) << 33);
+    atomic_add(shared, t);
+    sync_block();
+    if (t == 0) store(out, load(shared));
+  }
+};
+
+/// out (32, 6 words): one 8x8 matrix of in (16 rows of 8 halves), two, and those transposed.
+struct FewMatrices {
+  static constexpr int threads = 32, shared_bytes = 16 * 16;
+  LAMINA_DEVICE static void run(const Vec4* in, unsigned* out) {
+    const int t = thread_index();
+    Vec4* const shared = reinterpret_cast<Vec4*>(shared_memory());
+    if (t < 16) store(&shared[t], load(&in[t]));
+    sync_warp();
+    unsigned one[1], two[2], across[2], one_across[1];
+    load_matrices(one, &shared[t % 8]);
+    load_matrices(two, &shared[t % 16]);
+    load_matrices_transposed(across, &shared[t % 16]);
+    load_matrices_transposed(one_across, &shared[t % 8]);
+    const unsigned words[6] = {one[0], two[0], two[1], across[0], across[1], one_across[0]};
+    for (int k = 0; k < 6; ++k) store(&out[t * 6 + k], words[k]);
+  }
+};
+
+/// d (16, 8) += a (16, 8) b (8, 8), of tf32; b comes a column after the other.
+struct FloatProduct {
+  static constexpr int threads = 32, shared_bytes = (16 + 8) * 8 * 4;
+  LAMINA_DEVICE static void run(const float* a, const float* b, float* d) {
+    const int t = thread_index();
+    unsigned* const left = reinterpret_cast<unsigned*>(shared_memory());
+    unsigned* const right = left + 128;
+    for (int i = t; i < 128; i += threads) store(&left[i], to_tf32(load(a + i)));
+    for (int i = t; i < 64; i += threads) store(&right[i], to_tf32(load(b + i)));
+    sync_warp();
+    unsigned rows[4], columns[2];
+    load_matrices(rows, &left[t % 16 * 8 + t / 16 * 4]);
+    load_matrices(columns, &right[t % 8 * 8 + t / 8 % 2 * 4]);
+    float sum[4];
+    for (int r = 0; r < 4; ++r) sum[r] = load(d + (t / 4 + 8 * (r / 2)) * 8 + t % 4 * 2 + r % 2);
+    multiply_add_tf32(sum, rows, columns[0], columns[1]);
+    for (int r = 0; r < 4; ++r) store(d + (t / 4 + 8 * (r / 2)) * 8 + t % 4 * 2 + r % 2, sum[r]);
+  }
+};
+
+/// Bits of the nearest tf32; products and sums rounded once.
+struct FloatRounding {
+  static constexpr int threads = 32, shared_bytes = 0;
+  LAMINA_DEVICE static void run(const float* in, unsigned* bits, float* squares, int n) {
+    for (int i = thread_index(); i < n; i += threads) {
+      const float v = load(&in[i]);
+      store(&bits[i], to_tf32(v)), store(&squares[i], float(fma(double(v), double(v), 0.)) + fma(v, v, -1.f));
+    }
+  }
+};
+
 struct Square { const float* x; float* y; LAMINA_HD void operator()(Index i) const { y[i] = x[i] * x[i]; } };
 
 }  // namespace lamina::words_test::inline LAMINA_SIMT
@@ -217,4 +292,75 @@ TEST_CASE("a function of every number, and memory that is zero") {
   CHECK(found.back() == 0);
   found.pop_back();
   CHECK(found == squares);
+}
+
+TEST_CASE("lanes look up, and vote") {
+  Gpu dev;
+  const Array<int> out(dev, std::vector<int>(64 * 4, -1));
+  dev.launch<Votes>({}, out.data());
+  const std::vector<int> found = out.get();
+  for (int t = 0; t < 64; ++t) {
+    CAPTURE(t);
+    const int* const of = &found[std::size_t(t) * 4];
+    CHECK(of[0] == (t % 32 < 3 ? t : t - 3));
+    CHECK(of[1] == (t % 32 < 31 ? t + 1 : t));
+    CHECK(of[2] == (t >= 32));
+    CHECK(of[3] == (t < 32) + 2);
+  }
+}
+
+TEST_CASE("numbers of 4 and 8 bytes are summed, in shared memory too") {
+  Gpu dev;
+  const Array<unsigned> natural(dev, {~0u});
+  const Array<std::int64_t> large(dev, {5});
+  const Array<int> out(dev, {0});
+  dev.launch<Sums>({}, natural.data(), large.data(), out.data());
+  CHECK(natural.get()[0] == 63 * 32 - 1);
+  CHECK(large.get()[0] == 5 - (std::int64_t(63 * 32) << 33));
+  CHECK(out.get()[0] == 7 + 63 * 32);
+}
+
+TEST_CASE("one matrix and two come like four") {
+  Gpu dev;
+  const Array<std::uint16_t> in(dev, counted(128));
+  const Array<unsigned> out(dev, std::vector<unsigned>(32 * 6, 0));
+  dev.launch<FewMatrices>({}, reinterpret_cast<const Vec4*>(in.data()), out.data());
+  const auto found = out.get();
+  for (int t = 0; t < 32; ++t) {
+    CAPTURE(t);
+    const unsigned* const of = &found[std::size_t(t) * 6];
+    const auto element = [](int q, int row, int column) { return unsigned((q * 8 + row) * 8 + column + 1); };
+    const auto along = [&](int q) { return element(q, t / 4, t % 4 * 2) | element(q, t / 4, t % 4 * 2 + 1) << 16; };
+    const auto across = [&](int q) { return element(q, t % 4 * 2, t / 4) | element(q, t % 4 * 2 + 1, t / 4) << 16; };
+    CHECK((of[0] == along(0) && of[1] == along(0) && of[2] == along(1)));
+    CHECK((of[3] == across(0) && of[4] == across(1) && of[5] == across(0)));
+  }
+}
+
+TEST_CASE("a warp multiplies and adds floats of tf32") {
+  Gpu dev;
+  std::vector<float> a, b, d, expected;
+  for (int i = 0; i < 128; ++i) a.push_back(float(i % 11 - 5)), d.push_back(float(i));
+  for (int i = 0; i < 64; ++i) b.push_back(float(i % 7 - 3) / 4);
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 8; ++j) {
+      float sum = d[std::size_t(i * 8 + j)];
+      for (int k = 0; k < 8; ++k) sum += a[std::size_t(i * 8 + k)] * b[std::size_t(j * 8 + k)];
+      expected.push_back(sum);
+    }
+  const Array<float> on_a(dev, a), on_b(dev, b), on_d(dev, d);
+  dev.launch<FloatProduct>({}, on_a.data(), on_b.data(), on_d.data());
+  CHECK(on_d.get() == expected);
+}
+
+TEST_CASE("tf32 is rounded to ten bits, ties away from zero; a product and its sum once") {
+  Gpu dev;
+  const std::vector<float> in{0, 1, 1 + 0x1p-11f, -1 - 0x1p-11f, 1 + 0x1p-12f, 3.1415926f, INFINITY};
+  const std::vector<unsigned> bits{0, 0x3F800000, 0x3F802000, 0xBF802000, 0x3F800000, 0x40490000, 0x7F800000};            // by hand
+  const Array<float> on_in(dev, in), squares(dev, in);
+  const Array<unsigned> on_bits(dev, std::vector<unsigned>(in.size(), 1));
+  dev.launch<FloatRounding>({}, on_in.data(), on_bits.data(), squares.data(), int(in.size()));
+  const auto found = on_bits.get();
+  for (std::size_t i = 0; i < in.size(); ++i) CHECK((found[i] & ~0x1FFFu) == bits[i]);                                     // the lower bits are nobody's
+  CHECK(squares.get()[4] == float((1 + 0x1p-12) * (1 + 0x1p-12)) + (0x1p-11f + 0x1p-24f));                                 // 2^-24 would be lost by a product that is rounded
 }
