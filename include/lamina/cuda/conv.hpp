@@ -26,6 +26,7 @@ struct Grouped : Walk {
 };
 
 template <class T> struct ConvOutput {
+  static constexpr int blocks = 4;
   Grouped g; const T *x, *w; const Master<T>* b; T* y; Bounds<Master<T>> bounds;
   LAMINA_DEVICE void operator()(Index i) const {
     const Spot s = spot(i, g.out_h, g.out_w, g.out_c);
@@ -35,6 +36,7 @@ template <class T> struct ConvOutput {
 
 /// dx, of dy as dy(image, row, column, o) tells it.
 template <class T, class Dy> struct ConvInputGradient {
+  static constexpr int blocks = 4;
   Grouped g; const T* w; Dy dy; T* dx;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, g.h, g.w, g.c);

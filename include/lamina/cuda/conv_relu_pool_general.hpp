@@ -7,6 +7,7 @@ namespace lamina {
 namespace kernels::inline LAMINA_SIMT {
 
 template <class T> struct ConvPoolOutput {
+  static constexpr int blocks = 4;
   Grouped g; Walk pool;                      // of the pool: over the convolution's output
   const T *x, *w; const Master<T>* b; T* y; std::uint8_t* codes;
   LAMINA_DEVICE void operator()(Index at) const {

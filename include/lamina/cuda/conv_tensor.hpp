@@ -73,7 +73,7 @@ enum class Picture { deep, shallow };
 
 /// y = x * w + b within the bounds. grid: (tiles of pixels x tiles of filters)
 template <class Sums, Picture P> struct ConvTensorForward {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
@@ -116,7 +116,7 @@ template <class Sums, Picture P> struct ConvTensorForward {
 
 /// dx. The pixels of the picture are of stride x stride classes, each of which is seen through taps of its own. grid: (tiles of a class's pixels x tiles of channels, classes)
 template <class Sums> struct ConvTensorInputGradient {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = Sums::blocks;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
@@ -165,7 +165,7 @@ struct alignas(8) PairOfSums { float left, right; };
 /// The gradient of the weights and of the bias, which is that of one more tap that always sees a one: of a slab of pixels, parts (slabs, K K C + 1, O), the last row only with db;
 /// or, where there is one slab, added to dw and db. grid: (tiles of taps and channels x tiles of filters, slabs)
 template <class Sums, Picture P> struct ConvTensorWeightGradient {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
 

@@ -23,10 +23,15 @@ inline void check(cudaError_t status, const char* call, const char* file = __bui
 }  // namespace detail
 
 namespace kernels::inline LAMINA_SIMT {
-template <class Kernel, class... Arguments> __global__ void __launch_bounds__(Kernel::threads) entry(Arguments... arguments) { Kernel::run(arguments...); }
+/// How many blocks of a kernel, or of a functor's loop, a multiprocessor shall hold at least, if it says so: its lanes then get the registers that this leaves them.
+template <class Kernel> constexpr int blocks_of() {
+  if constexpr (requires { Kernel::blocks; }) return Kernel::blocks;
+  else return 0;
+}
+template <class Kernel, class... Arguments> __global__ void __launch_bounds__(Kernel::threads, blocks_of<Kernel>()) entry(Arguments... arguments) { Kernel::run(arguments...); }
 
 template <class F> struct ForEach {
-  static constexpr int threads = 256, shared_bytes = 0;
+  static constexpr int threads = 256, shared_bytes = 0, blocks = blocks_of<F>();
   LAMINA_DEVICE static void run(Index n, F f) {
     const Index i = Index(blockIdx.x) * threads + threadIdx.x;
     if (i < n) f(i);

@@ -8,7 +8,7 @@ namespace kernels::inline LAMINA_SIMT {
 
 /// y at four pixels of a row, which share their weights.
 template <class T, int V> struct DepthwiseOutput {
-  static constexpr int together = 4;
+  static constexpr int together = 4, blocks = 2;
   using M = Master<T>;
   Walk v; const T *x, *w; const M* b; T* y; Bounds<M> bounds;
   LAMINA_DEVICE void operator()(Index at) const {
@@ -47,6 +47,7 @@ template <class T, int V> struct DepthwiseOutput {
 };
 
 template <class T, int V> struct DepthwiseInputGradient {
+  static constexpr int blocks = 4;
   using M = Master<T>;
   Walk v; const T *w, *dy; T* dx;
   LAMINA_DEVICE void operator()(Index at) const {
@@ -66,7 +67,7 @@ template <class T, int V> struct DepthwiseInputGradient {
 
 /// Of a slab of rows of dy: the gradients of up to three neighbouring taps of one row of taps, which share dy; behind those of all taps that of the bias. parts (slabs, K K + 1, C).
 template <class T, int V> struct DepthwiseWeightParts {
-  static constexpr int together = 3;
+  static constexpr int together = 3, blocks = 3;
   using M = Master<T>;
   Walk v; Slabs slabs; const T *x, *dy; M* parts;
   LAMINA_DEVICE void operator()(Index at) const {

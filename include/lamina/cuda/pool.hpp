@@ -7,6 +7,7 @@ namespace lamina {
 namespace kernels::inline LAMINA_SIMT {
 
 template <class T, int V> struct MaxPoolOutput {
+  static constexpr int blocks = 4;
   Walk v; const T* x; T* y; std::uint8_t* codes;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.out_h, v.out_w, v.c / V);
@@ -30,6 +31,7 @@ template <class T, int V> struct MaxPoolOutput {
 };
 
 template <class T, int V> struct MaxPoolGradient {
+  static constexpr int blocks = 4;
   Walk v; const std::uint8_t* codes; const T* dy; T* dx;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.h, v.w, v.c / V);
@@ -55,6 +57,7 @@ LAMINA_DEVICE int pool_count(const Walk& v, bool count_padding, int row, int col
 }
 
 template <class T, int V> struct AvgPoolOutput {
+  static constexpr int blocks = 4;
   Walk v; bool count_padding; const T* x; T* y;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.out_h, v.out_w, v.c / V);
@@ -74,6 +77,7 @@ template <class T, int V> struct AvgPoolOutput {
 };
 
 template <class T, int V> struct AvgPoolGradient {
+  static constexpr int blocks = 4;
   Walk v; bool count_padding; const T* dy; T* dx;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.h, v.w, v.c / V);

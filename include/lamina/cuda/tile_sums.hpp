@@ -23,7 +23,7 @@ enum class Rowed { along, across };
 /// M x N sums, `depth` terms at a time, of `Stages` panels that are under way. Four warps have (M / 2) x (N / 2) each.
 template <int M, int N, int Depth, int Stages, Rowed A, Rowed B> struct TileSums {
   static constexpr int m = M, n = N, depth = Depth, stages = Stages, threads = 128;
-  static constexpr int warp_m = M / 2, warp_n = N / 2;
+  static constexpr int warp_m = M / 2, warp_n = N / 2, blocks = M * N > 128 * 64 ? 2 : M * N > 64 * 64 ? 3 : 4;    // of a multiprocessor, by their registers
   using First = Panel<A == Rowed::along ? Depth : M>;
   using Second = Panel<B == Rowed::along ? Depth : N>;
   static constexpr int first_rows = A == Rowed::along ? M : Depth, second_rows = B == Rowed::along ? N : Depth;
