@@ -1,4 +1,4 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
 #include <lamina/core/text.hpp>
 #include <lamina/cuda/batch_norm_pool.hpp>
@@ -9,7 +9,7 @@
 #include "../support/device_data.hpp"
 
 using namespace lamina;
-using lamina_test::Emulated, lamina_test::Tensor, lamina_test::fractions, lamina_test::stored, lamina_test::widened;
+using lamina_test::Gpu, lamina_test::Tensor, lamina_test::fractions, lamina_test::stored, lamina_test::widened;
 
 namespace {
 constexpr NormSpec spec{0.1, 1e-5, true};
@@ -33,10 +33,10 @@ template <class T> struct Data {
   }
 
   Result<T> run(Clamp bounds = {}, unsigned seed = 1) const {
-    Emulated dev(seed);
+    Gpu dev(seed);
     lamina_test::reserve_poisoned(dev, batch_norm_arena(dev, T(), n, pixels, c));
-    const Tensor<Emulated, T> dev_x(dev, x), dev_dy(dev, dy), y(dev, Index(x.size())), inferred(dev, Index(x.size())), dx(dev, Index(x.size()));
-    const Tensor<Emulated, M> dev_w(dev, w), dev_dw(dev, dw), dev_running(dev, running), batch(dev, Index(w.size()));
+    const Tensor<Gpu, T> dev_x(dev, x), dev_dy(dev, dy), y(dev, Index(x.size())), inferred(dev, Index(x.size())), dx(dev, Index(x.size()));
+    const Tensor<Gpu, M> dev_w(dev, w), dev_dw(dev, dw), dev_running(dev, running), batch(dev, Index(w.size()));
     batch_norm_clamp_forward(dev, spec, bounds, n, pixels, c, dev_x.data(), dev_w.data(), dev_running.data(), static_cast<M*>(nullptr), inferred.data(), NormBy::running);
     batch_norm_clamp_forward(dev, spec, bounds, n, pixels, c, dev_x.data(), dev_w.data(), dev_running.data(), batch.data(), y.data(), NormBy::batch);
     batch_norm_clamp_backward(dev, bounds, n, pixels, c, dev_x.data(), dev_w.data(), batch.data(), dev_dy.data(), dx.data(), dev_dw.data());
@@ -111,9 +111,9 @@ TEST_CASE("batch norm: the same bits in whatever order lanes and blocks run") {
 }
 
 TEST_CASE("a large mean does not hide a small variance") {   // E(x^2) - E(x)^2 in float would have no digit left
-  Emulated dev;
+  Gpu dev;
   dev.reserve(std::size_t(batch_norm_arena(dev, float(), 1, 4, 1)));
-  const Tensor<Emulated, float> w(dev, [] { std::vector<float> v(32); return v[0] = 1, v; }()), running(dev, std::vector<float>(32)), batch(dev, 32), y(dev, 4), x(dev, std::vector<float>{4096, 4097, 4098, 4099});
+  const Tensor<Gpu, float> w(dev, [] { std::vector<float> v(32); return v[0] = 1, v; }()), running(dev, std::vector<float>(32)), batch(dev, 32), y(dev, 4), x(dev, std::vector<float>{4096, 4097, 4098, 4099});
   batch_norm_forward(dev, NormSpec{0.1, 1e-5, true}, 1, 4, 1, x.data(), w.data(), running.data(), batch.data(), y.data(), NormBy::batch);
   CHECK(y.get()[3] == doctest::Approx(1.5 / std::sqrt(1.25 + 1e-5)).epsilon(1e-6));
 }
@@ -124,11 +124,11 @@ TEST_CASE_TEMPLATE("batch norm, relu and max pool as one are the three", T, floa
     const Data<T> data(n, in);
     const Shape out = pool.over(in, in.c);
     const Index numbers = n * size(out);
-    Emulated dev;
+    Gpu dev;
     lamina_test::reserve_poisoned(dev, batch_norm_relu_pool_arena(dev, T(), in, n));
-    const Tensor<Emulated, T> x(dev, data.x), dy(dev, fractions<T>(numbers, 7)), y(dev, numbers), apart_y(dev, numbers), full(dev, data.all * in.c), dfull(dev, data.all * in.c), dx(dev, data.all * in.c), apart_dx(dev, data.all * in.c);
-    const Tensor<Emulated, T> w(dev, data.w), dw(dev, data.dw), apart_dw(dev, data.dw), running(dev, data.running), apart_running(dev, data.running), batch(dev, Index(data.w.size()));
-    const Tensor<Emulated, std::uint8_t> codes(dev, numbers);
+    const Tensor<Gpu, T> x(dev, data.x), dy(dev, fractions<T>(numbers, 7)), y(dev, numbers), apart_y(dev, numbers), full(dev, data.all * in.c), dfull(dev, data.all * in.c), dx(dev, data.all * in.c), apart_dx(dev, data.all * in.c);
+    const Tensor<Gpu, T> w(dev, data.w), dw(dev, data.dw), apart_dw(dev, data.dw), running(dev, data.running), apart_running(dev, data.running), batch(dev, Index(data.w.size()));
+    const Tensor<Gpu, std::uint8_t> codes(dev, numbers);
     for (const NormBy by : {NormBy::running, NormBy::batch}) {
       batch_norm_relu_pool_forward(dev, spec, NormReluPool{pool}, in, out, n, x.data(), w.data(), running.data(), batch.data(), y.data(), codes.data(), by);
       batch_norm_clamp_forward(dev, spec, Clamp{0}, n, data.pixels, in.c, x.data(), w.data(), apart_running.data(), batch.data(), full.data(), by);

@@ -1,7 +1,6 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
-#include <lamina/cuda/conv_tensor.hpp>
-#include <lamina/cuda/depthwise.hpp>
+#include <lamina/cuda/conv.hpp>
 #include <lamina/nn/conv.hpp>
 
 #include <doctest/doctest.h>
@@ -9,7 +8,7 @@
 #include "../support/device_data.hpp"
 
 using namespace lamina;
-using lamina_test::Emulated, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
+using lamina_test::Gpu, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
 
 namespace {
 struct Case { Shape in; int filters, k, stride, pad, groups = 1; bool bias = true; Index n = 2; Clamp clamp = {}; };
@@ -27,13 +26,15 @@ template <class T> struct Data {
   Index weights = Index(c.k) * c.k * in.c / c.groups * c.filters;
   std::vector<M> x = integers<M>(c.n * size(in), 1), w = integers<M>(weights, 2), b = integers<M>(c.filters, 3), dy = integers<M>(c.n * size(out), 4), dw = integers<M>(weights, 5), db = integers<M>(c.filters, 6);
 
-  template <int N> Result<T> run(Way<N> way, bool input_gradient = true) const {
-    Emulated dev;
+  enum Gradients { both, of_x, of_w };
+  template <int N> Result<T> run(Way<N> way, Gradients wanted = both) const {
+    Gpu dev;
     lamina_test::reserve_poisoned(dev, conv_arena(dev, way, T(), spec, in, out, c.n));
-    const Tensor<Emulated, T> dev_x(dev, stored<T>(x)), dev_w(dev, stored<T>(w)), dev_dy(dev, stored<T>(dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
-    const Tensor<Emulated, M> dev_b(dev, b), dev_dw(dev, dw), dev_db(dev, db);
+    const Tensor<Gpu, T> dev_x(dev, stored<T>(x)), dev_w(dev, stored<T>(w)), dev_dy(dev, stored<T>(dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
+    const Tensor<Gpu, M> dev_b(dev, b), dev_dw(dev, dw), dev_db(dev, db);
     conv_forward(dev, way, spec, in, out, c.n, dev_x.data(), dev_w.data(), c.bias ? dev_b.data() : nullptr, y.data(), c.clamp);
-    conv_backward(dev, way, spec, in, out, c.n, dev_x.data(), dev_w.data(), dev_dy.data(), input_gradient ? dx.data() : nullptr, dev_dw.data(), c.bias ? dev_db.data() : nullptr);
+    conv_backward(dev, way, spec, in, out, c.n, dev_x.data(), dev_w.data(), dev_dy.data(), wanted == of_w ? nullptr : dx.data(), wanted == of_x ? nullptr : dev_dw.data(),
+                  wanted == of_x || !c.bias ? nullptr : dev_db.data());
     return {y.get(), dx.get(), dev_dw.get(), dev_db.get()};
   }
   /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
@@ -66,13 +67,14 @@ template <class T> struct Data {
 template <class T, int N> void check(const Case& c) {
   INFO("way " << N << ", k " << c.k << " stride " << c.stride << " pad " << c.pad << " groups " << c.groups << " on " << text(c.in).s << " to " << c.filters);
   const Data<T> data(c);
-  const Result<T> found = data.run(Way<N>()), expected = data.plain(), without_dx = data.run(Way<N>(), false);
+  const Result<T> found = data.run(Way<N>()), expected = data.plain(), without_dx = data.run(Way<N>(), Data<T>::of_w);
   CHECK(same_bits(found.y, expected.y));
   CHECK(same_bits(found.dx, expected.dx));
   CHECK(found.dw == expected.dw);
   CHECK(found.db == expected.db);
   CHECK(without_dx.dw == expected.dw);
   CHECK(without_dx.db == expected.db);
+  CHECK(same_bits(data.run(Way<N>(), Data<T>::of_x).dx, expected.dx));
 }
 constexpr Clamp relu{0}, relu6{0, 6};
 }  // namespace
@@ -101,9 +103,9 @@ template <int M, int N, int K, int S> void check_tiles(const Case& c) {
   const Result<bf16> expected = data.plain();
   const Shape in = data.in, out = data.out;
   const ConvPixels g(data.spec, in, out, c.n);
-  Emulated dev;
-  const Tensor<Emulated, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
-  const Tensor<Emulated, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
+  Gpu dev;
+  const Tensor<Gpu, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
+  const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
   const Index tiles = pieces(out.c, N), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
   dev.launch<ConvTensorForward<TileSums<M, N, K, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, M) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data());
   dev.launch<ConvTensorInputGradient<TileSums<M, N, K, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, M) * pieces(in.c, N)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data());

@@ -1,4 +1,4 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
 #include <lamina/cuda/conv_relu_pool_general.hpp>
 #include <lamina/cuda/pool.hpp>
@@ -9,7 +9,7 @@
 #include "../support/device_data.hpp"
 
 using namespace lamina;
-using lamina_test::Emulated, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
+using lamina_test::Gpu, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
 
 namespace {
 struct Case { Shape in; int filters; Window conv, pool; bool bias = true; Index n = 2; };
@@ -23,16 +23,16 @@ template <class T> struct Result {
 template <class T> struct Data {
   using M = Master<T>;
   Case c;
-  Emulated dev{};
+  Gpu dev{};
   Shape in = c.in, mid = c.conv.over(in, c.filters), out = c.pool.over(mid, c.filters);
   Index weights = Index(c.conv.k) * c.conv.k * in.c * c.filters;
-  Tensor<Emulated, T> x{dev, stored<T>(integers<M>(c.n * size(in), 1, 2))}, w{dev, stored<T>(integers<M>(weights, 2, 2))}, dy{dev, stored<T>(integers<M>(c.n * size(out), 4, 2))};
-  Tensor<Emulated, M> b{dev, integers<M>(c.filters, 3, 2)};
+  Tensor<Gpu, T> x{dev, stored<T>(integers<M>(c.n * size(in), 1, 2))}, w{dev, stored<T>(integers<M>(weights, 2, 2))}, dy{dev, stored<T>(integers<M>(c.n * size(out), 4, 2))};
+  Tensor<Gpu, M> b{dev, integers<M>(c.filters, 3, 2)};
   const M* bias() const { return c.bias ? b.data() : nullptr; }
 
   struct Outputs {
-    Tensor<Emulated, T> y, dx;
-    Tensor<Emulated, M> dw, db;
+    Tensor<Gpu, T> y, dx;
+    Tensor<Gpu, M> dw, db;
     Result<T> get() const { return {y.get(), dx.get(), dw.get(), db.get()}; }
   };
   Outputs outputs() { return {{dev, c.n * size(out)}, {dev, c.n * size(in)}, {dev, integers<M>(weights, 5)}, {dev, integers<M>(c.filters, 6)}}; }
@@ -41,7 +41,7 @@ template <class T> struct Data {
     const ConvReluPool k{c.conv, c.pool};
     lamina_test::reserve_poisoned(dev, conv_relu_pool_arena(dev, way, T(), k, in, mid, c.n));
     const Outputs r = outputs();
-    const Tensor<Emulated, std::uint8_t> codes(dev, c.n * size(out));
+    const Tensor<Gpu, std::uint8_t> codes(dev, c.n * size(out));
     conv_relu_pool_forward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), bias(), r.y.data(), codes.data());
     conv_relu_pool_backward(dev, way, k, in, mid, out, c.n, x.data(), w.data(), codes.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r.get();
@@ -50,8 +50,8 @@ template <class T> struct Data {
     const ConvSpec spec{c.conv, 1};
     lamina_test::reserve_poisoned(dev, conv_arena(dev, Way<0>(), T(), spec, in, mid, c.n));
     const Outputs r = outputs();
-    const Tensor<Emulated, T> a(dev, c.n * size(mid)), da(dev, c.n * size(mid));
-    const Tensor<Emulated, std::uint8_t> codes(dev, c.n * size(out));
+    const Tensor<Gpu, T> a(dev, c.n * size(mid)), da(dev, c.n * size(mid));
+    const Tensor<Gpu, std::uint8_t> codes(dev, c.n * size(out));
     conv_forward(dev, Way<0>(), spec, in, mid, c.n, x.data(), w.data(), bias(), a.data(), Clamp{0});
     max_pool_forward(dev, c.pool, mid, out, c.n, a.data(), r.y.data(), codes.data());
     max_pool_backward(dev, c.pool, mid, out, c.n, codes.data(), dy.data(), da.data());

@@ -1,9 +1,8 @@
-/// The checks of every layer on the device of a GPU, emulated.
-#include "../support/emulator/emulated.hpp"
+/// The checks of every layer on the device of a GPU.
+#include "../support/gpu.hpp"
 
 #include <lamina/cuda/batch_norm_pool.hpp>
 #include <lamina/cuda/conv.hpp>
-#include <lamina/cuda/depthwise.hpp>
 #include <lamina/cuda/conv_relu_pool_general.hpp>
 #include <lamina/cuda/pool.hpp>
 #include <lamina/nn/dropout.hpp>
@@ -14,7 +13,7 @@
 using namespace lamina;
 
 namespace {
-template <class L> void check(Shape in, lamina_test::LayerCheck options = {}) { lamina_test::check_layer<L>(in, options, lamina_test::Emulated()); }
+template <class L> void check(Shape in, lamina_test::LayerCheck options = {}) { lamina_test::check_layer<L>(in, options, lamina_test::Gpu()); }
 constexpr lamina_test::LayerCheck differs{.training_differs = true};
 }  // namespace
 

@@ -1,4 +1,4 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
 #include <lamina/core/text.hpp>
 #include <lamina/cuda/pool.hpp>
@@ -10,7 +10,7 @@
 #include "../support/device_data.hpp"
 
 using namespace lamina;
-using lamina_test::Emulated, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
+using lamina_test::Gpu, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
 
 namespace {
 struct Case { Shape in; Window v; Index n = 2; };
@@ -43,9 +43,9 @@ TEST_CASE_TEMPLATE("max pooling of integers is a plain loop, bit for bit", T, fl
     each(c, out, [&](std::size_t to, std::size_t from, int tap) { if (x[from] > y[to]) y[to] = x[from], winner[to] = from, codes[to] = std::uint8_t(tap); });
     for (std::size_t i = 0; i < dy.size(); ++i) dx[winner[i]] += dy[i];
 
-    Emulated dev;
-    const Tensor<Emulated, T> dev_x(dev, stored<T>(x)), dev_dy(dev, stored<T>(dy)), dev_y(dev, Index(y.size())), inferred(dev, Index(y.size())), dev_dx(dev, Index(x.size()));
-    const Tensor<Emulated, std::uint8_t> dev_codes(dev, Index(y.size()));
+    Gpu dev;
+    const Tensor<Gpu, T> dev_x(dev, stored<T>(x)), dev_dy(dev, stored<T>(dy)), dev_y(dev, Index(y.size())), inferred(dev, Index(y.size())), dev_dx(dev, Index(x.size()));
+    const Tensor<Gpu, std::uint8_t> dev_codes(dev, Index(y.size()));
     max_pool_forward(dev, c.v, c.in, out, c.n, dev_x.data(), dev_y.data(), dev_codes.data());
     max_pool_forward(dev, c.v, c.in, out, c.n, dev_x.data(), inferred.data(), static_cast<std::uint8_t*>(nullptr));
     max_pool_backward(dev, c.v, c.in, out, c.n, dev_codes.data(), dev_dy.data(), dev_dx.data());
@@ -68,8 +68,8 @@ TEST_CASE_TEMPLATE("average pooling of integers is a plain loop, bit for bit", T
       for (std::size_t i = 0; i < dy.size(); ++i) y[i] /= count[i];
       each(c, out, [&](std::size_t to, std::size_t from, int) { dx[from] += dy[to] / count[to]; });
 
-      Emulated dev;
-      const Tensor<Emulated, T> dev_x(dev, stored<T>(x)), dev_dy(dev, stored<T>(dy)), dev_y(dev, Index(y.size())), dev_dx(dev, Index(x.size()));
+      Gpu dev;
+      const Tensor<Gpu, T> dev_x(dev, stored<T>(x)), dev_dy(dev, stored<T>(dy)), dev_y(dev, Index(y.size())), dev_dx(dev, Index(x.size()));
       avg_pool_forward(dev, c.v, count_padding, c.in, out, c.n, dev_x.data(), dev_y.data());
       avg_pool_backward(dev, c.v, count_padding, c.in, out, c.n, dev_dy.data(), dev_dx.data());
       CHECK(same_bits(dev_y.get(), stored<T>(y)));
@@ -78,10 +78,10 @@ TEST_CASE_TEMPLATE("average pooling of integers is a plain loop, bit for bit", T
 }
 
 TEST_CASE_TEMPLATE("max pooling: the first of equals wins, and a NaN is never lost", T, float, bf16) {
-  Emulated dev;
+  Gpu dev;
   const auto pool = [&](std::vector<float> x) {
-    const Tensor<Emulated, T> from(dev, std::vector<T>(x.begin(), x.end())), y(dev, 1);
-    const Tensor<Emulated, std::uint8_t> code(dev, 1);
+    const Tensor<Gpu, T> from(dev, std::vector<T>(x.begin(), x.end())), y(dev, 1);
+    const Tensor<Gpu, std::uint8_t> code(dev, 1);
     max_pool_forward(dev, Window{2, 2, 0}, Shape{2, 2, 1}, Shape{1, 1, 1}, 1, from.data(), y.data(), code.data());
     return std::pair{float(y.get()[0]), int(code.get()[0])};
   };

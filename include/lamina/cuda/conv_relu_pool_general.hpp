@@ -1,6 +1,6 @@
 /// y = pool(relu(conv(x))) on a GPU, of any shape: a lane for each number, for pools that do not overlap.
 #pragma once
-#include "conv.hpp"
+#include "conv_general.hpp"
 
 namespace lamina {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "conv.hpp"
+#include "conv_general.hpp"
 #include "tile_sums.hpp"
 
 namespace lamina {
