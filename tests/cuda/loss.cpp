@@ -45,18 +45,17 @@ template <class T> void check_loss(const Options& o, double allowed) {
 
   Emulated dev;
   dev.reserve(std::size_t(cross_entropy_arena(dev, T(), o.n, o.c)));
-  const On<T> on_y(dev, y), on_target(dev, target);
+  const On<T> on_y(dev, y);
   const On<std::int32_t> on_label(dev, label);
-  const On<M> on_weights(dev, weights);
+  const On<M> on_weights(dev, weights), on_target(dev, target);
   Guarded<M> on_loss(dev, o.n);
   Guarded<T> on_dy(dev, o.n * o.c);
   Buffer<Emulated, Count> totals(dev, 1);
   on_loss.fill(M(NAN)), on_dy.fill(T(NAN));
   const Count before{.loss = 3, .samples = 100, .correct = 50};
   dev.upload(totals.data(), &before, sizeof before);
-  const CrossEntropyBatch<T, T> batch{o.n, o.c, o.total, on_y.data(), o.soft ? nullptr : on_label.data(), o.soft ? on_target.data() : nullptr,
-                                      on_weights.data(), M(o.smoothing), on_loss.data(), on_dy.data()};
-  cross_entropy(dev, batch, totals.data());
+  const LossStep<T> step{o.n, o.c, o.total, on_y.data(), o.soft ? nullptr : on_label.data(), o.soft ? on_target.data() : nullptr, on_weights.data(), on_loss.data(), on_dy.data(), nullptr};
+  cross_entropy(dev, step, o.smoothing, o.weighted, totals.data());
   Count found;
   dev.download(&found, totals.data(), sizeof found);
   CHECK(found.samples == 100 + o.n);
@@ -97,7 +96,7 @@ TEST_CASE("a batch that weighs nothing has no loss and no gradient") {
   Guarded<float> loss(dev, 2), dy(dev, 6);
   loss.fill(NAN), dy.fill(NAN);
   Buffer<Emulated, Count> totals(dev, 1);
-  cross_entropy(dev, CrossEntropyBatch<float, float>{2, 3, 2, y.data(), label.data(), nullptr, weights.data(), 0, loss.data(), dy.data()}, totals.data());
+  cross_entropy(dev, LossStep<float>{2, 3, 2, y.data(), label.data(), nullptr, weights.data(), loss.data(), dy.data(), nullptr}, 0, true, totals.data());
   CHECK(loss.get() == std::vector<float>(2));
   CHECK(dy.get() == std::vector<float>(6));
 }

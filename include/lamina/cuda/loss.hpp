@@ -10,22 +10,22 @@
 
 namespace lamina {
 
+namespace kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
 /// What the loss of a batch is taken from. The mean is over `total` samples, those of the global batch; with class weights over labels, the weighted one.
-template <class T, class Target> struct CrossEntropyBatch {
+template <class T> struct CrossEntropyBatch {
   using M = Master<T>;
   Index n, c, total;            // samples, classes, samples of the global batch
   const T* y;                   // (N, C) logits
   const std::int32_t* label;    // (N) or null
-  const Target* target;         // (N, C) or null
+  const M* target;              // (N, C) or null
   const M* weights;             // (C) of the classes, or null
   M smoothing;
   M* loss;                      // (N) share of each sample in the mean, times N
   T* dy;                        // (N, C) gradient of the mean
 };
-
-namespace kernels::inline LAMINA_SIMT {
-
-using namespace simt;
 
 /// Sum of losses and number of right answers, of a block.
 struct CrossEntropyPart { double loss; std::int64_t correct; };
@@ -82,11 +82,11 @@ template <class Totals> LAMINA_DEVICE void add_to_totals(Totals* totals, double 
 template <class T> inline constexpr int cross_entropy_threads = sizeof(Master<T>) == sizeof(float) ? 512 : 256;      // half as many with twice the registers
 
 /// `lanes` neighbours work on a sample together. A single block adds to the totals, several leave their parts. grid: (pieces of the batch)
-template <class T, class Target, class Totals> struct CrossEntropyStep {
+template <class T, class Totals> struct CrossEntropyStep {
   using M = Master<T>;
   static constexpr int threads = cross_entropy_threads<T>, shared_bytes = threads * 8;
 
-  LAMINA_DEVICE static void run(CrossEntropyBatch<T, Target> s, int lanes, Totals* totals, CrossEntropyPart* parts) {
+  LAMINA_DEVICE static void run(CrossEntropyBatch<T> s, int lanes, Totals* totals, CrossEntropyPart* parts) {
     const int groups = threads / lanes, lane = thread_index() % lanes, block = block_index().x, blocks = grid_size().x;
     const M norm = s.weights && s.label ? sum_of_weights(s) * (M(s.total) / M(s.n)) : M(s.total);
     double loss = 0;
@@ -105,7 +105,7 @@ template <class T, class Target, class Totals> struct CrossEntropyStep {
   }
 
  private:
-  LAMINA_DEVICE static M sum_of_weights(const CrossEntropyBatch<T, Target>& s) {
+  LAMINA_DEVICE static M sum_of_weights(const CrossEntropyBatch<T>& s) {
     M* const sums = reinterpret_cast<M*>(shared_memory());
     M sum = 0;
     for (Index i = thread_index(); i < s.n; i += threads) sum += load(s.weights + load(s.label + i));
@@ -118,7 +118,7 @@ template <class T, class Target, class Totals> struct CrossEntropyStep {
   }
 
   /// The loss of sample i, and dy, if it is `inside`.
-  LAMINA_DEVICE static M sample(const CrossEntropyBatch<T, Target>& s, Index i, bool inside, int lane, int lanes, M norm, int& correct) {
+  LAMINA_DEVICE static M sample(const CrossEntropyBatch<T>& s, Index i, bool inside, int lane, int lanes, M norm, int& correct) {
     using std::log;
     const T* const y = s.y + i * s.c;
     const int c = int(s.c), label = s.label ? load(s.label + i) : -1;
@@ -189,11 +189,14 @@ struct CrossEntropyGrid {
 template <RunsKernels D, class T> Index cross_entropy_arena(const D&, T, Index n, Index c) {
   return detail::CrossEntropyGrid(kernels::cross_entropy_threads<T>, n, c).most * Index(sizeof(kernels::CrossEntropyPart));
 }
-/// Loss and gradient of a batch; its sum of losses, samples and right answers are added to totals->loss, ->samples, ->correct. One launch, and a small one for a large batch.
-template <RunsKernels D, class T, class Target, class Totals> void cross_entropy(D& dev, const CrossEntropyBatch<T, Target>& s, Totals* totals) {
+/// Loss and gradient of a batch, as nn/loss.hpp's LossStep describes it; its sum of losses, samples and right answers are added to totals->loss, ->samples, ->correct.
+/// One launch, and a small one more for a large batch. `s.norm` is not used.
+template <RunsKernels D, class LossStep, class Totals> void cross_entropy(D& dev, const LossStep& s, double smoothing, bool weighted, Totals* totals) {
+  using T = std::remove_pointer_t<decltype(s.dy)>;
   const detail::CrossEntropyGrid g(kernels::cross_entropy_threads<T>, s.n, s.c);
+  const kernels::CrossEntropyBatch<T> batch{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, Master<T>(smoothing), s.loss, s.dy};
   auto* const parts = reinterpret_cast<kernels::CrossEntropyPart*>(dev.arena());
-  dev.template launch<kernels::CrossEntropyStep<T, Target, Totals>>(Grid{int(g.blocks)}, s, int(g.lanes), totals, parts);
+  dev.template launch<kernels::CrossEntropyStep<T, Totals>>(Grid{int(g.blocks)}, batch, int(g.lanes), totals, parts);
   if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Totals>>(Grid{1}, static_cast<const kernels::CrossEntropyPart*>(parts), int(g.blocks), s.n, totals);
 }
 /// The same of a LossStep (nn/loss.hpp).
