@@ -7,6 +7,7 @@
 #include "dense_few.hpp"
 #include "dense_tensor.hpp"
 #include "dense_tiles.hpp"
+#include "rules.hpp"
 
 namespace lamina {
 
@@ -14,7 +15,7 @@ namespace detail {
 /// The inputs are cut into slices, which are summed at the same time and then added in their order. Their number follows from the shapes alone.
 struct DenseSlices {
   Index each, count;                       // inputs of a slice
-  static constexpr Index unit = 64, blocks = 132, tile = unit * unit;   // as many blocks as an H100 has multiprocessors
+  static constexpr Index unit = 64, blocks = CudaRules::multiprocessors, tile = unit * unit;
 
   DenseSlices(Index c, Index wanted) {
     const Index units = pieces(c, unit);
