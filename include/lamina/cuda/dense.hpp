@@ -1,6 +1,5 @@
 /// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for many weights (dense_tiles.hpp), way 3 for bf16 on tensor
-/// cores (dense_tensor.hpp). Where a ReLU follows,
-/// dense_forward is given its bounds, and dense_backward its output y: the gradient flows where that is above 0.
+/// cores (dense_tensor.hpp). Where a ReLU follows, dense_forward is given its bounds, and dense_backward its output y: the gradient flows where that is above 0.
 #pragma once
 #include <algorithm>
 
