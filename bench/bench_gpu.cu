@@ -1,8 +1,8 @@
 /// How fast is training on a GPU, and where does its time go?
-/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels]
+/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]
 /// A row is a network, the side of its pictures, the batch. A step is the forward pass, cross-entropy, all gradients and Adam, of a batch that lies on the GPU, as one graph; a time is
 /// the median over groups of steps between two events, and a line of JSON. bench/peers/speed_torch_gpu.py runs the same in PyTorch. --kernels prints the time
-/// of every launch of a step.
+/// of every launch of a step; --once is one step without a graph, for a profiler.
 #include <lamina/cuda.hpp>
 
 #include <functional>
@@ -21,7 +21,7 @@ struct Options {
   std::string number = "bf16";
   int rounds = 1;
   double seconds = 0.2;
-  bool kernels = false;
+  bool kernels = false, once = false;
 };
 
 /// Throws Error if the command line is not understood.
@@ -31,7 +31,8 @@ Options options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--kernels") o.kernels = true;
-    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels]");
+    else if (word == "--once") o.once = true;
+    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]");
     else if (word == "--rows") rows = argv[++i];
     else if (word == "--number") o.number = argv[++i];
     else if (word == "--rounds") o.rounds = std::atoi(argv[++i]);
@@ -239,7 +240,8 @@ template <class Net, class T> void profile(const bench::Work& work, const Option
 template <class T> void run(const bench::Work& work, const Options& o) {
   const auto with = [&]<class Net>(std::type_identity<Net>, const char* name) {
     if (work.net != name || work.size != Net::input.h) return false;
-    if (o.kernels) profile<Net, T>(work, o);
+    if (o.once) Training<Net, Cuda, T>(work).model().device().wait();
+    else if (o.kernels) profile<Net, T>(work, o);
     else measure<Net, T>(work, o);
     return true;
   };

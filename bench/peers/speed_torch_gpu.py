@@ -10,7 +10,8 @@ numbers of the step; a time is the median over groups of steps between two CUDA 
 All: channels_last, bf16 under autocast (float32: with TF32), Adam fused and without a wait for the host, cuDNN's fastest algorithm for the shape.
 
 Everything is made first and stays on the GPU; then a round measures one after the other, and runs COMMAND, whose lines are printed along: so both take turns. A network is
-compiled for each row, for half a minute: --warm does that in processes side by side, which leave it in Inductor's cache. When --within seconds are over, no row is begun."""
+compiled for each row, for half a minute: --warm does only that, in processes side by side, for whoever comes next to find it in Inductor's cache. When --within seconds are
+over, no row is begun."""
 import argparse, contextlib, gc, json, os, shlex, statistics, subprocess, sys, time
 
 import torch
@@ -33,7 +34,6 @@ def options():
     p.add_argument("--within", type=float, default=1e9)
     p.add_argument("--beside", metavar="COMMAND")
     p.add_argument("--warm", action="store_true")
-    p.add_argument("--only-warm", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu tries the program, without graphs")
     return p.parse_args()
 
@@ -133,8 +133,8 @@ def made(rows, modes, o):
                 continue
             try:
                 training = Training(row, mode, o)
-            except torch.OutOfMemoryError:
-                say(f"no memory for {row} {mode}")
+            except Exception as e:
+                say(f"{row} {mode} is left out: {type(e).__name__}: {e}")
                 continue
             say(f"{row} {mode}: made in {time.perf_counter() - begin:.1f} s")
             yield training
@@ -146,18 +146,15 @@ def say(words):
 
 
 def warm(rows, modes, o):
-    compiled = [mode for mode in ("compiled", "reduce-overhead") if any(m.startswith(mode) for m in modes)]
-    if not compiled:
-        return
+    compiled = [mode for mode in ("compiled", "reduce-overhead") if any(m.startswith(mode) for m in modes)] or ["eager"]
     threads = str(max(1, os.cpu_count() // len(rows)))
-    command = [sys.executable, __file__, "--only-warm", "--number", o.number, "--device", o.device, "--modes", ",".join(compiled), "--rows"]
+    command = [sys.executable, __file__, "--rounds", "0", "--number", o.number, "--device", o.device, "--modes", ",".join(compiled), "--rows"]
     all = [subprocess.Popen([*command, row], env={**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": threads, "OMP_NUM_THREADS": threads}) for row in rows]
     for process in all:
         try:
             process.wait(max(1, START + o.within - time.perf_counter()))
         except subprocess.TimeoutExpired:
             process.kill()
-    say("compiled")
 
 
 START = time.perf_counter()
@@ -173,8 +170,9 @@ torch.backends.cudnn.benchmark = True
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 if o.warm:
     warm(rows, modes, o)
+    raise SystemExit
 trainings = list(made(rows, modes, o))
-for _ in range(0 if o.only_warm else o.rounds):
+for _ in range(o.rounds):
     for training in trainings:
         training.measure(o.seconds)
     if o.beside:
