@@ -32,23 +32,23 @@ within() {
 }
 say() { printf '%4d s  %s\n' $SECONDS "$*" | tee -a "$out/run.txt"; }
 
-# programs MOST ALL LOG PREFIX...: every test program for at most MOST seconds, as long as there are some of ALL; its output goes to LOG, and what became of it is said.
+# programs STAGE MOST ALL LOG PREFIX...: every test program for at most MOST seconds, as long as there are some of ALL; its output goes to LOG, and what became of it is said.
 programs() {
-  local most=$1 end=$((SECONDS + $2)) log=$out/$3 code begin
+  local stage=$1 most=$2 end=$((SECONDS + $3)) log=$out/$4 name program code begin
   for program in gpu_build/test_*; do
     name=${program#gpu_build/test_}
-    if [[ $3 != tests.txt && ! $name =~ ${TESTS:-.} ]]; then continue; fi
-    if ((SECONDS >= end || SECONDS >= limit)); then say "$3 $name: no time"; continue; fi
-    printf '\n===== %s\n' "$name" >> "$log"
+    if [[ $stage != tests && ! $name =~ ${TESTS:-.} ]]; then continue; fi
+    if ((SECONDS >= end || SECONDS >= limit)); then say "$stage $name: no time"; continue; fi
+    printf '\n===== %s %s\n' "$stage" "$name" >> "$log"
     begin=$SECONDS
-    within "$most" "${@:4}" "$program" >> "$log" 2>&1
+    within "$most" "${@:5}" "$program" >> "$log" 2>&1
     code=$?
     case $code in
-      0) say "${3%.txt} $name: passed, $((SECONDS - begin)) s" ;;
-      77) say "${3%.txt} $name: skipped, no GPU" ;;
-      124 | 137) say "${3%.txt} $name: NOT DONE in $most s"; failed=1 ;;
+      0) say "$stage $name: passed, $((SECONDS - begin)) s" ;;
+      77) say "$stage $name: skipped, no GPU" ;;
+      124 | 137) say "$stage $name: NOT DONE in $most s"; failed=1 ;;
       *)
-        say "${3%.txt} $name: FAILED ($code)"
+        say "$stage $name: FAILED ($code)"
         failed=1
         awk '/^===== /{ text = ""; lines = 0 } { if (++lines < 25) text = text $0 "\n" } END { printf "%s", text }' "$log"
         ;;
@@ -63,9 +63,9 @@ for stage in "${stages[@]}"; do
       within 150 "${torch[@]}" --warm --within 140 > "$out/torch.txt" 2>&1 &
       warming=$!
       ;;
-    tests) programs 60 150 tests.txt ;;
-    memcheck) programs 60 120 sanitizer.txt compute-sanitizer --tool memcheck --error-exitcode 9 ;;
-    racecheck) programs 60 120 sanitizer.txt compute-sanitizer --tool racecheck --error-exitcode 9 ;;
+    tests) programs tests 60 150 tests.txt ;;
+    memcheck) programs memcheck 60 120 sanitizer.txt compute-sanitizer --tool memcheck --error-exitcode 9 ;;
+    racecheck) programs racecheck 60 120 sanitizer.txt compute-sanitizer --tool racecheck --error-exitcode 9 ;;
     kernels)
       within 60 gpu_build/bench_gpu --number "$number" --rows "$rows" --kernels > "$out/kernels.txt" 2>&1 || { say "bench_gpu --kernels: FAILED"; failed=1; }
       cat "$out/kernels.txt"
