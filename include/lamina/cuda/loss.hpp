@@ -199,11 +199,5 @@ template <RunsKernels D, class LossStep, class Totals> void cross_entropy(D& dev
   dev.template launch<kernels::CrossEntropyStep<T, Totals>>(Grid{int(g.blocks)}, batch, int(g.lanes), totals, parts);
   if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Totals>>(Grid{1}, static_cast<const kernels::CrossEntropyPart*>(parts), int(g.blocks), s.n, totals);
 }
-/// The same of a LossStep (nn/loss.hpp).
-template <RunsKernels D, class S, class Totals> requires requires(const S& s) { s.norm; }
-void cross_entropy(D& dev, const S& s, double smoothing, bool weighted, Totals* totals) {
-  using T = std::remove_pointer_t<decltype(s.dy)>;
-  cross_entropy(dev, CrossEntropyBatch<T, Master<T>>{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, Master<T>(smoothing), s.loss, s.dy}, totals);
-}
 
 }  // namespace lamina
