@@ -178,7 +178,7 @@ template <std::floating_point T> T fma(T a, std::type_identity_t<T> b, std::type
 }
 
 // Lane 4g + t of a warp holds of d(16x8), for r = 0..3, d(g + 8(r/2), 2t + r%2).
-using Row = float [[gnu::vector_size(32)]];  // eight columns
+typedef float Row __attribute__((vector_size(32)));  // eight columns
 struct Multiply { float* d; const unsigned* a; unsigned b[2]; };
 template <int Depth> void multiply_rows(void* const (&hands)[32], const float (&left)[16][Depth], const Row (&right)[Depth]) {
   ++Machine::running().counters.tensor_multiplies;
