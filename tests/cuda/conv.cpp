@@ -102,7 +102,7 @@ template <int M, int N, int K, int S> void check_tiles(const Case& c) {
   const Data<bf16> data(c);
   const Result<bf16> expected = data.plain();
   const Shape in = data.in, out = data.out;
-  const ConvPixels g(data.spec, in, out, c.n);
+  const TensorPixels g(data.spec, in, out, c.n);
   Gpu dev;
   const Tensor<Gpu, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
   const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));

@@ -2,24 +2,12 @@
 #pragma once
 #include <algorithm>
 
-#include "conv_general.hpp"
+#include "conv_pixels.hpp"
 #include "tile_sums.hpp"
 
 namespace lamina {
 
 namespace kernels::inline LAMINA_SIMT {
-
-/// a / by for a below 2^31, by a multiplication.
-struct Divisor {
-  unsigned factor, by;
-  int shift;
-  explicit Divisor(int d) : by(unsigned(d)), shift(0) {
-    while ((1u << shift) < by) ++shift;
-    factor = unsigned(((std::uint64_t(1) << (31 + shift)) + by - 1) / by);
-  }
-  LAMINA_DEVICE int operator()(int a) const { return int(std::uint64_t(unsigned(a)) * factor >> (31 + shift)); }
-  LAMINA_DEVICE int rest(int a, int whole) const { return a - whole * int(by); }
-};
 
 /// A place in the side that is summed over, taps and their channels: one chunk of 8 channels of tap (i, j), of `rows` x `columns` taps.
 struct TapChunk {
@@ -34,21 +22,10 @@ struct TapChunk {
   }
 };
 
-/// What one output pixel sees: the picture's pixel at tap (0, 0), which may lie outside.
-struct Sight { int row, column, pixel; };
-inline constexpr int nowhere = -(1 << 20);
 inline constexpr unsigned one = 0x3F80;      // as bf16
 
-struct ConvPixels : Walk {
-  int pixels;                                // N Ho Wo
-  Divisor of_row, of_image;
-  ConvPixels(ConvSpec s, Shape in, Shape out, Index n) : Walk(s.window, in, out), pixels(int(n * out.h * out.w)), of_row(out.w), of_image(out.h) {}
-  LAMINA_DEVICE Sight sight(int pixel, bool inside) const {
-    const int line = of_row(pixel), image = of_image(line), r = of_image.rest(line, image) * stride - top, q = of_row.rest(pixel, line) * stride - left;
-    return {inside ? r : nowhere, q, (image * h + r) * w + q};
-  }
-  LAMINA_DEVICE bool sees(const Sight& s, int i, int j) const { return unsigned(s.row + i) < unsigned(h) && unsigned(s.column + j) < unsigned(w); }
-  LAMINA_DEVICE int terms() const { return k * k * c; }
+struct TensorPixels : ConvPixels {
+  using ConvPixels::ConvPixels;
 
   /// Eight numbers of the picture through the taps: 8 channels of one tap, which lie side by side, or, where the channels are few, numbers number ... number + 7 of all taps
   /// and channels, behind which there is a one.
@@ -77,7 +54,7 @@ template <class Sums, Picture P> struct ConvTensorForward {
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(ConvPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y) {
+  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms();
     static_assert(Fill::across == 1);
     Sight sight[Fill::down];
@@ -114,48 +91,44 @@ template <class Sums, Picture P> struct ConvTensorForward {
   }
 };
 
-/// dx. The pixels of the picture are of stride x stride classes, each of which is seen through taps of its own. grid: (tiles of a class's pixels x tiles of channels, classes)
+/// dx, class by class. grid: (tiles of a class's pixels x tiles of channels, classes)
 template <class Sums> struct ConvTensorInputGradient {
   static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = Sums::blocks;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(ConvPixels g, int images, const bf16* w, const bf16* dy, bf16* dx) {
+  LAMINA_DEVICE static void run(TensorPixels g, int images, const bf16* w, const bf16* dy, bf16* dx) {
     const int tiles = (g.c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n;
-    const int row0 = block_index().y / g.stride, column0 = block_index().y % g.stride;             // the first pixel of the class
-    const int rows = (g.h - row0 + g.stride - 1) / g.stride, columns = (g.w - column0 + g.stride - 1) / g.stride, pixels = images * rows * columns;
-    if (m0 >= pixels) return;
-    const int i0 = (row0 + g.top) % g.stride, j0 = (column0 + g.left) % g.stride;                  // its first tap
-    const int taps_down = (g.k - i0 + g.stride - 1) / g.stride, taps_across = (g.k - j0 + g.stride - 1) / g.stride, chunks = g.out_c / 8;
+    const PixelClass of(g, block_index().y, images);
+    if (m0 >= of.pixels) return;
+    const int chunks = g.out_c / 8;
     static_assert(Fill::across == 1 && FillWeights::across == 1 && Fill::lanes == FillWeights::lanes);
     Sight sight[Fill::down];                                                                       // of dy, through tap (i0, j0)
     LAMINA_UNROLL
     for (int r = 0; r < Fill::down; ++r) {
-      const int m = m0 + Fill::row(r), line = m / columns, image = line / rows;
-      const int p = (row0 + g.top) / g.stride + line % rows, q = (column0 + g.left) / g.stride + m % columns;
-      sight[r] = {m < pixels ? p : nowhere, q, (image * g.out_h + p) * g.out_w + q};
+      const int m = m0 + Fill::row(r);
+      const PixelClass::Seen seen = of.seen(g, m);
+      sight[r] = {m < of.pixels ? seen.row : nowhere, seen.column, (seen.image * g.out_h + seen.row) * g.out_w + seen.column};
     }
-    TapChunk tap(Fill::chunk(0), chunks, taps_across > 0 ? taps_across : 1);
+    TapChunk tap(Fill::chunk(0), chunks, of.taps() > 0 ? of.taps_across : 1);
     Sums s;
-    s.run(taps_across > 0 && taps_down > 0 ? (taps_down * taps_across * chunks + Sums::depth / 8 - 1) / (Sums::depth / 8) : 0, [&](int stage) {
+    s.run((of.taps() * chunks + Sums::depth / 8 - 1) / (Sums::depth / 8), [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
-        const bool inside = tap.i < taps_down && unsigned(sight[r].row - tap.i) < unsigned(g.out_h) && unsigned(sight[r].column - tap.j) < unsigned(g.out_w);
+        const bool inside = tap.i < of.taps_down && unsigned(sight[r].row - tap.i) < unsigned(g.out_h) && unsigned(sight[r].column - tap.j) < unsigned(g.out_w);
         copy_async(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * 8 : dy, inside);
       }
-      const Index of_tap = Index((i0 + tap.i * g.stride) * g.k + j0 + tap.j * g.stride) * g.c;
+      const Index of_tap = Index((of.i0 + tap.i * g.stride) * g.k + of.j0 + tap.j * g.stride) * g.c;
       LAMINA_UNROLL
       for (int r = 0; r < FillWeights::down; ++r) {
         const int channel = n0 + FillWeights::row(r);
-        const bool inside = tap.i < taps_down && channel < g.c;
+        const bool inside = tap.i < of.taps_down && channel < g.c;
         copy_async(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * 8 : w, inside);
       }
-      tap.advance(Sums::depth / 8, chunks, taps_across);
+      tap.advance(Sums::depth / 8, chunks, of.taps_across);
     });
     s.write([&](int row, int chunk, Vec4 numbers) {
-      const int m = m0 + row, line = m / columns, image = line / rows;
-      const int pixel = (image * g.h + row0 + line % rows * g.stride) * g.w + column0 + m % columns * g.stride;
-      if (m < pixels && n0 + chunk * 8 < g.c) store(reinterpret_cast<Vec4*>(dx + Index(pixel) * g.c + n0 + chunk * 8), numbers);
+      if (m0 + row < of.pixels && n0 + chunk * 8 < g.c) store(reinterpret_cast<Vec4*>(dx + Index(of.pixel(g, m0 + row)) * g.c + n0 + chunk * 8), numbers);
     });
   }
 };
@@ -169,7 +142,7 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(ConvPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db) {
+  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms(), rows = terms + (db ? 1 : 0);
     const int slab = block_index().y, steps = (g.pixels + Sums::depth - 1) / Sums::depth;
     const int first = int(Index(steps) * slab / grid_size().y), last = int(Index(steps) * (slab + 1) / grid_size().y);
@@ -252,7 +225,7 @@ template <int W> inline constexpr kernels::Picture picture_of = W == 2 ? kernels
 template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
   using kernels::Rowed;
-  const kernels::ConvPixels g(spec, in, out, n);
+  const kernels::TensorPixels g(spec, in, out, n);
   detail::by_tiles(g.pixels, out.c, [&]<int M, int N, int K, int S>() {
     using Kernel = kernels::ConvTensorForward<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::across>, picture_of<W>>;
     dev.template launch<Kernel>(Grid{int(pieces(g.pixels, M) * pieces(out.c, N))}, g, x, w, b, kernels::Bounds<float>(clamp), y);
@@ -262,7 +235,7 @@ void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, c
 template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
   using kernels::Rowed;
-  const kernels::ConvPixels g(spec, in, out, n);
+  const kernels::TensorPixels g(spec, in, out, n);
   if constexpr (W == 2) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
     if (dx) detail::by_tiles(most * classes, in.c, [&]<int M, int N, int K, int S>() {

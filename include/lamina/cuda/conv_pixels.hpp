@@ -1,0 +1,64 @@
+/// A convolution as a product of matrices: what each of its output pixels sees of the picture.
+#pragma once
+#include "conv_general.hpp"
+
+namespace lamina::kernels::inline LAMINA_SIMT {
+
+/// a / by for a below 2^31, by a multiplication.
+struct Divisor {
+  unsigned factor, by;
+  int shift;
+  explicit Divisor(int d) : by(unsigned(d)), shift(0) {
+    while ((1u << shift) < by) ++shift;
+    factor = unsigned(((std::uint64_t(1) << (31 + shift)) + by - 1) / by);
+  }
+  LAMINA_DEVICE int operator()(int a) const { return int(std::uint64_t(unsigned(a)) * factor >> (31 + shift)); }
+  LAMINA_DEVICE int rest(int a, int whole) const { return a - whole * int(by); }
+};
+
+/// What one output pixel sees: the picture's pixel at tap (0, 0), which may lie outside.
+struct Sight { int row, column, pixel; };
+inline constexpr int nowhere = -(1 << 20);
+
+struct ConvPixels : Walk {
+  int pixels;                                // N Ho Wo
+  Divisor of_row, of_image;
+  ConvPixels(ConvSpec s, Shape in, Shape out, Index n) : Walk(s.window, in, out), pixels(int(n * out.h * out.w)), of_row(out.w), of_image(out.h) {}
+  LAMINA_DEVICE Sight sight(int image, int row, int column, bool inside) const {
+    const int r = row * stride - top, q = column * stride - left;
+    return {inside ? r : nowhere, q, (image * h + r) * w + q};
+  }
+  LAMINA_DEVICE Sight sight(int pixel, bool inside) const {
+    const int line = of_row(pixel), image = of_image(line);
+    return sight(image, of_image.rest(line, image), of_row.rest(pixel, line), inside);
+  }
+  LAMINA_DEVICE bool sees(const Sight& s, int i, int j) const { return unsigned(s.row + i) < unsigned(h) && unsigned(s.column + j) < unsigned(w); }
+  LAMINA_DEVICE int terms() const { return k * k * c; }
+};
+
+/// The pixels of a picture are of stride x stride classes, each of which is seen through taps of its own: those of class (row0, column0) through taps i0, i0 + stride, ... and
+/// j0, j0 + stride, ..., by output pixels row, row - 1, ... and column, column - 1, ...
+struct PixelClass {
+  int row0, column0, rows, columns, pixels;  // rows, columns: of pixels of the class in an image; pixels: in all
+  int i0, j0, taps_down, taps_across;
+  LAMINA_DEVICE PixelClass(const Walk& g, int number, int images) {
+    row0 = number / g.stride, column0 = number % g.stride;
+    rows = (g.h - row0 + g.stride - 1) / g.stride, columns = (g.w - column0 + g.stride - 1) / g.stride, pixels = images * rows * columns;
+    i0 = (row0 + g.top) % g.stride, j0 = (column0 + g.left) % g.stride;
+    taps_down = (g.k - i0 + g.stride - 1) / g.stride, taps_across = (g.k - j0 + g.stride - 1) / g.stride;
+  }
+  LAMINA_DEVICE int taps() const { return taps_down > 0 && taps_across > 0 ? taps_down * taps_across : 0; }
+  struct Seen { int image, row, column; };
+  /// The output pixel that sees pixel m of the class through tap (i0, j0).
+  LAMINA_DEVICE Seen seen(const Walk& g, int m) const {
+    const int line = m / columns, image = line / rows;
+    return {image, (row0 + g.top) / g.stride + line - image * rows, (column0 + g.left) / g.stride + m - line * columns};
+  }
+  /// Where pixel m of the class lies in the pictures.
+  LAMINA_DEVICE int pixel(const Walk& g, int m) const {
+    const int line = m / columns, image = line / rows;
+    return (image * g.h + row0 + (line - image * rows) * g.stride) * g.w + column0 + (m - line * columns) * g.stride;
+  }
+};
+
+}  // namespace lamina::kernels::inline LAMINA_SIMT
