@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "conv_pixels.hpp"
+#include "conv_tiles.hpp"
 #include "tile_sums.hpp"
 
 namespace lamina {
@@ -218,9 +218,9 @@ struct WeightCut {
 };
 }  // namespace detail
 
-/// 2: on tensor cores, channels and filters are multiples of 8. 3: the same with few channels.
-template <int W> concept OnTensorCores = W == 2 || W == 3;
-template <int W> inline constexpr kernels::Picture picture_of = W == 2 ? kernels::Picture::deep : kernels::Picture::shallow;
+/// 3: channels and filters are multiples of 8. 4: filters are.
+template <int W> concept OnTensorCores = W == 3 || W == 4;
+template <int W> inline constexpr kernels::Picture picture_of = W == 3 ? kernels::Picture::deep : kernels::Picture::shallow;
 
 template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
@@ -236,14 +236,14 @@ template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
-  if constexpr (W == 2) {
+  if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
     if (dx) detail::by_tiles(most * classes, in.c, [&]<int M, int N, int K, int S>() {
       using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::along>>;
       dev.template launch<Kernel>(Grid{int(pieces(most, M) * pieces(in.c, N)), int(classes)}, g, int(n), w, dy, dx);
     });
   } else if (dx) {
-    conv_backward(dev, Way<0>(), spec, in, out, n, x, w, dy, dx, static_cast<float*>(nullptr), static_cast<float*>(nullptr));
+    conv_backward(dev, Way<2>(), spec, in, out, n, x, w, dy, dx, static_cast<float*>(nullptr), static_cast<float*>(nullptr));
   }
   if (!dw) return;
   const detail::WeightCut cut(spec, in, out, n, db);

@@ -11,9 +11,11 @@ struct CudaRules {
   static constexpr int multiprocessors = 132;
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
-  /// 0: any shape. Above: 3x3 convolutions in bf16 that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp).
-  template <class T> static constexpr int ways(ConvReluPool) { return std::is_same_v<T, bf16> ? detail::PooledWay::end : 1; }
-  template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) { return std::is_same_v<T, bf16> ? detail::pooled_way(k, in, mid) : 0; }
+  /// 0: any shape. Above, in bf16: 3x3 convolutions that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp). Else 1: many weights and 2x2 pooling.
+  template <class T> static constexpr int ways(ConvReluPool) { return std::is_same_v<T, bf16> ? detail::PooledWay::end : 2; }
+  template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) {
+    return std::is_same_v<T, bf16> ? detail::pooled_way(k, in, mid) : k.groups == 1 && k.pool.k == 2 && many_weights(k.conv, in, mid);
+  }
 
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(DenseRelu) { return true; }
@@ -27,12 +29,13 @@ struct CudaRules {
     return few ? 1 : tensor ? 3 : Index(in.c) * out.c >= 8192 ? 2 : 0;
   }
 
-  /// 0: any shape. 1: every channel by itself. In bf16 on tensor cores: 2, channels and filters in multiples of 8; 3, few channels.
-  template <class T> static constexpr int ways(ConvSpec) { return sizeof(T) == 2 ? 4 : 2; }
+  static constexpr bool many_weights(Window v, Shape in, Shape out) { return Index(v.k) * v.k * in.c * out.c >= 512; }
+  /// 0: any shape. 1: every channel by itself. 2: many weights. In bf16 on tensor cores: 3, channels and filters in multiples of 8; 4, few channels.
+  template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? 5 : 3; }
   template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
-    if (c.groups == in.c && out.c == in.c) return 1;
-    if (sizeof(T) != 2 || c.groups > 1 || out.c % 8) return 0;
-    return in.c % 8 == 0 ? 2 : 3;
+    if (c.groups > 1) return c.groups == in.c && out.c == in.c;
+    if (std::is_same_v<T, bf16> && out.c % 8 == 0) return in.c % 8 == 0 ? 3 : 4;
+    return many_weights(c.window, in, out) ? 2 : 0;
   }
 };
 
