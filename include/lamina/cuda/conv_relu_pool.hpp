@@ -14,8 +14,9 @@ namespace detail {
 template <int W> struct PooledKernels {
   static constexpr PooledWay way = PooledWay::numbered(W);
   static constexpr int tile_h = way.tile == PixelTile::large ? 16 : 8, tile_w = way.tile == PixelTile::small ? 8 : 16;
-  static constexpr kernels::TapTile forward_tile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, way.tile == PixelTile::large ? 8 : 4};
-  static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8};
+  static constexpr int split(int out) { return way.tile != PixelTile::large && out > 16 ? 2 : 1; }
+  static constexpr kernels::TapTile forward_tile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, way.tile == PixelTile::large ? 8 : 4, way.tile == PixelTile::small ? split(way.k.block) : 1};
+  static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8, split(way.c.block)};
   static constexpr kernels::WeightTile weight_tile{way.k.block < 32 ? 16 : 32, way.tile == PixelTile::small ? 8 : 16, way.tile == PixelTile::small ? 8 : 16};
   using Forward = kernels::PooledConvForward<forward_tile>;
   using DataGradient = kernels::PooledConvDataGradient<backward_tile>;

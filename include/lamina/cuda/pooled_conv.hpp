@@ -54,7 +54,7 @@ template <TapTile T> struct PooledConvForward {
   LAMINA_DEVICE static void run(const bf16* x, const bf16* w, const float* bias, bf16* y, uint8_t* codes, Extent size) {
     const Place block = block_index();
     const int blocks = size.k / T.out, k0 = block.x % blocks * T.out, n = block.z;
-    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32;
+    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32;
     copy_halo<T.in, T.tile_h, T.tile_w, threads>(Sums::tile(0), x, size, n, h0, w0);
     Sums s;
     s.begin(bias ? bias + k0 : nullptr);
@@ -63,16 +63,16 @@ template <TapTile T> struct PooledConvForward {
     });
     LAMINA_UNROLL
     for (int m = 0; m < Sums::patches; ++m) {
-      const int patch = warp * Sums::patches + m;
+      const int patch = Sums::first_patch() + m;
       const int row = h0 / 2 + patch / Sums::patches_across, column = w0 / 2 + patch % Sums::patches_across * 4 + lane / 8;
       const bool inside = row < size.pooled_h() && column < size.pooled_w();
-      const size_t at = size.window(n, row, column) * size.k + k0;
+      const size_t at = size.window(n, row, column) * size.k + k0 + Sums::first_channel();
       LAMINA_UNROLL
-      for (int j = 0; j < T.out / 8; j += 4) {
+      for (int j = 0; j < Sums::channels / 8; j += 4) {
         int best[4][2] = {};
         LAMINA_UNROLL
-        for (int i = 0; i < 4 && j + i < T.out / 8; ++i) pool_window(best[i], s.sum[m][j + i], lane);
-        store_pooled(best, T.out / 8 - j, y + at + j * 8, codes ? codes + at + j * 8 : nullptr, inside, lane);
+        for (int i = 0; i < 4 && j + i < Sums::channels / 8; ++i) pool_window(best[i], s.sum[m][j + i], lane);
+        store_pooled(best, Sums::channels / 8 - j, y + at + j * 8, codes ? codes + at + j * 8 : nullptr, inside, lane);
       }
     }
   }
@@ -86,7 +86,7 @@ template <TapTile T> struct PooledConvDataGradient {
   LAMINA_DEVICE static void run(const bf16* dp, const uint8_t* codes, const bf16* w, bf16* dx, Extent size) {
     const Place block = block_index();
     const int blocks = size.c / T.out, c0 = block.x % blocks * T.out, n = block.z;
-    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32;
+    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32;
     using Gradients = SpreadGradient<T.in, T.tile_h, T.tile_w, 1, threads>;
     static_assert(Gradients::each < 9);
     WindowGradient gradients[Gradients::each], g;
@@ -100,19 +100,19 @@ template <TapTile T> struct PooledConvDataGradient {
     });
     LAMINA_UNROLL
     for (int m = 0; m < Sums::patches; ++m) {
-      const int patch = warp * Sums::patches + m;
+      const int patch = Sums::first_patch() + m;
       const int row = h0 + patch / Sums::patches_across * 2, column = w0 + patch % Sums::patches_across * 8 + lane / 4;
       LAMINA_UNROLL
       for (int below = 0; below < 2; ++below) {
-        bf16* pixel = dx + size.pixel(n, row + below, column) * size.c + c0;
+        bf16* pixel = dx + size.pixel(n, row + below, column) * size.c + c0 + Sums::first_channel();
         LAMINA_UNROLL
-        for (int j = 0; j < T.out / 8; j += 4) {
+        for (int j = 0; j < Sums::channels / 8; j += 4) {
           unsigned word[4] = {};
           LAMINA_UNROLL
-          for (int i = 0; i < 4 && j + i < T.out / 8; ++i) word[i] = pack_bf16(s.sum[m][j + i][2 * below], s.sum[m][j + i][2 * below + 1]);
+          for (int i = 0; i < 4 && j + i < Sums::channels / 8; ++i) word[i] = pack_bf16(s.sum[m][j + i][2 * below], s.sum[m][j + i][2 * below + 1]);
           transpose_quad(word);
           const int chunk = j + lane % 4;
-          if (row + below < size.h && column < size.w && chunk < T.out / 8) store(reinterpret_cast<Vec4*>(pixel + chunk * 8), Vec4{word[0], word[1], word[2], word[3]});
+          if (row + below < size.h && column < size.w && chunk < Sums::channels / 8) store(reinterpret_cast<Vec4*>(pixel + chunk * 8), Vec4{word[0], word[1], word[2], word[3]});
         }
       }
     }

@@ -70,9 +70,8 @@ struct SlabSum {
     sync_block();
     if (warp > 0 || i >= count) return;
     for (int v = 1; v < warps; ++v) add(sum, load(sums + v * 32 + lane));
-    float* const to = i < weights ? dw + i : db + (i - weights);
     if (i >= weights && !db) return;
-    Quad* const total = reinterpret_cast<Quad*>(to);
+    Quad* const total = reinterpret_cast<Quad*>(i < weights ? dw + i : db + (i - weights));
     add(sum, load(total));
     store(total, sum);
   }

@@ -8,9 +8,9 @@ struct TapTile {
   int in, out;         // channels that are summed over at a time, and that come out: multiples of 16
   bool several;        // whether it takes several times `in` channels
   int tile_h, tile_w;  // pixels, before pooling
-  int warps;
+  int warps, split;    // of so many warps, `split` share the channels that come out, the others the pixels
   constexpr int threads() const { return warps * 32; }
-  constexpr bool valid() const { return in % 16 == 0 && out % 16 == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0; }
+  constexpr bool valid() const { return in % 16 == 0 && out % (16 * split) == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps / split) == 0; }
 };
 
 /// Sums over nine taps and all channels: the tiles are pixels with a border of one, `out` channels a pixel come out.
@@ -18,15 +18,17 @@ struct TapTile {
 /// A warp's rows of 16 pixels are patches of 2 x 8: the pixels of a pooling window are then two rows of one lane and its neighbour's.
 template <TapTile T, bool Backward> struct TapSums {
   static_assert(T.valid());
-  static constexpr int patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  static constexpr int patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / (T.warps / T.split), channels = T.out / T.split;  // of a warp
   static constexpr int width = T.tile_w + 2, pixels = (T.tile_h + 2) * width;
   static constexpr int rows = Backward ? T.out : T.in, columns = Backward ? T.in : T.out;  // of the weights of a step: channels in, channels out
   static constexpr int stages = 3;  // one barrier a step: the weights being copied are never those a slower warp still reads
   static constexpr int threads = T.threads(), tile_bytes = Rows<T.in>::bytes(pixels), stage_bytes = Rows<columns>::bytes(rows);
   static constexpr int tiles_bytes = tile_bytes * (T.several ? 2 : 1), shared_bytes = tiles_bytes + stages * stage_bytes;
 
-  float sum[patches][T.out / 8][4];
+  float sum[patches][channels / 8][4];
 
+  LAMINA_DEVICE static int first_patch() { return thread_index() / 32 / T.split * patches; }
+  LAMINA_DEVICE static int first_channel() { return thread_index() / 32 % T.split * channels; }
   LAMINA_DEVICE static Rows<T.in> tile(int block) { return {reinterpret_cast<bf16*>(shared_memory() + (T.several ? block % 2 * tile_bytes : 0))}; }
   LAMINA_DEVICE static Rows<columns> stage(int step) { return {reinterpret_cast<bf16*>(shared_memory() + tiles_bytes + step % stages * stage_bytes)}; }
 
@@ -40,10 +42,10 @@ template <TapTile T, bool Backward> struct TapSums {
   /// The sums begin with the bias, if there is one, at the first of the channels that come out.
   LAMINA_DEVICE void begin(const float* bias) {
     LAMINA_UNROLL
-    for (int j = 0; j < T.out / 8; ++j)
+    for (int j = 0; j < channels / 8; ++j)
       LAMINA_UNROLL
       for (int e = 0; e < 2; ++e) {
-        const float b = bias ? load(bias + j * 8 + thread_index() % 4 * 2 + e) : 0.f;
+        const float b = bias ? load(bias + first_channel() + j * 8 + thread_index() % 4 * 2 + e) : 0.f;
         LAMINA_UNROLL
         for (int m = 0; m < patches; ++m) sum[m][j][e] = sum[m][j][e + 2] = b;
       }
@@ -51,11 +53,11 @@ template <TapTile T, bool Backward> struct TapSums {
 
   /// Tile 0 must have been begun; the first group of copies takes it along. ahead(block, tap) begins the tiles of the blocks that follow.
   template <class Ahead> LAMINA_DEVICE void run(const bf16* w, Extent size, int blocks, Ahead ahead) {
-    const int lane = thread_index() % 32, warp = thread_index() / 32, steps = 9 * (T.several ? blocks : 1);
+    const int lane = thread_index() % 32, first_chunk = first_channel() / 8, steps = 9 * (T.several ? blocks : 1);
     int pixel[patches];  // this lane's row of each patch, at tap 0
     LAMINA_UNROLL
     for (int m = 0; m < patches; ++m) {
-      const int patch = warp * patches + m, row = lane % 16;
+      const int patch = first_patch() + m, row = lane % 16;
       pixel[m] = (patch / patches_across * 2 + row / 8) * width + patch % patches_across * 8 + row % 8;
     }
     for (int step = 0; step < stages - 1; ++step) copy_step(step, w, size), copy_commit();
@@ -74,10 +76,10 @@ template <TapTile T, bool Backward> struct TapSums {
         LAMINA_UNROLL
         for (int m = 0; m < patches; ++m) load_matrices(a[m], tile(block).chunk(pixel[m] + shift, chunk + lane / 16));
         LAMINA_UNROLL
-        for (int j = 0; j < T.out / 8; j += 2) {
+        for (int j = 0; j < channels / 8; j += 2) {
           unsigned b[4];
-          if constexpr (Backward) load_matrices(b, stage(step).chunk(j * 8 + lane % 8 + lane / 16 * 8, chunk + lane / 8 % 2));
-          else load_matrices_transposed(b, stage(step).chunk(chunk * 8 + lane % 16, j + lane / 16));
+          if constexpr (Backward) load_matrices(b, stage(step).chunk((first_chunk + j) * 8 + lane % 8 + lane / 16 * 8, chunk + lane / 8 % 2));
+          else load_matrices_transposed(b, stage(step).chunk(chunk * 8 + lane % 16, first_chunk + j + lane / 16));
           LAMINA_UNROLL
           for (int m = 0; m < patches; ++m) {
             multiply_add(sum[m][j], a[m], b[0], b[1]);
