@@ -70,26 +70,29 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-/// A GPU that has an event before and behind every launch of its graphs. What is between them is the kernel and a microsecond or two.
-class Timed : public Cuda {
+/// A GPU that has an event before and behind every launch of its graphs. What is between them is the kernel and a microsecond or two, and more where another queue is at work.
+template <class Base> class Timed : public Base {
  public:
-  struct Launch { std::string kernel; Grid grid; int threads, shared_bytes; Event begin, end; std::vector<double> seconds; };
+  struct Launch { std::string kernel; Grid grid; int threads, shared_bytes; bool beside; Event begin, end; std::vector<double> seconds; };
 
+  Timed() = default;
   std::vector<Launch>& launches() const { return *launches_; }
   template <class Kernel, class... Arguments> void launch(Grid grid, Arguments... arguments) {
     cudaStreamCaptureStatus records;
-    lamina::detail::check(cudaStreamIsCapturing(stream(), &records), "cudaStreamIsCapturing");
-    if (records == cudaStreamCaptureStatusNone) return Cuda::launch<Kernel>(grid, arguments...);
-    Launch& now = launches_->emplace_back(name<Kernel>(), grid, Kernel::threads, Kernel::shared_bytes);
+    lamina::detail::check(cudaStreamIsCapturing(this->stream(), &records), "cudaStreamIsCapturing");
+    if (records == cudaStreamCaptureStatusNone) return Base::template launch<Kernel>(grid, arguments...);
+    Launch& now = launches_->emplace_back(name<Kernel>(), grid, Kernel::threads, Kernel::shared_bytes, beside_);
     now.begin.record(*this, true);
-    Cuda::launch<Kernel>(grid, arguments...);
+    Base::template launch<Kernel>(grid, arguments...);
     now.end.record(*this, true);
   }
   template <class F> void for_each(Index n, F f) {
     if (n) launch<kernels::ForEach<F>>(Grid{int(pieces(n, kernels::ForEach<F>::threads))}, n, f);
   }
+  Timed fork() requires Forks<Base> { return Timed(Base::fork(), launches_); }
 
  private:
+  Timed(Base base, std::shared_ptr<std::vector<Launch>> launches) : Base(std::move(base)), launches_(std::move(launches)), beside_(true) {}
   template <class Kernel> static std::string name() {
     std::string all = __PRETTY_FUNCTION__;
     all = all.substr(all.find("Kernel = ") + 9);
@@ -99,6 +102,7 @@ class Timed : public Cuda {
     return all;
   }
   std::shared_ptr<std::vector<Launch>> launches_ = std::make_shared<std::vector<Launch>>();
+  bool beside_ = false;
 };
 
 double median(std::vector<double> all) {
@@ -211,22 +215,25 @@ template <class D, class T> Demand demand(const ProgramView<D, T>& program, Inde
 }
 
 template <class Net, class T> void profile(const bench::Work& work, const Options& o) {
-  Training<Net, Timed, T> training(work);
-  std::vector<Timed::Launch>& launches = training.model().device().launches();
+  using Device = Timed<Cuda>;
+  using Launch = Device::Launch;
+  Training<Net, Device, T> training(work);
+  std::vector<Launch>& launches = training.model().device().launches();
   std::vector<double> whole;
   for (int turn = 0; turn < 25; ++turn) {
     const double seconds = training.group(1);
     if (turn < 5) continue;
     whole.push_back(seconds);
-    for (Timed::Launch& l : launches) l.seconds.push_back(l.end.seconds_since(l.begin));
+    for (Launch& l : launches) l.seconds.push_back(l.end.seconds_since(l.begin));
   }
   double sum = 0;
-  for (const Timed::Launch& l : launches) sum += median(l.seconds);
+  for (const Launch& l : launches) sum += median(l.seconds);
   std::printf("\n%s %d x %d, batch %d, %s, on %s: %zu launches\n%8s %6s %18s %7s %7s  %s\n", work.net.c_str(), work.size, work.size, work.batch, o.number.c_str(), gpu_name().c_str(),
               launches.size(), "us", "%", "blocks", "threads", "shared", "kernel");
-  for (const Timed::Launch& l : launches) {
+  for (const Launch& l : launches) {
     const std::string blocks = text(l.grid.x, " x ", l.grid.y, " x ", l.grid.z).s;
-    std::printf("%8.2f %6.1f %18s %7d %7d  %.120s\n", 1e6 * median(l.seconds), 100 * median(l.seconds) / sum, blocks.c_str(), l.threads, l.shared_bytes, l.kernel.c_str());
+    std::printf("%8.2f %6.1f %18s %7d %7d %s %.120s\n", 1e6 * median(l.seconds), 100 * median(l.seconds) / sum, blocks.c_str(), l.threads, l.shared_bytes, l.beside ? "|" : " ",
+                l.kernel.c_str());
   }
   const Demand d = demand(training.model().program(), work.batch);
   const double roof = copy_roof(training.model().device());

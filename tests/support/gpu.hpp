@@ -8,26 +8,35 @@
 
 namespace lamina_test {
 
-/// A GPU that counts its launches, as the emulator does.
-class Gpu : public lamina::Cuda {
+/// A GPU that counts what is launched on it, and what it replays.
+template <class Base> class Counted : public Base {
  public:
-  struct Machine { struct { long launches = 0; } counters; };
+  struct Counters { long launches = 0, replays = 0; };
+  struct Machine { Counters counters; };
 
   /// A GPU draws the order of its blocks itself.
-  explicit Gpu(unsigned = 1) {}
+  explicit Counted(unsigned = 1) {}
   template <class Kernel, class... Arguments> void launch(lamina::Grid grid, Arguments... arguments) {
-    ++machine_->counters.launches;
-    Cuda::launch<Kernel>(grid, arguments...);
+    ++counters().launches;
+    Base::template launch<Kernel>(grid, arguments...);
   }
   template <class F> void for_each(lamina::Index n, F f) {
-    machine_->counters.launches += n > 0;
-    Cuda::for_each(n, f);
+    counters().launches += n > 0;
+    Base::for_each(n, f);
   }
+  template <class Graph> void replay(Graph& graph) requires lamina::Records<Base> {
+    ++counters().replays;
+    Base::replay(graph);
+  }
+  Counted fork() requires lamina::Forks<Base> { return Counted(Base::fork(), machine_); }
+  Counters& counters() const { return machine_->counters; }
   Machine& machine() const { return *machine_; }
 
  private:
+  Counted(Base base, std::shared_ptr<Machine> machine) : Base(std::move(base)), machine_(std::move(machine)) {}
   std::shared_ptr<Machine> machine_ = std::make_shared<Machine>();
 };
+using Gpu = Counted<lamina::Cuda>;
 inline constexpr bool emulates = false;
 
 }  // namespace lamina_test
