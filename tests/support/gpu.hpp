@@ -11,7 +11,7 @@ namespace lamina_test {
 /// A GPU that counts what is launched on it, and what it replays.
 template <class Base> class Counted : public Base {
  public:
-  struct Counters { long launches = 0, replays = 0; };
+  struct Counters { long launches = 0, replays = 0, bank_conflicts = 0; };     // it does not tell of conflicts
   struct Machine { Counters counters; };
 
   /// A GPU draws the order of its blocks itself.
