@@ -1,4 +1,4 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
 #include <lamina/cuda/dense.hpp>
 #include <lamina/nn/dense.hpp>
@@ -8,14 +8,14 @@
 
 using namespace lamina;
 using lamina_test::check_layer;
-using lamina_test::Emulated;
+using lamina_test::Gpu;
 
 namespace {
-template <class T> using Guarded = lamina_test::detail::Guarded<Emulated, T>;
+template <class T> using Guarded = lamina_test::detail::Guarded<Gpu, T>;
 
 template <class T> std::vector<T> as(const std::vector<float>& v) { return {v.begin(), v.end()}; }
 template <class T> struct On : Guarded<T> {
-  On(Emulated& dev, const std::vector<float>& v) : Guarded<T>(dev, Index(v.size())) { this->set(as<T>(v)); }
+  On(Gpu& dev, const std::vector<float>& v) : Guarded<T>(dev, Index(v.size())) { this->set(as<T>(v)); }
 };
 template <class T> bool same(const std::vector<T>& found, const std::vector<float>& expected) {
   return found.size() == expected.size() && std::memcmp(found.data(), as<T>(expected).data(), found.size() * sizeof(T)) == 0;
@@ -30,7 +30,7 @@ template <class T, int W> void check_dense(Sizes s, unsigned seed = 1) {
   const auto whole = [](Index count, std::uint32_t number) { return lamina_test::integers<float>(count, number, 2); };
   const auto x = whole(n * c, 1), w = whole(c * o, 2), b = whole(o, 3), dy = whole(n * o, 4), dw = whole(c * o, 5), db = whole(o, 6);
   const auto at = [](const std::vector<float>& v, Index i) { return v[std::size_t(i)]; };
-  Emulated dev(seed);
+  Gpu dev(seed);
   dev.reserve(std::size_t(dense_arena(dev, Way<W>(), T(), n, c, o)));
   const On<T> on_x(dev, x), on_w(dev, w), on_dy(dev, dy);
   const On<M> on_b(dev, b);
@@ -112,9 +112,9 @@ TEST_CASE("dense on tensor cores: any order of blocks, warps and lanes") {
 }
 
 TEST_CASE("the gradients of dense") {
-  check_layer<Dense<7>, Emulated>({5});
-  check_layer<Dense<33, no_bias>, Emulated>({16});
-  check_layer<Dense<40>, Emulated>({130});
+  check_layer<Dense<7>, Gpu>({5});
+  check_layer<Dense<33, no_bias>, Gpu>({16});
+  check_layer<Dense<40>, Gpu>({130});
 }
 
 TEST_CASE("which kernel runs which dense layer") {

@@ -18,7 +18,7 @@ template <Shape in, int filters, class D = FewMultiprocessors> void check_block(
 
 TEST_CASE("pictures of 1 to 4 channels, whole numbers to the bit") {
   check_block<Shape(11, 21, 3), 32>(2, {.dx = false});
-  check_block<Shape(6, 9, 1), 16, Emulated>(9, {.bias = false});
+  check_block<Shape(6, 9, 1), 16, Gpu>(9, {.bias = false});
   check_block<Shape(5, 18, 4), 48>(1, {});
 }
 
@@ -34,16 +34,16 @@ TEST_CASE("pictures of bytes are scaled in the sums") {
   PooledBlock p({11, 17, 3}, 32, 2);
   for (double& v : p.x) v = std::abs(v) * 127;
   constexpr float scale = 0.5f;
-  Emulated dev;
+  Gpu dev;
   const Way<3> way;
   poison_arena(dev, conv_relu_pool_arena(dev, way, bf16(), pooled_block, p.in, p.mid, p.n));
-  const OnDevice<Emulated, std::uint8_t> x(dev, p.x);
+  const OnDevice<Gpu, std::uint8_t> x(dev, p.x);
   for (double& v : p.x) v *= scale;                      // what the kernels make of them
-  const OnDevice<Emulated, bf16> w(dev, p.w), dy(dev, p.dy);
-  const OnDevice<Emulated, float> b(dev, p.b);
-  OnDevice<Emulated, bf16> y(dev, nan_poison(p.dy.size()));
-  OnDevice<Emulated, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
-  OnDevice<Emulated, float> dw(dev, p.dw), db(dev, p.db);
+  const OnDevice<Gpu, bf16> w(dev, p.w), dy(dev, p.dy);
+  const OnDevice<Gpu, float> b(dev, p.b);
+  OnDevice<Gpu, bf16> y(dev, nan_poison(p.dy.size()));
+  OnDevice<Gpu, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
+  OnDevice<Gpu, float> dw(dev, p.dw), db(dev, p.db);
   const kernels::Extent size = detail::pooled_extent(p.in, p.mid, p.n);
   detail::first_conv_forward<3>(dev, size, x.data(), scale, w.data(), b.data(), y.data(), codes.data());
   detail::first_conv_backward<3>(dev, size, x.data(), scale, codes.data(), dy.data(), dw.data(), db.data());

@@ -1,4 +1,4 @@
-#include "../support/emulator/emulated.hpp"
+#include "../support/gpu.hpp"
 
 #include <lamina/cuda/loss.hpp>
 #include <lamina/nn/loss.hpp>
@@ -7,12 +7,12 @@
 #include "../support/integers.hpp"
 
 using namespace lamina;
-using lamina_test::Emulated;
+using lamina_test::Gpu;
 
 namespace {
-template <class T> using Guarded = lamina_test::detail::Guarded<Emulated, T>;
+template <class T> using Guarded = lamina_test::detail::Guarded<Gpu, T>;
 template <class T> struct On : Guarded<T> {
-  template <class V> On(Emulated& dev, const std::vector<V>& v) : Guarded<T>(dev, Index(v.size())) { this->set(std::vector<T>(v.begin(), v.end())); }
+  template <class V> On(Gpu& dev, const std::vector<V>& v) : Guarded<T>(dev, Index(v.size())) { this->set(std::vector<T>(v.begin(), v.end())); }
 };
 struct Count { double loss = 0; std::int64_t samples = 0, correct = 0; };
 struct Options { Index n, c, total; double smoothing; bool weighted, soft; };
@@ -43,14 +43,14 @@ template <class T> void check_loss(const Options& o, double allowed) {
     expected.correct += largest(y.data() + i * c, o.c) == (o.soft ? largest(target.data() + i * c, o.c) : Index(label[i]));
   }
 
-  Emulated dev;
+  Gpu dev;
   dev.reserve(std::size_t(cross_entropy_arena(dev, T(), o.n, o.c)));
   const On<T> on_y(dev, y);
   const On<std::int32_t> on_label(dev, label);
   const On<M> on_weights(dev, weights), on_target(dev, target);
   Guarded<M> on_loss(dev, o.n);
   Guarded<T> on_dy(dev, o.n * o.c);
-  Buffer<Emulated, Count> totals(dev, 1);
+  Buffer<Gpu, Count> totals(dev, 1);
   on_loss.fill(M(NAN)), on_dy.fill(T(NAN));
   const Count before{.loss = 3, .samples = 100, .correct = 50};
   dev.upload(totals.data(), &before, sizeof before);
@@ -89,13 +89,13 @@ TEST_CASE("cross-entropy of a batch for several blocks") {
   check_loss<bf16>({1900, 10, 1900, 0, true, false}, 4e-3);
 }
 TEST_CASE("a batch that weighs nothing has no loss and no gradient") {
-  Emulated dev;
+  Gpu dev;
   dev.reserve(std::size_t(cross_entropy_arena(dev, 0.0f, 2, 3)));
   const On<float> y(dev, std::vector<float>{1, 2, 3, 4, 5, 6}), weights(dev, std::vector<float>{1, 0, 1});
   const On<std::int32_t> label(dev, std::vector<std::int32_t>{1, 1});
   Guarded<float> loss(dev, 2), dy(dev, 6);
   loss.fill(NAN), dy.fill(NAN);
-  Buffer<Emulated, Count> totals(dev, 1);
+  Buffer<Gpu, Count> totals(dev, 1);
   cross_entropy(dev, LossStep<float>{2, 3, 2, y.data(), label.data(), nullptr, weights.data(), loss.data(), dy.data(), nullptr}, 0, true, totals.data());
   CHECK(loss.get() == std::vector<float>(2));
   CHECK(dy.get() == std::vector<float>(6));

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "emulator/emulated.hpp"
+#include "gpu.hpp"
 #include "integers.hpp"
 
 namespace lamina_test {
@@ -15,8 +15,8 @@ using lamina::bf16, lamina::Index, lamina::Shape;
 inline constexpr lamina::ConvReluPool pooled_block{{3, 1, lamina::same}, {2, 2, 0}};
 
 /// Has a batch's tiles shared out among so few thread blocks that each gets several.
-struct FewMultiprocessors : Emulated {
-  using Emulated::Emulated;
+struct FewMultiprocessors : Gpu {
+  using Gpu::Gpu;
   static constexpr int multiprocessors = 2;
 };
 
