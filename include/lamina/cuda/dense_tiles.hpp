@@ -48,12 +48,15 @@ template <class M, Sums A, Sums B> struct PlainProduct {
       if (row(0) >= rows) continue;
       LAMINA_UNROLL
       for (int d = 0; d < depth; ++d) {
-        const Pack<M, 4> left = load(packs<4>(static_cast<const M*>(as + d * pitch + row(0))));
+        constexpr int at_once = most_channels<M>;
+        Pack<M, at_once> left[4 / at_once];
+        LAMINA_UNROLL
+        for (int i = 0; i < 4; i += at_once) left[i / at_once] = load(packs<at_once>(static_cast<const M*>(as + d * pitch + row(i))));
         LAMINA_UNROLL
         for (int j = 0; j < 4; ++j) {
           const M right = load(bs + d * pitch + column(j));
           LAMINA_UNROLL
-          for (int i = 0; i < 4; ++i) sum[i][j] += left.v[i] * right;
+          for (int i = 0; i < 4; ++i) sum[i][j] += left[i / at_once].v[i % at_once] * right;
         }
       }
     }

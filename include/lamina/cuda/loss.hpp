@@ -2,7 +2,6 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "../core/formula.hpp"
 #include "kernel.hpp"
@@ -30,19 +29,9 @@ template <class T> struct CrossEntropyBatch {
 /// Sum of losses and number of right answers, of a block.
 struct CrossEntropyPart { double loss; std::int64_t correct; };
 
-template <class V> LAMINA_DEVICE V other_lane(V v, int mask) {
-  if constexpr (sizeof(V) == 4) return shuffle_xor(v, mask);
-  else {
-    int words[2];
-    std::memcpy(words, &v, sizeof v);
-    words[0] = shuffle_xor(words[0], mask), words[1] = shuffle_xor(words[1], mask);
-    std::memcpy(&v, words, sizeof v);
-    return v;
-  }
-}
 /// The sum over `lanes` neighbours, a power of two.
 template <class V> LAMINA_DEVICE V lane_sum(V v, int lanes) {
-  for (int mask = 1; mask < lanes; mask *= 2) v += other_lane(v, mask);
+  for (int mask = 1; mask < lanes; mask *= 2) v += shuffle_xor(v, mask);
   return v;
 }
 
@@ -67,8 +56,8 @@ template <class V> struct Largest {
   }
   LAMINA_DEVICE void meet(int lanes) {
     for (int mask = 1; mask < lanes; mask *= 2) {
-      const V v = other_lane(value, mask);
-      take(v, other_lane(at, mask));
+      const V v = shuffle_xor(value, mask);
+      take(v, shuffle_xor(at, mask));
     }
   }
 };
