@@ -205,7 +205,12 @@ class Cuda : public CudaRules {
     if (!bytes) return;
     use();
     detail::check(cudaMemcpyAsync(to, from, bytes, kind, stream()), "cudaMemcpyAsync");
-    wait();
+    if (kind == cudaMemcpyDeviceToHost || pinned(from)) wait();
+  }
+  /// From other memory of the host CUDA has taken a copy by the time that cudaMemcpyAsync returns.
+  static bool pinned(const void* p) {
+    cudaPointerAttributes a;
+    return cudaPointerGetAttributes(&a, p) != cudaSuccess || a.type != cudaMemoryTypeUnregistered;
   }
   std::shared_ptr<Own> own_;
 };
