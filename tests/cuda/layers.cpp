@@ -29,7 +29,7 @@ TEST_CASE("convolution") {
   check<Conv<3, 5, 2, same>>({2, 1, 3});         // a window larger than the image
   check<Conv<9, 3, 2, 0, false, 3>>({7, 8, 6});
   check<Conv<8, 1, 1, 0, true, 4>>({3, 5, 8});
-  check<Conv<31, 3, 1, 1, no_bias>>({5, 3, 33});
+  check<Conv<20, 3>>({2, 2, 3});                 // many weights
   check<Conv<3, 7>>({1, 3, 2});
 }
 
@@ -77,6 +77,7 @@ TEST_CASE("conv, relu and max pool as one") {
   check<Fused<Conv<4, 5, 2, 2>, ReLU, MaxPool<3>>>({13, 16, 2});
   check<Fused<Conv<4, 3, 1, same>, ReLU, MaxPool<2, 3>>>({8, 7, 3});               // pixels between the pools
   check<Fused<Conv<3, 3>, ReLU, MaxPool<1>>>({3, 4, 2});
+  check<Fused<Conv<20, 3, 1, 1, no_bias>, ReLU, MaxPool<2>>>({3, 4, 3});           // many weights
   check<Fused<Conv<2, 3>, ReLU, MaxPool<15>>>({16, 31, 2});
 }
 

@@ -181,7 +181,7 @@ template <class M, int V> struct Normal {
 /// y = scale (x - mean) + beta within the bounds.
 template <class T, int V> struct NormOutput {
   using M = Master<T>;
-  static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = 4;
+  static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = 3;
   LAMINA_DEVICE static void run(NormExtent e, Bounds<M> bounds, const T* x, const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, T* y) {
     const NormLane<V> lane(e);
     if (lane.first >= lane.end) return;
