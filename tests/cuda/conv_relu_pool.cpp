@@ -34,7 +34,10 @@ TEST_CASE("whole numbers are right to the bit, on tiles that stand out of the pi
 }
 TEST_CASE("one slab a tile, more of them than warps that add them") { check_block<Shape(3, 2, 16), 16, Gpu>(9, {}, 1); }
 TEST_CASE("channels in one block, several windows to a lane") { check_block<Shape(9, 18, 32), 64>(1); }
-TEST_CASE("channels in several blocks") { check_block<Shape(5, 6, 48), 96>(1, {}, 1); }
+TEST_CASE("channels in several blocks") {
+  check_block<Shape(5, 6, 48), 96>(1, {}, 1);
+  check_block<Shape(3, 4, 128), 16>(1, {}, 1);
+}
 TEST_CASE("large tiles, without a bias, or for a first layer that needs no dx") {
   check_block<Shape(17, 18, 16), 16>(1, {.bias = false}, 1);
   check_block<Shape(17, 18, 16), 16>(1, {.dx = false}, 1);

@@ -69,7 +69,7 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
     const Weights weights{reinterpret_cast<bf16*>(shared_memory() + tile_bytes)};
     for (int i = thread_index(); i < (zero_row + 1) * (T.k / 8); i += threads) {
       const bool inside = i / (T.k / 8) < zero_row && i % (T.k / 8) < chunks;
-      copy_async(weights.chunk(i / (T.k / 8), i % (T.k / 8)), inside ? w + size_t(i / (T.k / 8)) * size.k + k0 + i % (T.k / 8) * 8 : w, inside);
+      copy_async(weights.chunk(i / (T.k / 8), i % (T.k / 8)), inside ? w + Index(i / (T.k / 8)) * size.k + k0 + i % (T.k / 8) * 8 : w, inside);
     }
     copy_commit();
     Pixels pixels;
@@ -108,7 +108,7 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
         pool_window(best[j], sum, lane);
       }
       const int pooled_row = (h0 + row) / 2, pooled_column = (w0 + left) / 2 + g / 2;
-      const size_t at = size.window(block.z, pooled_row, pooled_column) * size.k + k0;
+      const Index at = size.window(block.z, pooled_row, pooled_column) * size.k + k0;
       store_pooled(best, chunks, y + at, codes ? codes + at : nullptr, pooled_row < size.pooled_h() && pooled_column < size.pooled_w(), lane);
     }
   }
@@ -178,7 +178,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
     }
     sync_block();
     const int weights = 9 * T.channels * size.k;
-    float* const partial = partials + size_t(place.x) * (weights + size.k);
+    float* const partial = partials + Index(place.x) * (weights + size.k);
     for (int i = thread_index(); i < 9 * T.channels * T.k; i += threads) {
       const int row = i / T.k, k = i % T.k, tap = row / T.channels, c = row % T.channels;
       const float* const sums = total + tap / 3 * block + (tap % 3 * 4 + c) * (T.k + 8) + k;

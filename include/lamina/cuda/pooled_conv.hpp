@@ -66,7 +66,7 @@ template <TapTile T> struct PooledConvForward {
       const int patch = Sums::first_patch() + m;
       const int row = h0 / 2 + patch / Sums::patches_across, column = w0 / 2 + patch % Sums::patches_across * 4 + lane / 8;
       const bool inside = row < size.pooled_h() && column < size.pooled_w();
-      const size_t at = size.window(n, row, column) * size.k + k0 + Sums::first_channel();
+      const Index at = size.window(n, row, column) * size.k + k0 + Sums::first_channel();
       LAMINA_UNROLL
       for (int j = 0; j < Sums::channels / 8; j += 4) {
         int best[4][2] = {};
@@ -94,7 +94,7 @@ template <TapTile T> struct PooledConvDataGradient {
     Gradients::spread(gradients, Sums::tile(0));
     Sums s;
     s.begin(nullptr);
-    s.run(w + size_t(c0) * size.k, size, size.k / T.in, [&](int next, int tap) {
+    s.run(w + Index(c0) * size.k, size, size.k / T.in, [&](int next, int tap) {
       if (tap > 0 && tap <= Gradients::each) Gradients::spread(tap - 1, g, Sums::tile(next));
       if (tap < Gradients::each) g = Gradients{dp + next * T.in, codes + next * T.in, Gradients::chunks, size}.fetch(tap, n, h0, w0);
     });

@@ -78,11 +78,11 @@ template <WeightTile T> struct PooledConvWeightGradient {
       for (int q = 0; q < 3; ++q) add_block<T.k>(total + (kernel_row * 3 + q) * block, sum[q], turn == 0);
     }
     sync_block();
-    const size_t weights = size_t(9) * size.c * size.k;
+    const Index weights = Index(9) * size.c * size.k;
     float* const partial = partials + place.x * (weights + size.k);
     for (int i = thread_index(); i < 9 * T.c * (T.k / 4); i += threads) {
       const int row = i / (T.k / 4), column = i % (T.k / 4) * 4, tap = row / T.c, c = c0 + row % T.c;
-      store(reinterpret_cast<Quad*>(partial + (size_t(tap) * size.c + c) * size.k + k0 + column), load(reinterpret_cast<const Quad*>(total + row * (T.k + 8) + column)));
+      store(reinterpret_cast<Quad*>(partial + (Index(tap) * size.c + c) * size.k + k0 + column), load(reinterpret_cast<const Quad*>(total + row * (T.k + 8) + column)));
     }
     if (c0 == 0) {
       sync_block();  // the sums make room

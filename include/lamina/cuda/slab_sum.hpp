@@ -65,7 +65,7 @@ struct SlabSum {
     Quad* const sums = reinterpret_cast<Quad*>(shared_memory());
     Quad sum{};
     if (i < count)
-      for (int slab = warp; slab < slabs; slab += warps) add(sum, load(reinterpret_cast<const Quad*>(partials + size_t(slab) * count + i)));
+      for (int slab = warp; slab < slabs; slab += warps) add(sum, load(reinterpret_cast<const Quad*>(partials + Index(slab) * count + i)));
     store(sums + thread_index(), sum);
     sync_block();
     if (warp > 0 || i >= count) return;

@@ -2,6 +2,7 @@
 /// Pictures and gradients are (N, H, W, C) bf16. Codes are (N, H/2, W/2, K) bytes: which of the window's pixels 0 1 / 2 3 won, or `nobody`, where no sum was positive.
 #pragma once
 #include "../core/precision.hpp"
+#include "../core/shape.hpp"
 #include "words.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
@@ -16,8 +17,8 @@ struct Extent {
   LAMINA_DEVICE int pooled_h() const { return h / 2; }
   LAMINA_DEVICE int pooled_w() const { return w / 2; }
   /// Of channel 0 of a pixel, in numbers from the first.
-  LAMINA_DEVICE size_t pixel(int image, int row, int column) const { return (size_t(image) * h + row) * w + column; }
-  LAMINA_DEVICE size_t window(int image, int row, int column) const { return (size_t(image) * pooled_h() + row) * pooled_w() + column; }
+  LAMINA_DEVICE Index pixel(int image, int row, int column) const { return (Index(image) * h + row) * w + column; }
+  LAMINA_DEVICE Index window(int image, int row, int column) const { return (Index(image) * pooled_h() + row) * pooled_w() + column; }
 };
 
 /// Rows of `Channels` bf16 in shared memory. ldmatrix reads one 16-byte chunk of each of 8 neighbouring rows at a time; plain rows would
@@ -103,7 +104,7 @@ template <int Channels, int TileH, int TileW, int Halo, int Threads> struct Spre
     const int h = h0 / 2 + window / windows_w - Halo, w = w0 / 2 + window % windows_w - Halo;
     WindowGradient g;
     if (i < count && i % chunks < present && h >= 0 && h < size.pooled_h() && w >= 0 && w < size.pooled_w()) {
-      const size_t at = size.window(n, h, w) * size.k + i % chunks * 8;
+      const Index at = size.window(n, h, w) * size.k + i % chunks * 8;
       g.gradient = load(reinterpret_cast<const Vec4*>(dp + at));
       g.code = load(reinterpret_cast<const Vec2*>(codes + at));
     }
