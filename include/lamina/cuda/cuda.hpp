@@ -57,6 +57,12 @@ class Cuda : public CudaRules {
     return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
   }
 
+  Index free_bytes() const {
+    use();
+    std::size_t free = 0, all = 0;
+    detail::check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    return Index(free);
+  }
   /// The memory is zero. Throws Error if there is not so much.
   void* allocate(std::size_t bytes) {
     refuse_recording("memory cannot be allocated");

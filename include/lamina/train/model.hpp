@@ -64,7 +64,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
 
   /// Throws Error if the options make no sense. `program` is kept.
   [[gnu::cold]] ModelBase(const ProgramView<D, T>& program, Options options, D device)
-      : program_(program), device_(std::move(device)), batch_(positive(options.batch)), seed_(options.seed), loss_of_(std::move(options.loss)),
+      : program_(program), device_(std::move(device)), batch_(fitting(program, device_, positive(options.batch))), seed_(options.seed), loss_of_(std::move(options.loss)),
         w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
         loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), low_(device_, has_low ? program.parameters : 0), clock_(device_, 1), totals_(device_, 1),
         inputs_(device_, batch_, size(program.input), size(program.output)),
@@ -177,6 +177,26 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   [[gnu::cold]] static Index positive(Index batch) {
     if (batch < 1) throw Error("a model for batches of ", batch, " samples: say Model({.batch = ...}) with at least 1");
     return batch;
+  }
+  /// Bytes of the device's memory for batches of n samples, an optimizer that remembers two numbers for each parameter included.
+  [[gnu::cold]] static Index needed(const ProgramView<D, T>& p, const D& device, Index n) {
+    Index arena = 0;
+    for (const auto& r : p.steps)
+      if (r.arena) arena = std::max(arena, r.arena(device, r.in, n));
+    const Index of_sample = size(p.input) * Index(sizeof(T) + sizeof(float)) + size(p.output) * Index(sizeof(T) + 2 * sizeof(Parameter));
+    return p.parameters * Index(4 * sizeof(Parameter) + (has_low ? sizeof(T) : 0)) + (p.state + p.statistics) * Index(sizeof(Parameter)) + p.workspace(n) + n * of_sample + 2 * arena;
+  }
+  /// The batch, if a device that says how much memory it has free has enough for it. Throws Error otherwise, with the largest batch that fits.
+  [[gnu::cold]] static Index fitting(const ProgramView<D, T>& p, const D& device, Index batch) {
+    if constexpr (requires { device.free_bytes(); }) {
+      const Index free = device.free_bytes(), all = needed(p, device, batch);
+      if (all <= free) return batch;
+      Index fits = 0;
+      for (Index more = batch; more > 0; more /= 2)
+        while (needed(p, device, fits + more) <= free) fits += more;
+      throw Error("a model for batches of ", batch, " samples needs ", all >> 20, " MiB and ", device.name(), " has ", free >> 20, " MiB free: ",
+                  fits ? "the largest batch that fits is " : "not one sample fits, take a smaller network", fits ? std::to_string(fits) : "");
+    } else return batch;
   }
   /// Throws unless the samples have labels or targets, and the labels are classes of the network.
   void check_targets(const Batch& b) const {

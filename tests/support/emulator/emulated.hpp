@@ -25,6 +25,8 @@ class Emulated : public lamina::CudaRules {
   explicit Emulated(unsigned seed = 1) : Emulated(std::make_shared<Shared>(seed)) {}
 
   std::string name() const { return "an emulated GPU"; }
+  lamina::Index free_bytes() const { return free_; }
+  void set_free_bytes(lamina::Index bytes) { free_ = bytes; }
   void* allocate(std::size_t bytes) {
     refuse_recording("memory cannot be allocated");
     return bytes ? shared().allocate(bytes) : nullptr;
@@ -205,6 +207,7 @@ class Emulated : public lamina::CudaRules {
     if (shared().queues.recording()) throw lamina::Error("while a graph is recorded ", what);
   }
   std::shared_ptr<Own> own_;
+  lamina::Index free_ = lamina::Index(1) << 40;          // as it says
 };
 
 }  // namespace lamina_test
