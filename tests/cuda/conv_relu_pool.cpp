@@ -1,3 +1,4 @@
+#include "../support/gpu.hpp"
 #include "../support/pooled_block.hpp"
 
 #include <lamina/cuda/conv_relu_pool.hpp>
