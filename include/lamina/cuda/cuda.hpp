@@ -43,12 +43,12 @@ template <class F> struct ForEach {
 class Cuda : public CudaRules {
  public:
   /// Throws Error if there is no such GPU, or no driver.
-  explicit Cuda(int number = 0) : own_(std::make_shared<Own>(std::make_shared<Gpu>(number))) {}
+  explicit Cuda(int number = 0) : own_(std::make_shared<Own>(std::make_shared<Card>(number))) {}
 
   /// For people.
   std::string name() const {
     cudaDeviceProp properties;
-    detail::check(cudaGetDeviceProperties(&properties, gpu().number), "cudaGetDeviceProperties");
+    detail::check(cudaGetDeviceProperties(&properties, card().number), "cudaGetDeviceProperties");
     return properties.name;
   }
   /// How many GPUs there are; 0 where there is no driver.
@@ -125,9 +125,9 @@ class Cuda : public CudaRules {
     refuse_recording("no other can be");
     use();
     detail::check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-    gpu().recording = true;
+    card().recording = true;
     const auto end = [&](cudaGraph_t* captured) {
-      gpu().recording = false;
+      card().recording = false;
       return cudaStreamEndCapture(stream(), captured);
     };
     cudaGraph_t captured = nullptr;
@@ -157,7 +157,7 @@ class Cuda : public CudaRules {
   /// The same GPU with a stream and an arena of its own: what is launched there runs beside what is launched here, but for what wait_for() says.
   Cuda fork() {
     refuse_recording("no stream can be made");
-    return Cuda(own_->gpu);
+    return Cuda(own_->card);
   }
   /// A place in this device's stream: behind all that was launched so far.
   using Event = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
@@ -176,20 +176,20 @@ class Cuda : public CudaRules {
   }
 
  private:
-  struct Gpu {
+  struct Card {
     int number;
     bool recording = false;
-    explicit Gpu(int which) : number(which) {
+    explicit Card(int which) : number(which) {
       if (const int n = count(); which < 0 || which >= n) throw Error("there is no GPU ", which, ": this machine has ", n, " that a driver knows of; train with Cpu, or look at nvidia-smi");
     }
   };
   struct Own {
-    std::shared_ptr<Gpu> gpu;
+    std::shared_ptr<Card> card;
     cudaStream_t stream = nullptr;
     std::byte* arena = nullptr;
     std::size_t bytes = 0;
-    explicit Own(std::shared_ptr<Gpu> of) : gpu(std::move(of)) {
-      detail::check(cudaSetDevice(gpu->number), "cudaSetDevice");
+    explicit Own(std::shared_ptr<Card> of) : card(std::move(of)) {
+      detail::check(cudaSetDevice(card->number), "cudaSetDevice");
       detail::check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     }
     Own(const Own&) = delete;
@@ -199,12 +199,12 @@ class Cuda : public CudaRules {
       cudaStreamDestroy(stream);
     }
   };
-  explicit Cuda(std::shared_ptr<Gpu> gpu) : own_(std::make_shared<Own>(std::move(gpu))) {}
+  explicit Cuda(std::shared_ptr<Card> card) : own_(std::make_shared<Own>(std::move(card))) {}
 
-  Gpu& gpu() const { return *own_->gpu; }
-  void use() const { detail::check(cudaSetDevice(gpu().number), "cudaSetDevice"); }
+  Card& card() const { return *own_->card; }
+  void use() const { detail::check(cudaSetDevice(card().number), "cudaSetDevice"); }
   void refuse_recording(const char* what) const {
-    if (gpu().recording) throw Error("while a graph is recorded ", what);
+    if (card().recording) throw Error("while a graph is recorded ", what);
   }
   void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, const char* refusal) {
     refuse_recording(refusal);
