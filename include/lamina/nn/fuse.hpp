@@ -175,16 +175,19 @@ enum class Purpose { training, inference };
 
 template <class L, class D, class T> concept HasWays = requires { L::template way<D, T>(Shape()); };
 
+/// What they ask of a layer is a call, and not its address: of a function whose address was asked for where it is not evaluated nvcc 13 makes no kernels.
 template <class L, class D, class T, Purpose purpose, int W> constexpr Functions<D, T> functions_of_way() {
+  using M = Master<T>;
   Functions<D, T> f;
-  if constexpr (requires { &L::template forward<D, T, W>; }) f.forward = &L::template forward<D, T, W>;
-  if constexpr (requires { &L::template arena<D, T, W>; }) f.arena = &L::template arena<D, T, W>;
-  if constexpr (requires { &L::template prepare<D, T, W>; }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
+  if constexpr (requires(D& d, const Step<T>& s) { L::template forward<D, T, W>(d, s); }) f.forward = &L::template forward<D, T, W>;
+  if constexpr (requires(const D& d) { L::template arena<D, T, W>(d, Shape(), 1); }) f.arena = &L::template arena<D, T, W>;
+  if constexpr (requires(D& d, const M* w, T* to) { L::template prepare<D, T, W>(d, Shape(), w, w, to); }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
   if constexpr (purpose == Purpose::training) {
-    if constexpr (requires { &L::template backward<D, T, W>; }) f.backward = &L::template backward<D, T, W>, f.halves = true;
-    if constexpr (requires { &L::template learn<D, T, W>; }) f.learn = &L::template learn<D, T, W>;
-    if constexpr (requires { &L::template gather<D, T, W>; }) f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
-    if constexpr (requires { &L::template turn<D, T, W>; }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;
+    if constexpr (requires(D& d, const Step<T>& s) { L::template backward<D, T, W>(d, s); }) f.backward = &L::template backward<D, T, W>, f.halves = true;
+    if constexpr (requires(D& d, const Step<T>& s, const Learner<M>& l, M* w) { L::template learn<D, T, W>(d, s, l, w, 1); }) f.learn = &L::template learn<D, T, W>;
+    if constexpr (requires(D& d, const Step<T>& s, T* part) { L::template gather<D, T, W>(d, s, part); })
+      f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
+    if constexpr (requires(D& d, const T* w, T* to) { L::template turn<D, T, W>(d, Shape(), w, to); }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;
   }
   return f;
 }
@@ -194,10 +197,11 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   else if constexpr (HasWays<L, D, T>) return functions_of_way<L, D, T, purpose, W>();
   else {
     Functions<D, T> f;
-    if constexpr (requires { &L::template forward<D, T>; }) f.forward = &L::template forward<D, T>;
-    if constexpr (purpose == Purpose::training && requires { &L::template backward<D, T>; }) f.backward = &L::template backward<D, T>;
-    if constexpr (purpose == Purpose::training && requires { &L::template measure<D, T>; }) f.settles = true, f.parts = &L::template parts<D, T>, f.measure = &L::template measure<D, T>, f.settle = &L::template settle<D, T>;
-    if constexpr (requires { &L::template arena<D, T>; }) f.arena = &L::template arena<D, T>;
+    if constexpr (requires(D& d, const Step<T>& s) { L::template forward<D, T>(d, s); }) f.forward = &L::template forward<D, T>;
+    if constexpr (purpose == Purpose::training && requires(D& d, const Step<T>& s) { L::template backward<D, T>(d, s); }) f.backward = &L::template backward<D, T>;
+    if constexpr (purpose == Purpose::training && requires(D& d, const Step<T>& s, T* parts) { L::template measure<D, T>(d, s, parts); })
+      f.settles = true, f.parts = &L::template parts<D, T>, f.measure = &L::template measure<D, T>, f.settle = &L::template settle<D, T>;
+    if constexpr (requires(const D& d) { L::template arena<D, T>(d, Shape(), 1); }) f.arena = &L::template arena<D, T>;
     return f;
   }
 }
