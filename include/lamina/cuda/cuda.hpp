@@ -18,7 +18,9 @@ namespace lamina {
 namespace detail {
 /// Throws Error, with the words of the call and the place, unless it went well.
 inline void check(cudaError_t status, const char* call, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  if (status != cudaSuccess) throw Error(call, " at ", file, ":", line, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+  if (status == cudaSuccess) return;
+  cudaGetLastError();                       // else the next launch would be blamed for it too
+  throw Error(call, " at ", file, ":", line, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
 }
 }  // namespace detail
 
