@@ -91,7 +91,8 @@ TEST_CASE_TEMPLATE("convolution of integers is a plain loop, bit for bit", T, fl
 TEST_CASE("convolution on tensor cores is a plain loop, bit for bit") {
   for (const Case& c : {Case{{9, 7, 16}, 16, 3, 1, 1},             {{8, 9, 32}, 64, 3, 2, 1, 1, false},      {{7, 6, 64}, 80, 1, 2, 0, 1, false, 3}, {{6, 7, 48}, 136, 3, 1, 1, 1, true, 1, relu},
                         {{11, 8, 16}, 32, 5, 3, 2, 1, true, 3},    {{10, 11, 8}, 24, 3, 2, same, 1, true, 3, relu6}, {{5, 4, 16}, 8, 2, 3, 0},        {{1, 1, 40}, 16, 3, 2, 1},
-                        {{12, 12, 24}, 16, 7, 2, 3, 1, false},     {{4, 5, 128}, 16, 3, 1, 0}})
+                        {{12, 12, 24}, 16, 7, 2, 3, 1, false},     {{4, 5, 128}, 16, 3, 1, 0},
+                        {{3, 4, 72}, 520, 3, 2, 1, 1, true, 1, relu}})          // many terms: in slices
     check<bf16, 3>(c);
 }
 namespace {
@@ -107,8 +108,8 @@ template <int M, int N, int K, int S> void check_tiles(const Case& c) {
   const Tensor<Gpu, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
   const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
   const Index tiles = pieces(out.c, N), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
-  dev.launch<ConvTensorForward<TileSums<M, N, K, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, M) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data());
-  dev.launch<ConvTensorInputGradient<TileSums<M, N, K, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, M) * pieces(in.c, N)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data());
+  dev.launch<ConvTensorForward<TileSums<M, N, K, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, M) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
+  dev.launch<ConvTensorInputGradient<TileSums<M, N, K, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, M) * pieces(in.c, N)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
   dev.launch<ConvTensorWeightGradient<TileSums<M, N, K, S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, M) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data());
   lamina::detail::add_parts<float>(dev, parts.data(), 3, data.weights + out.c, dw.data(), data.weights, db.data());
   CHECK(same_bits(y.get(), expected.y));

@@ -42,7 +42,8 @@ struct Copies {
   LAMINA_DEVICE static void run(const Vec4* in, Vec4* out) {
     const int t = thread_index();
     Vec4* const shared = reinterpret_cast<Vec4*>(shared_memory());
-    copy_async(&shared[t], &in[t], t % 2 == 0);
+    if (t < 16) copy_async(&shared[t], &in[t], t % 2 == 0);
+    else copy_async_again(&shared[t], &in[t], t % 2 == 0);
     copy_commit();
     copy_wait<0>();
     sync_block();

@@ -22,8 +22,9 @@ inline constexpr int nowhere = -(1 << 20);
 
 struct ConvPixels : Walk {
   int pixels;                                // N Ho Wo
-  Divisor of_row, of_image;
-  ConvPixels(ConvSpec s, Shape in, Shape out, Index n) : Walk(s.window, in, out), pixels(int(n * out.h * out.w)), of_row(out.w), of_image(out.h) {}
+  Divisor of_row, of_image, of_channels, of_taps;
+  ConvPixels(ConvSpec s, Shape in, Shape out, Index n)
+      : Walk(s.window, in, out), pixels(int(n * out.h * out.w)), of_row(out.w), of_image(out.h), of_channels(in.c), of_taps(s.window.k) {}
   LAMINA_DEVICE Sight sight(int image, int row, int column, bool inside) const {
     const int r = row * stride - top, q = column * stride - left;
     return {inside ? r : nowhere, q, (image * h + r) * w + q};
@@ -34,6 +35,12 @@ struct ConvPixels : Walk {
   }
   LAMINA_DEVICE bool sees(const Sight& s, int i, int j) const { return unsigned(s.row + i) < unsigned(h) && unsigned(s.column + j) < unsigned(w); }
   LAMINA_DEVICE int terms() const { return k * k * c; }
+  /// Number `term` of all taps and channels: its tap, and where it lies from the pixel at tap (0, 0).
+  struct Term { int i, j, at; };
+  LAMINA_DEVICE Term term(int number) const {
+    const int tap = of_channels(number), i = of_taps(tap), j = of_taps.rest(tap, i);
+    return {i, j, (i * w + j) * c + of_channels.rest(number, tap)};
+  }
 };
 
 /// The pixels of a picture are of stride x stride classes, each of which is seen through taps of its own: those of class (row0, column0) through taps i0, i0 + stride, ... and

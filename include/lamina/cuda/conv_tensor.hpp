@@ -22,24 +22,24 @@ struct TapChunk {
   }
 };
 
-inline constexpr unsigned one = 0x3F80;      // as bf16
-
+/// The copies of what pixels see: a tap is a neighbour of the last, so most of it is in the first cache.
 struct TensorPixels : ConvPixels {
   using ConvPixels::ConvPixels;
+  static constexpr unsigned one = 0x3F80;    // as bf16
 
   /// Eight numbers of the picture through the taps: 8 channels of one tap, which lie side by side, or, where the channels are few, numbers number ... number + 7 of all taps
   /// and channels, behind which there is a one.
   LAMINA_DEVICE void copy_chunk(bf16* to, const bf16* x, const Sight& s, const TapChunk& t) const {
     const bool inside = t.i < k && sees(s, t.i, t.j);
-    copy_async(to, inside ? x + Index(s.pixel + t.i * w + t.j) * c + t.chunk * 8 : x, inside);
+    copy_async_again(to, inside ? x + Index(s.pixel + t.i * w + t.j) * c + t.chunk * 8 : x, inside);
   }
   LAMINA_DEVICE void gather_chunk(bf16* to, const bf16* x, const Sight& s, int number) const {
     unsigned words[4] = {};
     LAMINA_UNROLL
     for (int e = 0; e < 8; ++e) {
-      const int tap = (number + e) / c, i = tap / k, j = tap % k;
+      const Term t = term(number + e);
       if (number + e == terms() && s.row != nowhere) words[e / 2] |= one << 16 * (e % 2);
-      if (i < k && sees(s, i, j)) words[e / 2] |= unsigned(load(x + Index(s.pixel + i * w + j) * c + (number + e) % c).bits) << 16 * (e % 2);
+      if (t.i < k && sees(s, t.i, t.j)) words[e / 2] |= unsigned(load(x + Index(s.pixel) * c + t.at).bits) << 16 * (e % 2);
     }
     store(reinterpret_cast<Vec4*>(to), Vec4{words[0], words[1], words[2], words[3]});
   }
@@ -48,22 +48,34 @@ struct TensorPixels : ConvPixels {
 /// Where the channels of the picture are a multiple of 8, so that chunks of them can be copied, or few.
 enum class Picture { deep, shallow };
 
-/// y = x * w + b within the bounds. grid: (tiles of pixels x tiles of filters)
+/// The terms of a product in slices of steps, where its tiles are few: then each makes sums of its own.
+template <class Sums> struct Slice {
+  static constexpr bool possible = Sums::m * Sums::n <= 64 * 64;
+  int first, steps;
+  LAMINA_DEVICE Slice(int terms, int number, int count) {
+    const int all = (terms + Sums::depth - 1) / Sums::depth;
+    first = possible ? all * number / count : 0, steps = possible ? all * (number + 1) / count - first : all;
+  }
+};
+struct alignas(8) PairOfSums { float left, right; };
+
+/// y = x * w + b within the bounds, or parts (slices, N Ho Wo, O) of x * w. grid: (tiles of pixels x tiles of filters, slices)
 template <class Sums, Picture P> struct ConvTensorForward {
   static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y) {
+  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y, float* parts) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms();
     static_assert(Fill::across == 1);
     Sight sight[Fill::down];
     LAMINA_UNROLL
     for (int r = 0; r < Fill::down; ++r) sight[r] = g.sight(m0 + Fill::row(r), m0 + Fill::row(r) < g.pixels);
-    TapChunk tap(P == Picture::deep ? Fill::chunk(0) : 0, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
-    int term = 0;
+    const Slice<Sums> slice(terms, block_index().y, grid_size().y);
+    int term = slice.first * Sums::depth;
+    TapChunk tap(P == Picture::deep ? term / 8 + Fill::chunk(0) : 0, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
     Sums s;
-    s.run((terms + Sums::depth - 1) / Sums::depth, [&](int stage) {
+    s.run(slice.steps, [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
         bf16* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0));
@@ -76,11 +88,18 @@ template <class Sums, Picture P> struct ConvTensorForward {
         for (int q = 0; q < FillWeights::across; ++q) {
           const int row = FillWeights::row(r), chunk = FillWeights::chunk(q), o = n0 + chunk * 8;
           const bool inside = term + row < terms && o < g.out_c;
-          copy_async(Sums::second(stage).chunk(row, chunk), inside ? w + Index(term + row) * g.out_c + o : w, inside);
+          copy_async_again(Sums::second(stage).chunk(row, chunk), inside ? w + Index(term + row) * g.out_c + o : w, inside);
         }
       if constexpr (P == Picture::deep) tap.advance(Sums::depth / 8, g.c / 8, g.k);
       term += Sums::depth;
     });
+    if (Slice<Sums>::possible && grid_size().y > 1) {
+      s.each([&](float left, float right, int row, int column) {
+        if (m0 + row < g.pixels && n0 + column < g.out_c)
+          store(reinterpret_cast<PairOfSums*>(parts + (Index(block_index().y) * g.pixels + m0 + row) * g.out_c + n0 + column), PairOfSums{left, right});
+      });
+      return;
+    }
     s.each([&](float& left, float& right, int, int column) {
       const bool add = b && n0 + column < g.out_c;
       left = bounds(add ? left + load(b + n0 + column) : left), right = bounds(add ? right + load(b + n0 + column + 1) : right);
@@ -91,13 +110,13 @@ template <class Sums, Picture P> struct ConvTensorForward {
   }
 };
 
-/// dx, class by class. grid: (tiles of a class's pixels x tiles of channels, classes)
+/// dx, or parts (slices, N H W, C) of it, class by class. grid: (tiles of a class's pixels x tiles of channels, classes, slices)
 template <class Sums> struct ConvTensorInputGradient {
   static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = Sums::blocks;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, int images, const bf16* w, const bf16* dy, bf16* dx) {
+  LAMINA_DEVICE static void run(TensorPixels g, int images, const bf16* w, const bf16* dy, bf16* dx, float* parts) {
     const int tiles = (g.c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n;
     const PixelClass of(g, block_index().y, images);
     if (m0 >= of.pixels) return;
@@ -110,30 +129,36 @@ template <class Sums> struct ConvTensorInputGradient {
       const PixelClass::Seen seen = of.seen(g, m);
       sight[r] = {m < of.pixels ? seen.row : nowhere, seen.column, (seen.image * g.out_h + seen.row) * g.out_w + seen.column};
     }
-    TapChunk tap(Fill::chunk(0), chunks, of.taps() > 0 ? of.taps_across : 1);
+    const Slice<Sums> slice(of.taps() * g.out_c, block_index().z, grid_size().z);
+    TapChunk tap(slice.first * (Sums::depth / 8) + Fill::chunk(0), chunks, of.taps() > 0 ? of.taps_across : 1);
     Sums s;
-    s.run((of.taps() * chunks + Sums::depth / 8 - 1) / (Sums::depth / 8), [&](int stage) {
+    s.run(slice.steps, [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
         const bool inside = tap.i < of.taps_down && unsigned(sight[r].row - tap.i) < unsigned(g.out_h) && unsigned(sight[r].column - tap.j) < unsigned(g.out_w);
-        copy_async(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * 8 : dy, inside);
+        copy_async_again(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * 8 : dy, inside);
       }
       const Index of_tap = Index((of.i0 + tap.i * g.stride) * g.k + of.j0 + tap.j * g.stride) * g.c;
       LAMINA_UNROLL
       for (int r = 0; r < FillWeights::down; ++r) {
         const int channel = n0 + FillWeights::row(r);
         const bool inside = tap.i < of.taps_down && channel < g.c;
-        copy_async(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * 8 : w, inside);
+        copy_async_again(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * 8 : w, inside);
       }
       tap.advance(Sums::depth / 8, chunks, of.taps_across);
     });
+    if (Slice<Sums>::possible && grid_size().z > 1) {
+      float* const part = parts + Index(block_index().z) * images * g.h * g.w * g.c;
+      s.each([&](float left, float right, int row, int column) {
+        if (m0 + row < of.pixels && n0 + column < g.c) store(reinterpret_cast<PairOfSums*>(part + Index(of.pixel(g, m0 + row)) * g.c + n0 + column), PairOfSums{left, right});
+      });
+      return;
+    }
     s.write([&](int row, int chunk, Vec4 numbers) {
       if (m0 + row < of.pixels && n0 + chunk * 8 < g.c) store(reinterpret_cast<Vec4*>(dx + Index(of.pixel(g, m0 + row)) * g.c + n0 + chunk * 8), numbers);
     });
   }
 };
-
-struct alignas(8) PairOfSums { float left, right; };
 
 /// The gradient of the weights and of the bias, which is that of one more tap that always sees a one: of a slab of pixels, parts (slabs, K K C + 1, O), the last row only with db;
 /// or, where there is one slab, added to dw and db. grid: (tiles of taps and channels x tiles of filters, slabs)
@@ -166,10 +191,10 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
           if constexpr (P == Picture::shallow) {
             g.gather_chunk(to, x, sight, column[q].number);
           } else if (column[q].number == terms) {
-            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? one : 0, 0, 0, 0});
+            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? TensorPixels::one : 0, 0, 0, 0});
           } else {
             const bool inside = column[q].number < terms && g.sees(sight, column[q].i, column[q].j);
-            copy_async(to, inside ? x + Index(sight.pixel) * g.c + column[q].at : x, inside);
+            copy_async_again(to, inside ? x + Index(sight.pixel) * g.c + column[q].at : x, inside);
           }
         }
       }
@@ -194,24 +219,55 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
   }
 };
 
+/// y = the sum of the slices, and of the bias, within the bounds; eight channels a lane.
+struct SumOfSlices {
+  static constexpr int blocks = 4;
+  const float* parts; int slices; Index numbers; int c; const float* b; Bounds<float> bounds; bf16* y;     // (slices, numbers), (C) or null
+  LAMINA_DEVICE void operator()(Index i) const {
+    float sum[8];
+    LAMINA_UNROLL
+    for (int e = 0; e < 8; ++e) sum[e] = b ? b[i * 8 % c + e] : 0;
+    for (int slice = 0; slice < slices; ++slice)
+      LAMINA_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const Pack<float, 4> part = pack_at<float, 4>(parts + slice * numbers + i * 8 + half * 4);
+        LAMINA_UNROLL
+        for (int e = 0; e < 4; ++e) sum[half * 4 + e] += part.v[e];
+      }
+    LAMINA_UNROLL
+    for (int e = 0; e < 8; ++e) sum[e] = bounds(sum[e]);
+    packs<8>(y)[i] = packed<bf16>(sum);
+  }
+};
+
 }  // namespace kernels::inline LAMINA_SIMT
 
 namespace detail {
+/// Into how many slices the terms of a product are cut: none where its tiles occupy the device.
+inline constexpr Index busy_tiles = 2 * 132, most_slices = 8;
+inline int product_slices(Index tiles, Index terms) { return tiles >= busy_tiles / 2 ? 1 : int(std::clamp<Index>(std::min(busy_tiles / tiles, terms / 256), 1, most_slices)); }
+/// Numbers of their parts, for these rows or fewer.
+inline Index slice_numbers(Index rows, Index columns) { return std::min(most_slices * rows * columns, busy_tiles * 64 * 64); }
+template <class D> void sum_slices(D& dev, int slices, Index rows, int columns, const float* b, Clamp clamp, bf16* y) {
+  parallel_for(dev, rows * columns / 8, kernels::SumOfSlices{reinterpret_cast<const float*>(dev.arena()), slices, rows * columns, columns, b, clamp, y});
+}
 /// launch.operator()<M, N, depth, stages>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
-template <class F> void by_tiles(Index rows, Index columns, const F& launch) {
+/// Where numbers are gathered, registers are too few for the largest.
+template <kernels::Picture P, class F> void by_tiles(Index rows, Index columns, const F& launch) {
   constexpr Index busy = 132;
-  if (columns > 64 && pieces(rows, 128) * pieces(columns, 128) >= busy) launch.template operator()<128, 128, 32, 4>();
-  else if (pieces(rows, 128) * pieces(columns, 64) >= busy) launch.template operator()<128, 64, 32, 4>();
+  if constexpr (P == kernels::Picture::deep)
+    if (columns > 64 && pieces(rows, 128) * pieces(columns, 128) >= busy) return launch.template operator()<128, 128, 32, 4>();
+  if (pieces(rows, 128) * pieces(columns, 64) >= busy) launch.template operator()<128, 64, 32, 4>();
   else launch.template operator()<64, 64, 64, 3>();
 }
 /// How the gradient of the weights is cut: tiles of m x n, slabs of pixels.
 struct WeightCut {
   Index weights, numbers, tiles;             // numbers: with the bias
   int m, n, slabs;
-  WeightCut(ConvSpec spec, Shape in, Shape out, Index images, bool bias) {
+  WeightCut(kernels::Picture picture, ConvSpec spec, Shape in, Shape out, Index images, bool bias) {
     const Index terms = Index(spec.window.k) * spec.window.k * in.c, rows = terms + bias, pixels = images * out.h * out.w;
     weights = terms * out.c, numbers = rows * out.c;
-    m = rows >= 128 ? 128 : 64, n = rows >= 128 && out.c > 64 ? 128 : 64, tiles = pieces(rows, m) * pieces(out.c, n);
+    m = rows >= 128 ? 128 : 64, n = picture == kernels::Picture::deep && rows >= 128 && out.c > 64 ? 128 : 64, tiles = pieces(rows, m) * pieces(out.c, n);
     const Index wish = pieces(m + n > 192 ? 264 : 396, tiles), fill = pieces(pixels, 512);        // two or three blocks for each multiprocessor of 132
     slabs = int(wish < fill ? wish : fill);
   }
@@ -226,9 +282,12 @@ template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
-  detail::by_tiles(g.pixels, out.c, [&]<int M, int N, int K, int S>() {
+  detail::by_tiles<picture_of<W>>(g.pixels, out.c, [&]<int M, int N, int K, int S>() {
     using Kernel = kernels::ConvTensorForward<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::across>, picture_of<W>>;
-    dev.template launch<Kernel>(Grid{int(pieces(g.pixels, M) * pieces(out.c, N))}, g, x, w, b, kernels::Bounds<float>(clamp), y);
+    const Index tiles = pieces(g.pixels, M) * pieces(out.c, N);
+    const int slices = M == 64 ? detail::product_slices(tiles, detail::terms_of(spec.window, in)) : 1;
+    dev.template launch<Kernel>(Grid{int(tiles), slices}, g, x, w, b, kernels::Bounds<float>(clamp), y, reinterpret_cast<float*>(dev.arena()));
+    if (slices > 1) detail::sum_slices(dev, slices, g.pixels, out.c, b, clamp, y);
   });
 }
 
@@ -238,30 +297,38 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   const kernels::TensorPixels g(spec, in, out, n);
   if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
-    if (dx) detail::by_tiles(most * classes, in.c, [&]<int M, int N, int K, int S>() {
+    if (dx) detail::by_tiles<kernels::Picture::deep>(most * classes, in.c, [&]<int M, int N, int K, int S>() {
       using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::along>>;
-      dev.template launch<Kernel>(Grid{int(pieces(most, M) * pieces(in.c, N)), int(classes)}, g, int(n), w, dy, dx);
+      const Index tiles = pieces(most, M) * pieces(in.c, N);
+      const int slices = M == 64 ? detail::product_slices(tiles * classes, g.k * g.k * Index(out.c) / classes) : 1;
+      dev.template launch<Kernel>(Grid{int(tiles), int(classes), slices}, g, int(n), w, dy, dx, reinterpret_cast<float*>(dev.arena()));
+      if (slices > 1) detail::sum_slices(dev, slices, n * in.h * in.w, in.c, nullptr, {}, dx);
     });
   } else if (dx) {
     conv_backward(dev, Way<2>(), spec, in, out, n, x, w, dy, dx, static_cast<float*>(nullptr), static_cast<float*>(nullptr));
   }
   if (!dw) return;
-  const detail::WeightCut cut(spec, in, out, n, db);
+  const detail::WeightCut cut(picture_of<W>, spec, in, out, n, db);
   auto* const parts = reinterpret_cast<float*>(dev.arena());
   const Grid grid{int(cut.tiles), cut.slabs};
   const auto launch = [&]<int M, int N, int K, int S>() {
     using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<M, N, K, S, Rowed::across, Rowed::across>, picture_of<W>>;
     dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db);
   };
-  if (cut.n == 128) launch.template operator()<128, 128, 32, 4>();
-  else if (cut.m == 128) launch.template operator()<128, 64, 32, 4>();
-  else launch.template operator()<64, 64, 64, 3>();
+  if (cut.m == 64) {
+    launch.template operator()<64, 64, 64, 3>();
+  } else if (cut.n == 64) {
+    launch.template operator()<128, 64, 32, 4>();
+  } else {
+    if constexpr (W == 3) launch.template operator()<128, 128, 32, 4>();
+  }
   if (cut.slabs > 1) detail::add_parts<float>(dev, parts, cut.slabs, cut.numbers, dw, cut.weights, db);
 }
 
 template <RunsKernels D, int W> requires OnTensorCores<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec spec, Shape in, Shape out, Index n) {
-  const detail::WeightCut with(spec, in, out, n, true), without(spec, in, out, n, false);
-  return std::max(with.slabs * with.numbers, without.slabs * without.numbers) * Index(sizeof(float));
+  const detail::WeightCut with(picture_of<W>, spec, in, out, n, true), without(picture_of<W>, spec, in, out, n, false);
+  const Index forward = detail::slice_numbers(n * out.h * out.w, out.c), backward = W == 3 ? detail::slice_numbers(n * in.h * in.w, in.c) : 0;
+  return std::max({with.slabs * with.numbers, without.slabs * without.numbers, forward, backward}) * Index(sizeof(float));
 }
 
 }  // namespace lamina

@@ -11,18 +11,18 @@ namespace kernels::inline LAMINA_SIMT {
 /// The rows of a convolution's product are its output pixels as they lie, and so is dy.
 template <class T> struct TilePixels : ConvPixels {
   static constexpr bool pooled = false;
-  Divisor of_channels, of_taps, of_filters;
+  Divisor of_filters;
   const T* dy;
-  TilePixels(ConvSpec s, Shape in, Shape out, Index n, const T* gradient) : ConvPixels(s, in, out, n), of_channels(in.c), of_taps(s.window.k), of_filters(out.c), dy(gradient) {}
+  TilePixels(ConvSpec s, Shape in, Shape out, Index n, const T* gradient) : ConvPixels(s, in, out, n), of_filters(out.c), dy(gradient) {}
   LAMINA_DEVICE int count() const { return pixels; }
   LAMINA_DEVICE Sight seen(int m, bool inside) const { return sight(m, inside); }
   LAMINA_DEVICE Master<T> gradient(int m, int o, bool inside) const { return number(dy + Index(m) * out_c + o, inside); }
   LAMINA_DEVICE Master<T> gradient(int image, int row, int column, int o, bool inside) const { return number(dy + output(image, row, column) * out_c + o, inside); }
 
-  /// Number `term` of all taps and channels at a pixel that sees s.
-  LAMINA_DEVICE Master<T> picture(const T* x, const Sight& s, int term, bool inside) const {
-    const int tap = of_channels(term), i = of_taps(tap), j = of_taps.rest(tap, i);
-    return number(x + Index(s.pixel + i * w + j) * c + of_channels.rest(term, tap), inside && sees(s, i, j));
+  /// Number `which` of all taps and channels at a pixel that sees s.
+  LAMINA_DEVICE Master<T> picture(const T* x, const Sight& s, int which, bool inside) const {
+    const Term t = term(which);
+    return number(x + Index(s.pixel) * c + t.at, inside && sees(s, t.i, t.j));
   }
 };
 /// They are the pixels of the pool's windows, four in a row, and dy is the pool's.

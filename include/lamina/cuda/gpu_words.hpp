@@ -51,6 +51,10 @@ LAMINA_DEVICE unsigned shared_address(const void* p) { return unsigned(__cvta_ge
 LAMINA_DEVICE void copy_async(void* to, const void* from, bool inside) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0) : "memory");
 }
+/// The same by way of the first cache: of what lanes of this multiprocessor copy again soon.
+LAMINA_DEVICE void copy_async_again(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
 LAMINA_DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits until at most `Pending` of this lane's latest groups are under way; a sync_block() makes the copies seen by other lanes.
 template <int Pending> LAMINA_DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory"); }

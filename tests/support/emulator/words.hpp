@@ -101,6 +101,7 @@ inline void copy_async(void* to, const void* from, bool inside, unsigned line = 
   m.lane().accesses.push_back({from, line, std::uint16_t(inside ? 16 : 0), false, false});
   m.lane().copies.push_back({to, from, inside});
 }
+inline void copy_async_again(void* to, const void* from, bool inside, unsigned line = __builtin_LINE()) { copy_async(to, from, inside, line); }
 inline void copy_commit() {
   Lane& lane = Machine::running().lane();
   lane.groups.push_back(std::move(lane.copies));
