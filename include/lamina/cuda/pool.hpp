@@ -57,7 +57,7 @@ LAMINA_DEVICE int pool_count(const Walk& v, bool count_padding, int row, int col
 }
 
 template <class T, int V> struct AvgPoolOutput {
-  static constexpr int blocks = 3;
+  static constexpr int blocks = 2;
   Walk v; bool count_padding; const T* x; T* y;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.out_h, v.out_w, v.c / V);
@@ -77,7 +77,7 @@ template <class T, int V> struct AvgPoolOutput {
 };
 
 template <class T, int V> struct AvgPoolGradient {
-  static constexpr int blocks = 3;
+  static constexpr int blocks = 2;
   Walk v; bool count_padding; const T* dy; T* dx;
   LAMINA_DEVICE void operator()(Index at) const {
     const Spot s = spot(at, v.h, v.w, v.c / V);
