@@ -97,8 +97,8 @@ TEST_CASE("convolution on tensor cores is a plain loop, bit for bit") {
 }
 namespace {
 /// The kernels of way 3 with tiles of one size, and the gradients of the weights in three slabs.
-template <int M, int N, int K, int S> void check_tiles(const Case& c) {
-  INFO("tiles of " << M << " x " << N << ", k " << c.k << " stride " << c.stride << " on " << text(c.in).s << " to " << c.filters);
+template <kernels::TileShape S> void check_tiles(const Case& c) {
+  INFO("tiles of " << S.m << " x " << S.n << ", k " << c.k << " stride " << c.stride << " on " << text(c.in).s << " to " << c.filters);
   using namespace lamina::kernels;
   const Data<bf16> data(c);
   const Result<bf16> expected = data.plain();
@@ -107,10 +107,10 @@ template <int M, int N, int K, int S> void check_tiles(const Case& c) {
   Gpu dev;
   const Tensor<Gpu, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
   const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
-  const Index tiles = pieces(out.c, N), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
-  dev.launch<ConvTensorForward<TileSums<M, N, K, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, M) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
-  dev.launch<ConvTensorInputGradient<TileSums<M, N, K, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, M) * pieces(in.c, N)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
-  dev.launch<ConvTensorWeightGradient<TileSums<M, N, K, S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, M) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data());
+  const Index tiles = pieces(out.c, S.n), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
+  dev.launch<ConvTensorForward<TileSums<S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, S.m) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
+  dev.launch<ConvTensorInputGradient<TileSums<S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, S.m) * pieces(in.c, S.n)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
+  dev.launch<ConvTensorWeightGradient<TileSums<S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data());
   lamina::detail::add_parts<float>(dev, parts.data(), 3, data.weights + out.c, dw.data(), data.weights, db.data());
   CHECK(same_bits(y.get(), expected.y));
   CHECK(same_bits(dx.get(), expected.dx));
@@ -120,7 +120,10 @@ template <int M, int N, int K, int S> void check_tiles(const Case& c) {
 }  // namespace
 
 TEST_CASE("convolution on tensor cores with every size of tiles") {
-  for (const Case& c : {Case{{9, 17, 24}, 72, 3, 1, 1, 1, true, 1}, {{9, 8, 32}, 136, 3, 2, 1}}) check_tiles<64, 64, 64, 3>(c), check_tiles<128, 64, 32, 4>(c), check_tiles<128, 128, 32, 4>(c);
+  for (const Case& c : {Case{{9, 17, 24}, 72, 3, 1, 1, 1, true, 1}, {{9, 8, 32}, 136, 3, 2, 1}}) {
+    using namespace lamina::detail;
+    check_tiles<small_tile>(c), check_tiles<gathered_tile>(c), check_tiles<wide_tile>(c), check_tiles<tall_tile>(c), check_tiles<weight_tile>(c);
+  }
 }
 TEST_CASE("convolution of few channels on tensor cores is a plain loop, bit for bit") {
   for (const Case& c : {Case{{9, 7, 3}, 64, 3, 1, 1, 1, false}, {{14, 13, 3}, 16, 7, 2, 3}, {{6, 7, 1}, 8, 5, 1, 2, 1, true, 3, relu}, {{8, 5, 13}, 24, 3, 2, same}}) check<bf16, 4>(c);

@@ -251,24 +251,31 @@ inline Index slice_numbers(Index rows, Index columns) { return std::min(most_sli
 template <class D> void sum_slices(D& dev, int slices, Index rows, int columns, const float* b, Clamp clamp, bf16* y) {
   parallel_for(dev, rows * columns / 8, kernels::SumOfSlices{reinterpret_cast<const float*>(dev.arena()), slices, rows * columns, columns, b, clamp, y});
 }
-/// launch.operator()<M, N, depth, stages>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
+inline constexpr kernels::TileShape small_tile{64, 64, 64, 3, 2}, tall_tile{256, 64, 32, 4, 1}, wide_tile{128, 128, 32, 4, 2}, gathered_tile{128, 64, 32, 4, 2}, weight_tile{192, 64, 32, 4, 1};
+/// launch.operator()<shape>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
 /// Where numbers are gathered, registers are too few for the largest.
 template <kernels::Picture P, class F> void by_tiles(Index rows, Index columns, const F& launch) {
-  constexpr Index busy = 132;
-  if constexpr (P == kernels::Picture::deep)
-    if (columns > 64 && pieces(rows, 128) * pieces(columns, 128) >= busy) return launch.template operator()<128, 128, 32, 4>();
-  if (pieces(rows, 128) * pieces(columns, 64) >= busy) launch.template operator()<128, 64, 32, 4>();
-  else launch.template operator()<64, 64, 64, 3>();
+  constexpr Index busy = busy_tiles / 2;
+  const auto fits = [&](kernels::TileShape t) { return pieces(rows, t.m) * pieces(columns, t.n) >= busy; };
+  if constexpr (P == kernels::Picture::deep) {
+    if (columns > 64 && fits(wide_tile)) return launch.template operator()<wide_tile>();
+    if (fits(tall_tile)) return launch.template operator()<tall_tile>();
+  } else {
+    if (fits(gathered_tile)) return launch.template operator()<gathered_tile>();
+  }
+  launch.template operator()<small_tile>();
 }
 /// How the gradient of the weights is cut: tiles of m x n, slabs of pixels.
 struct WeightCut {
   Index weights, numbers, tiles;             // numbers: with the bias
-  int m, n, slabs;
+  kernels::TileShape shape;
+  int slabs;
   WeightCut(kernels::Picture picture, ConvSpec spec, Shape in, Shape out, Index images, bool bias) {
-    const Index terms = Index(spec.window.k) * spec.window.k * in.c, rows = terms + bias, pixels = images * out.h * out.w;
+    const Index terms = terms_of(spec.window, in), rows = terms + bias, pixels = images * out.h * out.w;
     weights = terms * out.c, numbers = rows * out.c;
-    m = rows >= 128 ? 128 : 64, n = picture == kernels::Picture::deep && rows >= 128 && out.c > 64 ? 128 : 64, tiles = pieces(rows, m) * pieces(out.c, n);
-    const Index wish = pieces(m + n > 192 ? 264 : 396, tiles), fill = pieces(pixels, 512);        // two or three blocks for each multiprocessor of 132
+    shape = picture == kernels::Picture::shallow || rows < 128 ? small_tile : out.c > 64 ? wide_tile : weight_tile;
+    tiles = pieces(rows, shape.m) * pieces(out.c, shape.n);
+    const Index wish = pieces(shape.m > 64 ? busy_tiles : busy_tiles * 3 / 2, tiles), fill = pieces(pixels, 512);        // two or three blocks for each multiprocessor of 132
     slabs = int(wish < fill ? wish : fill);
   }
 };
@@ -282,10 +289,10 @@ template <RunsKernels D, int W> requires OnTensorCores<W>
 void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
-  detail::by_tiles<picture_of<W>>(g.pixels, out.c, [&]<int M, int N, int K, int S>() {
-    using Kernel = kernels::ConvTensorForward<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::across>, picture_of<W>>;
-    const Index tiles = pieces(g.pixels, M) * pieces(out.c, N);
-    const int slices = M == 64 ? detail::product_slices(tiles, detail::terms_of(spec.window, in)) : 1;
+  detail::by_tiles<picture_of<W>>(g.pixels, out.c, [&]<kernels::TileShape S>() {
+    using Kernel = kernels::ConvTensorForward<kernels::TileSums<S, Rowed::along, Rowed::across>, picture_of<W>>;
+    const Index tiles = pieces(g.pixels, S.m) * pieces(out.c, S.n);
+    const int slices = S.m == 64 ? detail::product_slices(tiles, detail::terms_of(spec.window, in)) : 1;
     dev.template launch<Kernel>(Grid{int(tiles), slices}, g, x, w, b, kernels::Bounds<float>(clamp), y, reinterpret_cast<float*>(dev.arena()));
     if (slices > 1) detail::sum_slices(dev, slices, g.pixels, out.c, b, clamp, y);
   });
@@ -297,10 +304,10 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   const kernels::TensorPixels g(spec, in, out, n);
   if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
-    if (dx) detail::by_tiles<kernels::Picture::deep>(most * classes, in.c, [&]<int M, int N, int K, int S>() {
-      using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<M, N, K, S, Rowed::along, Rowed::along>>;
-      const Index tiles = pieces(most, M) * pieces(in.c, N);
-      const int slices = M == 64 ? detail::product_slices(tiles * classes, g.k * g.k * Index(out.c) / classes) : 1;
+    if (dx) detail::by_tiles<kernels::Picture::deep>(most * classes, in.c, [&]<kernels::TileShape S>() {
+      using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<S, Rowed::along, Rowed::along>>;
+      const Index tiles = pieces(most, S.m) * pieces(in.c, S.n);
+      const int slices = S.m == 64 ? detail::product_slices(tiles * classes, g.k * g.k * Index(out.c) / classes) : 1;
       dev.template launch<Kernel>(Grid{int(tiles), int(classes), slices}, g, int(n), w, dy, dx, reinterpret_cast<float*>(dev.arena()));
       if (slices > 1) detail::sum_slices(dev, slices, n * in.h * in.w, in.c, nullptr, {}, dx);
     });
@@ -311,16 +318,14 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   const detail::WeightCut cut(picture_of<W>, spec, in, out, n, db);
   auto* const parts = reinterpret_cast<float*>(dev.arena());
   const Grid grid{int(cut.tiles), cut.slabs};
-  const auto launch = [&]<int M, int N, int K, int S>() {
-    using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<M, N, K, S, Rowed::across, Rowed::across>, picture_of<W>>;
+  const auto launch = [&]<kernels::TileShape S>() {
+    using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<S, Rowed::across, Rowed::across>, picture_of<W>>;
     dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db);
   };
-  if (cut.m == 64) {
-    launch.template operator()<64, 64, 64, 3>();
-  } else if (cut.n == 64) {
-    launch.template operator()<128, 64, 32, 4>();
-  } else {
-    if constexpr (W == 3) launch.template operator()<128, 128, 32, 4>();
+  if (W == 4 || cut.shape.m == detail::small_tile.m) launch.template operator()<detail::small_tile>();
+  else if constexpr (W == 3) {
+    if (cut.shape.m == detail::wide_tile.m) launch.template operator()<detail::wide_tile>();
+    else launch.template operator()<detail::weight_tile>();
   }
   if (cut.slabs > 1) detail::add_parts<float>(dev, parts, cut.slabs, cut.numbers, dw, cut.weights, db);
 }

@@ -20,10 +20,18 @@ template <int Width> struct Panel {
 /// How a factor lies in memory and in its panel: rows along the side that is summed over, or rows across it.
 enum class Rowed { along, across };
 
-/// M x N sums, `depth` terms at a time, of `Stages` panels that are under way. Four warps have (M / 2) x (N / 2) each.
-template <int M, int N, int Depth, int Stages, Rowed A, Rowed B> struct TileSums {
+/// The size of a tile, how many terms go into it at a time, of how many stages of panels, and how its sums are shared among four warps: `across` of them lie side by side.
+struct TileShape {
+  int m, n, depth, stages, across;
+  constexpr int warp_m() const { return m / (4 / across); }
+  constexpr int warp_n() const { return n / across; }
+};
+
+/// The sums of a tile.
+template <TileShape S, Rowed A, Rowed B> struct TileSums {
+  static constexpr int M = S.m, N = S.n, Depth = S.depth, Stages = S.stages;
   static constexpr int m = M, n = N, depth = Depth, stages = Stages, threads = 128;
-  static constexpr int warp_m = M / 2, warp_n = N / 2, blocks = M * N > 128 * 64 ? 2 : M * N > 64 * 64 ? 3 : 4;    // of a multiprocessor, by their registers
+  static constexpr int warp_m = S.warp_m(), warp_n = S.warp_n(), blocks = M * N > 128 * 64 ? 2 : M * N > 64 * 64 ? 3 : 4;    // of a multiprocessor, by their registers
   using First = Panel<A == Rowed::along ? Depth : M>;
   using Second = Panel<B == Rowed::along ? Depth : N>;
   static constexpr int first_rows = A == Rowed::along ? M : Depth, second_rows = B == Rowed::along ? N : Depth;
@@ -35,8 +43,8 @@ template <int M, int N, int Depth, int Stages, Rowed A, Rowed B> struct TileSums
 
   LAMINA_DEVICE static First first(int stage) { return {reinterpret_cast<bf16*>(shared_memory() + stage % Stages * stage_bytes)}; }
   LAMINA_DEVICE static Second second(int stage) { return {reinterpret_cast<bf16*>(shared_memory() + stage % Stages * stage_bytes + first_bytes)}; }
-  LAMINA_DEVICE static int row() { return thread_index() / 64 * warp_m; }                 // of the warp's sums
-  LAMINA_DEVICE static int column() { return thread_index() / 32 % 2 * warp_n; }
+  LAMINA_DEVICE static int row() { return thread_index() / 32 / S.across * warp_m; }                 // of the warp's sums
+  LAMINA_DEVICE static int column() { return thread_index() / 32 % S.across * warp_n; }
 
   /// f(left, right, row, column) with the sums at (row, column) and (row, column + 1).
   template <class F> LAMINA_DEVICE void each(const F& f) {
