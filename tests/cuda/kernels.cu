@@ -2,6 +2,8 @@
 // what table.sh asks ptxas about.
 #include <lamina/cuda/conv_relu_pool.hpp>
 #include <lamina/cuda/cuda.hpp>
+#include <lamina/cuda/dense.hpp>
+#include <lamina/cuda/loss.hpp>
 
 #include <cstdio>
 #include <typeinfo>
@@ -24,15 +26,26 @@ struct Listing : CudaRules {
 
 namespace {
 constexpr ConvReluPool block{{3, 1, same}, {2, 2, 0}};
-template <class T> T any{};                              // nothing reads it
+template <class T> T spare{};                              // nothing reads it
 
 template <int way> void conv_block(Listing& dev, Shape in, int filters) {
   const Shape mid(in.h, in.w, filters), out(in.h / 2, in.w / 2, filters);
-  bf16* const p = &any<bf16>;
-  float* const f = &any<float>;
-  conv_relu_pool_forward(dev, Way<way>(), block, in, mid, out, 1, p, p, f, p, &any<std::uint8_t>);
-  conv_relu_pool_backward(dev, Way<way>(), block, in, mid, out, 1, p, p, &any<std::uint8_t>, p, p, f, f);
+  bf16* const p = &spare<bf16>;
+  float* const f = &spare<float>;
+  conv_relu_pool_forward(dev, Way<way>(), block, in, mid, out, 1, p, p, f, p, &spare<std::uint8_t>);
+  conv_relu_pool_backward(dev, Way<way>(), block, in, mid, out, 1, p, p, &spare<std::uint8_t>, p, p, f, f);
 }
+template <int way> void dense(Listing& dev, Index n, Index c, Index o) {
+  bf16* const p = &spare<bf16>;
+  float* const f = &spare<float>;
+  dense_forward(dev, Way<way>(), n, c, o, p, p, f, p);
+  dense_backward(dev, Way<way>(), n, c, o, p, p, p, p, f, f);
+  dense_backward(dev, Way<way>(), n, c, o, p, p, p, p, f, f, static_cast<const bf16*>(p));      // with a ReLU behind it
+}
+constexpr int dense_way(int c, int o) { return Listing::way<bf16>(DenseSpec(), {c}, {o}); }
+struct LossStep { Index n, c, total; const bf16* y; const std::int32_t* label; const float *target, *constants; float* loss; bf16* dy; };
+struct Totals { double loss; std::int64_t samples, correct; };
+
 constexpr int way(Shape in, int filters) { return Listing::way<bf16>(block, in, {in.h, in.w, filters}); }
 }  // namespace
 
@@ -43,7 +56,10 @@ int main() {
   conv_block<way(second, 64)>(dev, second, 64);
   conv_block<way(third, 128)>(dev, third, 128);
   const kernels::Extent bytes{1, 64, 64, 3, 32};         // pictures as bytes
-  std::uint8_t* const x = &any<std::uint8_t>;
-  detail::first_conv_forward<3>(dev, bytes, x, 1.f, &any<bf16>, &any<float>, &any<bf16>, x);
-  detail::first_conv_backward<3>(dev, bytes, x, 1.f, x, &any<bf16>, &any<float>, &any<float>);
+  std::uint8_t* const x = &spare<std::uint8_t>;
+  detail::first_conv_forward<3>(dev, bytes, x, 1.f, &spare<bf16>, &spare<float>, &spare<bf16>, x);
+  detail::first_conv_backward<3>(dev, bytes, x, 1.f, x, &spare<bf16>, &spare<float>, &spare<float>);
+  for (const Index n : {64, 256}) dense<dense_way(8192, 128)>(dev, n, 8192, 128);
+  dense<dense_way(128, 10)>(dev, 64, 128, 10);
+  for (const Index n : {64, 4096}) cross_entropy(dev, LossStep{.n = n, .c = 10}, 0, false, &spare<Totals>);
 }
