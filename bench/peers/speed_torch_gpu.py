@@ -60,9 +60,9 @@ class Training:
                 return F.cross_entropy(net(x), y)
 
         if mode.startswith("compiled"):
-            loss = torch.compile(loss, dynamic=False)
+            loss = torch.compile(loss, dynamic=False, fullgraph=True)
         elif mode == "reduce-overhead":
-            loss = torch.compile(loss, dynamic=False, mode=mode)
+            loss = torch.compile(loss, dynamic=False, fullgraph=True, mode=mode)
 
         def step():
             optimizer.zero_grad()
