@@ -105,6 +105,8 @@ template <class Base> class Timed : public Base {
   bool beside_ = false;
 };
 
+static_assert(Records<Timed<Cuda>> && Forks<Timed<Cuda>> == Forks<Cuda>);
+
 double median(std::vector<double> all) {
   std::sort(all.begin(), all.end());
   return all.at(all.size() / 2);

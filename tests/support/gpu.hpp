@@ -37,6 +37,7 @@ template <class Base> class Counted : public Base {
   std::shared_ptr<Machine> machine_ = std::make_shared<Machine>();
 };
 using Gpu = Counted<lamina::Cuda>;
+static_assert(lamina::Records<Gpu> == lamina::Records<lamina::Cuda> && lamina::Forks<Gpu> == lamina::Forks<lamina::Cuda>);
 inline constexpr bool emulates = false;
 
 }  // namespace lamina_test
