@@ -81,7 +81,7 @@ template <class Base> class Timed : public Base {
     cudaStreamCaptureStatus records;
     lamina::detail::check(cudaStreamIsCapturing(this->stream(), &records), "cudaStreamIsCapturing");
     if (records == cudaStreamCaptureStatusNone) return Base::template launch<Kernel>(grid, arguments...);
-    Launch& now = launches_->emplace_back(name<Kernel>(), grid, Kernel::threads, Kernel::shared_bytes, beside_);
+    Launch& now = launches_->emplace_back(name_of<Kernel>(), grid, Kernel::threads, Kernel::shared_bytes, beside_);
     now.begin.record(*this, true);
     Base::template launch<Kernel>(grid, arguments...);
     now.end.record(*this, true);
@@ -93,7 +93,7 @@ template <class Base> class Timed : public Base {
 
  private:
   Timed(Base base, std::shared_ptr<std::vector<Launch>> launches) : Base(std::move(base)), launches_(std::move(launches)), beside_(true) {}
-  template <class Kernel> static std::string name() {
+  template <class Kernel> static std::string name_of() {
     std::string all = __PRETTY_FUNCTION__;
     all = all.substr(all.find("Kernel = ") + 9);
     all.resize(std::min(all.size() - 1, all.find("; std::string")));
