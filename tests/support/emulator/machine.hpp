@@ -2,7 +2,6 @@
 #pragma once
 #include <deque>
 #include <exception>
-#include <functional>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -51,12 +50,15 @@ class Machine {
   Lane& lane() { return lanes_[std::size_t(current)]; }
 
   /// Runs `kernel()` for every lane of every block; `seed` draws the order of lanes, warps and blocks.
-  void launch(Place grid_blocks, int threads, std::size_t shared_bytes, std::function<void()> kernel, unsigned seed = 1) {
+  template <class F> void launch(Place blocks, int threads, std::size_t shared_bytes, const F& kernel, unsigned seed = 1) {
+    launch(blocks, threads, shared_bytes, [](const void* f) { (*static_cast<const F*>(f))(); }, &kernel, seed);
+  }
+  void launch(Place grid_blocks, int threads, std::size_t shared_bytes, void (*kernel)(const void*), const void* arguments, unsigned seed) {
     if (threads < 32 || threads % 32 || threads > 1024 || shared_bytes > 227 * 1024) fail("%d threads or %zu bytes of shared memory cannot be launched", threads, shared_bytes);
     if (grid_blocks.x < 1 || grid_blocks.y < 1 || grid_blocks.z < 1 || grid_blocks.y > 65535 || grid_blocks.z > 65535)
       fail("a grid of %d x %d x %d blocks cannot be launched", grid_blocks.x, grid_blocks.y, grid_blocks.z);
     running_ = this;
-    kernel_ = std::move(kernel);
+    kernel_ = kernel, arguments_ = arguments;
     random_.seed(seed);
     grid = grid_blocks;
     while (int(lanes_.size()) < threads) lanes_.emplace_back();
@@ -188,14 +190,15 @@ class Machine {
   static void run_lane() {
     Machine& m = *running_;
     m.lane().fiber.arrived();
-    try { m.kernel_(); }
+    try { m.kernel_(m.arguments_); }
     catch (...) { m.error_ = std::current_exception(); }
     m.lane().state = Lane::State::done;
     for (;;) m.lane().fiber.yield(true);
   }
 
   inline static thread_local Machine* running_ = nullptr;
-  std::function<void()> kernel_;
+  void (*kernel_)(const void*) = nullptr;
+  const void* arguments_ = nullptr;
   std::exception_ptr error_;
   std::mt19937 random_;
   std::vector<Lane> lanes_;

@@ -4,6 +4,7 @@
 #include <lamina/core/error.hpp>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
