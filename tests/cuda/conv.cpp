@@ -66,7 +66,7 @@ template <class T> struct Data {
 
 template <class T, int N> void check(const Case& c) {
   INFO("way " << N << ", k " << c.k << " stride " << c.stride << " pad " << c.pad << " groups " << c.groups << " on " << text(c.in).s << " to " << c.filters);
-  const Data<T> data(c);
+  const Data<T> data{c};
   const Result<T> found = data.run(Way<N>()), expected = data.plain(), without_dx = data.run(Way<N>(), Data<T>::of_w);
   CHECK(same_bits(found.y, expected.y));
   CHECK(same_bits(found.dx, expected.dx));
@@ -100,7 +100,7 @@ namespace {
 template <kernels::TileShape S> void check_tiles(const Case& c) {
   INFO("tiles of " << S.m << " x " << S.n << ", k " << c.k << " stride " << c.stride << " on " << text(c.in).s << " to " << c.filters);
   using namespace lamina::kernels;
-  const Data<bf16> data(c);
+  const Data<bf16> data{c};
   const Result<bf16> expected = data.plain();
   const Shape in = data.in, out = data.out;
   const TensorPixels g(data.spec, in, out, c.n);

@@ -13,7 +13,7 @@ struct Divisor {
     factor = unsigned(((std::uint64_t(1) << (31 + shift)) + by - 1) / by);
   }
   LAMINA_DEVICE int operator()(int a) const { return int(std::uint64_t(unsigned(a)) * factor >> (31 + shift)); }
-  LAMINA_DEVICE int rest(int a, int whole) const { return a - whole * int(by); }
+  LAMINA_DEVICE int rest(int a, int whole) const { return int(unsigned(a) - unsigned(whole) * by); }
 };
 
 /// What one output pixel sees: the picture's pixel at tap (0, 0), which may lie outside.
@@ -52,9 +52,9 @@ struct PixelClass {
     row0 = number / g.stride, column0 = number % g.stride;
     rows = (g.h - row0 + g.stride - 1) / g.stride, columns = (g.w - column0 + g.stride - 1) / g.stride, pixels = images * rows * columns;
     i0 = (row0 + g.top) % g.stride, j0 = (column0 + g.left) % g.stride;
-    taps_down = (g.k - i0 + g.stride - 1) / g.stride, taps_across = (g.k - j0 + g.stride - 1) / g.stride;
+    taps_down = i0 < g.k && j0 < g.k ? (g.k - i0 + g.stride - 1) / g.stride : 0, taps_across = j0 < g.k ? (g.k - j0 + g.stride - 1) / g.stride : 1;
   }
-  LAMINA_DEVICE int taps() const { return taps_down > 0 && taps_across > 0 ? taps_down * taps_across : 0; }
+  LAMINA_DEVICE int taps() const { return taps_down * taps_across; }
   struct Seen { int image, row, column; };
   /// The output pixel that sees pixel m of the class through tap (i0, j0).
   LAMINA_DEVICE Seen seen(const Walk& g, int m) const {

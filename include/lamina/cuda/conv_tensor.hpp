@@ -130,7 +130,7 @@ template <class Sums> struct ConvTensorInputGradient {
       sight[r] = {m < of.pixels ? seen.row : nowhere, seen.column, (seen.image * g.out_h + seen.row) * g.out_w + seen.column};
     }
     const Slice<Sums> slice(of.taps() * g.out_c, block_index().z, grid_size().z);
-    TapChunk tap(slice.first * (Sums::depth / 8) + Fill::chunk(0), chunks, of.taps() > 0 ? of.taps_across : 1);
+    TapChunk tap(slice.first * (Sums::depth / 8) + Fill::chunk(0), chunks, of.taps_across);
     Sums s;
     s.run(slice.steps, [&](int stage) {
       LAMINA_UNROLL
