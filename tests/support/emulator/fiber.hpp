@@ -36,11 +36,11 @@ class Context {
 
  private:
   // Puts the callee-saved registers on the running stack, notes where, and takes up the other stack.
-  // ucontext does the same with two system calls for the signal mask: 7.5 ns against 225.
+  // It leaves by a jump: a return would be predicted from the calls that were, and those were on the other stack. ucontext does the same with two system calls for the signal mask.
   [[gnu::naked, gnu::noinline]] static void change_stack(void** /*leave: rdi*/, void* /*enter: rsi*/) {
     asm("pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
         "movq %rsp, (%rdi); movq %rsi, %rsp\n"
-        "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp; ret");
+        "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp; popq %rcx; jmpq *%rcx");
   }
   void* top_ = nullptr;
 };
