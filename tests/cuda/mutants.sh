@@ -1,12 +1,31 @@
 #!/usr/bin/env bash
 # Breaks the library in one place at a time, and a test must see it: mutants.sh ROOT COMPILER [WORDS]. mutants.txt says where and how, and which test; with words, of those with these words in
-# their names. Each is made in a copy of the tree, and must compile. Two are at work at a time.
+# their names. Each is made in a copy of the tree, and must compile. Two are at work at a time. mutants.sh --self-test ROOT COMPILER shows that it sees what is wrong with a list.
 set -euo pipefail
 export LC_ALL=C
+self_test=no
+if [[ $1 == --self-test ]]; then
+  self_test=yes
+  shift
+fi
 root=$1 compiler=$2 words=${3-}
-list=${LAMINA_MUTANTS:-$root/tests/cuda/mutants.txt}
+list=$root/tests/cuda/mutants.txt seconds=60
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+if [[ $self_test == yes ]]; then
+  list=$folder/list seconds=5
+  # item NAME OLD NEW [CASES]
+  item() { printf "name: %s\nfile: include/lamina/cuda/sum.hpp\ntest: cuda/sum.cpp %s\n- %s\n+ %s\n\n" "$1" "${4:-sums of whole*}" "$2" "$3"; }
+  {
+    item broken "double mine = 0;" "double mine = 1;"
+    item "as good as before" "double mine = 0;" "double mine = 0.;"
+    item "of no end" "double mine = 0;" "double mine = 0; for (volatile bool on = true; on;) {}"
+    item "of words that are not there" "double nobody" "double mine"
+    item "of words that are there twice" "double" "float"
+    item "not C++" "double mine = 0;" "double mine = ;"
+    item "of no test case" "double mine = 0;" "double mine = 1;" "nobody*"
+  } > "$list"
+fi
 export CCACHE_SLOPPINESS=pch_defines,time_macros
 compile=("$compiler" -std=c++20 -O0 -w -Iinclude -Itests)
 if command -v ccache > /dev/null && [[ $(basename "$compiler") != *ccache* ]]; then
@@ -59,9 +78,9 @@ tested() {
     sed -n '/error/{s/^/it does not compile: /;p;q}' said
     return 2
   fi
-  "$compiler" test.o ../main.o ${LAMINA_MUTANTS_LINK--ltbb} -o test > said 2>&1 || { echo "it does not link: $(head -n 1 said)"; return 2; }
+  "$compiler" test.o ../main.o -ltbb -o test > said 2>&1 || { echo "it does not link: $(head -n 1 said)"; return 2; }
   local status=0
-  timeout 60 ./test --abort-after=1 --test-case="${cases:-*}" > said 2>&1 || status=$?
+  timeout $seconds ./test --abort-after=1 --test-case="${cases:-*}" > said 2>&1 || status=$?
   if grep -q 'test cases: *0 ' said; then
     echo "it has no test case '$cases'"
     return 2
@@ -118,6 +137,14 @@ for item in "$folder"/items/*; do
   one "$(basename "$item")" &
 done
 wait
+if [[ $self_test == yes ]]; then
+  found=$(cat "$folder"/items/*.found | cut -d: -f1-2)
+  expected=$(printf "%s\n" "passes" "CANNOT BE MADE: it has no test case 'nobody*'" "caught: *" SURVIVES "caught: *" "CANNOT BE MADE: the words are not there" "CANNOT BE MADE: the words are there more than once" \
+    "CANNOT BE MADE: it does not compile" "CANNOT BE MADE: it has no test case 'nobody*'")
+  # shellcheck disable=SC2053
+  [[ $found == $expected ]] || { echo "self-test of mutants: expected"; echo "$expected"; exit 1; }
+  exit 0
+fi
 bad=$(cat "$folder"/items/*.found | grep -cvE "^(caught|passes)" || true)
 echo "$(cat "$folder"/items/b*.found | grep -c '^caught' || true) of $(ls "$folder"/items | grep -c '^b[0-9]*$') caught"
 ((bad == 0))
