@@ -44,7 +44,8 @@ field() { sed -n "s/^$1: *//p" "$2"; }
 
 # broken ITEM FOLDER: replaces the lines after `-` by those after `+`, or says why it cannot.
 broken() {
-  local file=$2/$(field file "$1")
+  local file
+  file=$2/$(field file "$1")
   if [[ ! -f $file ]]; then
     echo "there is no $(field file "$1")"
     return 1
@@ -129,7 +130,7 @@ printf '#include "tests/support/gpu.hpp"\n#include <doctest/doctest.h>\n#include
 "${compile[@]}" -c tests/support/main.cpp -o ../main.o
 if "$compiler" --version | grep -q 'Free Software'; then  # g++ knows a header that was copied
   "${compile[@]}" -I. -x c++-header ../common.hpp -o ../common.hpp.gch
-  "$compiler" -std=c++20 -Iinclude -Itests -I. -MM ../common.hpp | tr -d '\\' | tr ' ' '\n' | sed 's|^tests/support/[^/]*/\.\./|tests/support/|' | grep . > ../in_common
+  "$compiler" -std=c++20 -Iinclude -Itests -I. -MM ../common.hpp | tr -s "\\\\ " "\n" | sed ':again; s|[^/]*/\.\./||; t again' | grep . > ../in_common
 fi
 
 for item in "$folder"/items/*; do
@@ -146,5 +147,6 @@ if [[ $self_test == yes ]]; then
   exit 0
 fi
 bad=$(cat "$folder"/items/*.found | grep -cvE "^(caught|passes)" || true)
-echo "$(cat "$folder"/items/b*.found | grep -c '^caught' || true) of $(ls "$folder"/items | grep -c '^b[0-9]*$') caught"
+items=("$folder"/items/b???)
+echo "$(cat "$folder"/items/b*.found | grep -c "^caught" || true) of ${#items[@]} caught"
 ((bad == 0))
