@@ -7,5 +7,6 @@
 #include "conv_relu_pool_general.hpp"
 #include "dense.hpp"
 #include "loss.hpp"
+#include "optimizer.hpp"
 #include "pool.hpp"
 #include "sum.hpp"

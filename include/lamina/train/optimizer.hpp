@@ -97,14 +97,14 @@ template <class Opt, class T, class V> struct UpdateVector {
     for (Index k = 0; k < 4; ++k) if (k < slots) std::memcpy(s + k * apart, &of_s[k], sizeof(V));
   }
 };
-/// A step whose gradient is zero afterwards, and whose parameter is also left as Low where that is wanted.
+/// A step whose gradient is zero afterwards, and whose parameter is also left as Low, where that is wanted.
 template <class Opt, class T, class Low> struct UpdateAndClear {
   Update<Opt, T> update;
-  T* g;
+  T* cleared;                         // its g, or null
   Low* low;                           // (n) or null
   LAMINA_HD void operator()(Index i) const {
     update(i);
-    g[i] = 0;
+    if (cleared) cleared[i] = 0;
     if (low) low[i] = update.p[i];
   }
 };
@@ -156,12 +156,11 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
       const auto f = in_vectors(at, p, g, count);
       parallel_for(*dev_, count / lanes, f);
       f.rest();
-    } else parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
+    } else if constexpr (requires { D::host_memory; }) parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
+    else pass(at, p, g, count, static_cast<T*>(nullptr), static_cast<T*>(nullptr));
   }
-  /// A step that leaves the gradients zero, and the parameters in another precision too, unless low is null.
-  template <class Low> void update_and_clear(T* p, T* g, Low* low) {
-    parallel_for(*dev_, n_, detail::UpdateAndClear<Opt, T, Low>{{opt_, clock_.data(), p, g, state_.data(), n_}, g, low});
-  }
+  /// A step that leaves the gradients zero, if they are to be `cleared`, and the parameters in another precision too, unless low is null.
+  template <class Low> void update_and_clear(T* p, T* g, Low* low, bool cleared = true) { pass(0, p, g, n_, cleared ? g : nullptr, low); }
   /// For layers that update their own parameters, on one thread.
   Learner<T> learner() const requires requires { requires D::host_memory; } {
     return {this, [](const void* self, Index at, T* w, const T* g, Index count) {
@@ -196,6 +195,11 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
 
  private:
   detail::UpdateVector<Opt, T, V> in_vectors(Index at, T* p, const T* g, Index count) const { return {opt_, *clock_.data(), p, g, state_.data() + at, count, n_}; }
+  /// By the verb of a device that has one.
+  template <class Low> void pass(Index at, T* p, const T* g, Index count, T* cleared, Low* low) {
+    if constexpr (requires { optimizer_pass(*dev_, opt_, clock_.data(), count, p, g, p, n_, cleared, low); }) optimizer_pass(*dev_, opt_, clock_.data(), count, p, g, state_.data() + at, n_, cleared, low);
+    else parallel_for(*dev_, count, detail::UpdateAndClear<Opt, T, Low>{{opt_, clock_.data(), p, g, state_.data() + at, n_}, cleared, low});
+  }
 
   static constexpr double most_ = 1e30;
   D* dev_;

@@ -40,14 +40,14 @@ struct RMSprop {
     const S keep = S(now.rho), take = S(1 - now.rho);
     T v = s[0] = keep * s[0] + take * g * g;
     if (centered) {
-      s += n;
-      const T u = s[0] = keep * s[0] + take * g;
+      const T u = s[n] = keep * s[n] + take * g;
       v = v > u * u ? v - u * u : T{};          // rounding can take it below 0
     }
     T move = S(now.a) * g / (Number<T>::root(v + S(now.inside)) + S(now.outside));
-    if (momentum != 0) {
-      s += n;
-      move = s[0] = S(momentum) * s[0] + move;
+    if (momentum != 0) {                        // each slot by its own number: else a GPU keeps them in memory
+      move = S(momentum) * (centered ? s[2 * n] : s[n]) + move;
+      if (centered) s[2 * n] = move;
+      else s[n] = move;
     }
     p = p - S(now.decay.shrink) * p - S(now.b) * move;
   }
