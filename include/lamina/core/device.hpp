@@ -83,6 +83,11 @@ concept Forks = Device<D> && requires(D& d) {
   d.wait_for(d.mark());
 };
 
+/// A device whose verbs, as long as it says `writes_gradients`, write the gradients of parameters instead of adding to them: a training step that begins with none need then not
+/// read what is zero, nor leave zeros.
+template <class D>
+concept WritesGradients = requires(D& d) { { d.writes_gradients } -> std::same_as<bool&>; };
+
 /// A device without its fused kernels: what they are compared with.
 template <Device D> struct Unfused : D {
   using D::D;

@@ -7,6 +7,7 @@
 ///   static void init(Shape in, const Initializer&, float* w, float* state);   what they begin with; what it leaves alone begins with 0
 ///   template <class D, class T> static void forward(D& device, const Step<T>&);    y =     (T is what x, y and their gradients are stored as; see precision.hpp)
 ///   template <class D, class T> static void backward(D& device, const Step<T>&);   dw +=, dx =
+///   static constexpr bool gradients_by_verbs = true;      optional: dw is the work of verbs of the device alone, each number that of one (see WritesGradients)
 ///   template <class D, class T> static void learn(D& device, const Step<T>&, const Learner<T>&, T* w, Index at);   optional: backward, and the step of its parameters w,
 ///     which begin at `at` in the block; their gradients are zero before and after
 ///   template <class D, class T> static Index arena(const D& device, Shape in, Index n);   bytes its verbs ask of the device's arena, if any

@@ -153,17 +153,17 @@ template <class M> struct NormSettle {
     store(batch + channel, mean), store(batch + e.apart + channel, 1 / Number<M>::root(var + M(spec.epsilon)));
   }
 };
-/// sums (2, C) = of all stretches; dw (2, C) += them.
+/// sums (2, C) = of all stretches; dw (2, C) += them, or = them.
 template <class M> struct NormAdd {
   static constexpr int threads = NormChannels::threads, shared_bytes = threads * int(sizeof(M));
-  LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw) {
+  LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool writes) {
     const int channel = block_index().x * 32 + thread_index() % 32;
     const bool inside = channel < e.c;
     for (int which = 0; which < 2; ++which) {
       const M sum = NormChannels::sum(reinterpret_cast<M*>(shared_memory()), e, inside, [&](int i) { return load(parts + (Index(i) * 2 + which) * e.c + channel); });
       if (!inside || thread_index() >= 32) continue;
       store(sums + which * e.c + channel, sum);
-      store(dw + which * e.apart + channel, load(dw + which * e.apart + channel) + sum);
+      store(dw + which * e.apart + channel, (writes ? M(0) : load(dw + which * e.apart + channel)) + sum);
     }
   }
 };
@@ -292,7 +292,7 @@ void norm_backward(D& dev, const kernels::NormExtent& e, const T* x, const Maste
   const Job job(x, w, batch, e.c, gradient);
   auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * e.c;
   dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
-  dev.template launch<kernels::NormAdd<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, parts, sums, dw);
+  dev.template launch<kernels::NormAdd<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, parts, sums, dw, dev.writes_gradients);
   if (dx) dev.template launch<kernels::NormInputGradient<T, V, Gradient>>(e.grid(), e, job, sums, dx);
 }
 }  // namespace detail

@@ -41,7 +41,7 @@ inline Index pooled_parameters(kernels::Extent size) { return (Index(9) * size.c
 
 template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const float* partials, float* dw, float* db) {
   const int count = int(pooled_parameters(size));
-  dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db);
+  dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db, dev.writes_gradients);
 }
 
 /// dx of a few channels, number by number: each gathers from the nine pixels around it whatever won there. A first layer wants none; this is for those that are not.

@@ -167,7 +167,7 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db) {
+  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db, bool writes) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms(), rows = terms + (db ? 1 : 0);
     const int slab = block_index().y, steps = (g.pixels + Sums::depth - 1) / Sums::depth;
     const int first = int(Index(steps) * slab / grid_size().y), last = int(Index(steps) * (slab + 1) / grid_size().y);
@@ -213,7 +213,7 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
       if (m0 + row >= rows || n0 + col >= g.out_c) return;
       float* const line = !whole ? parts + (Index(slab) * rows + m0 + row) * g.out_c : m0 + row < terms ? dw + Index(m0 + row) * g.out_c : db;
       auto* const at = reinterpret_cast<PairOfSums*>(line + n0 + col);
-      const PairOfSums before = whole ? load(at) : PairOfSums{0, 0};
+      const PairOfSums before = whole && !writes ? load(at) : PairOfSums{0, 0};
       store(at, PairOfSums{before.left + left, before.right + right});
     });
   }
@@ -320,7 +320,7 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   const Grid grid{int(cut.tiles), cut.slabs};
   const auto launch = [&]<kernels::TileShape S>() {
     using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<S, Rowed::across, Rowed::across>, picture_of<W>>;
-    dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db);
+    dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db, dev.writes_gradients);
   };
   if (W == 4 || cut.shape.m == detail::small_tile.m) launch.template operator()<detail::small_tile>();
   else if constexpr (W == 3) {

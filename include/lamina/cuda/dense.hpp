@@ -59,12 +59,14 @@ template <class T> struct DenseWeightGradient {
   using M = Master<T>;
   Index n, c, o;
   const T *x, *dy, *y; M *dw, *db;         // (N, C), (N, O), the same or null, (C, O), (O)
+  bool writes;
   LAMINA_HD void operator()(Index at) const {
     const Index k = at / o, j = at % o;
     M sum = 0;
     for (Index i = 0; i < n; ++i)
       if (!y || !(M(y[i * o + j]) <= 0)) sum += (k < c ? M(x[i * c + k]) : M(1)) * M(dy[i * o + j]);
-    (k < c ? dw[at] : db[j]) += sum;
+    M& to = k < c ? dw[at] : db[j];
+    to = (writes ? M(0) : to) + sum;
   }
 };
 }  // namespace detail
@@ -120,7 +122,7 @@ void dense_backward(D& dev, Way<0>, Index n, Index c, Index o, const T* x, const
                     Master<T>* dw, Master<T>* db,         // += (C, O), (O); either or both null
                     const T* y = nullptr) {               // (N, O) or null
   if (dx) parallel_for(dev, n * c, detail::DenseInputGradient<T>{c, o, w, dy, y, dx});
-  if (dw) parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db});
+  if (dw) parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db, dev.writes_gradients});
 }
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<0>, T, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(Master<T>));
@@ -138,7 +140,7 @@ template <bool Relu, class D, class T>
 void dense_few_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseFewBackward<T, Relu>;
   const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = dw ? int(pieces(c + (db ? 1 : 0), K::inputs)) : 0;
-  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
+  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
 template <RunsKernels D, class T>
@@ -170,7 +172,7 @@ template <bool Relu, class D, class T>
 void dense_tiles_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseTilesBackward<T, Relu>;
   const int of_x = dx ? int(pieces(n, K::side) * pieces(c, K::side)) : 0, of_w = dw ? int(pieces(o, K::side) * pieces(c + (db ? 1 : 0), K::side)) : 0;
-  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db);
+  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
 template <RunsKernels D, class T>
@@ -211,7 +213,7 @@ void dense_tensor_backward(D& dev, Index n, Index c, Index o, const bf16* x, con
   using K = kernels::DenseBackward<Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
   const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
-  dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db);
+  dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
 template <RunsKernels D>

@@ -54,7 +54,7 @@ template <class T> struct DenseFewForward {
   }
 };
 
-/// dx = dy w^T, dw += x^T dy, and db is the row of dw that belongs to an input of 1. With Relu, dy only where y > 0. grid: blocks of dx, then of dw
+/// dx = dy w^T, dw += x^T dy, or = it, and db is the row of dw that belongs to an input of 1. With Relu, dy only where y > 0. grid: blocks of dx, then of dw
 template <class T, bool Relu> struct DenseFewBackward {
   using M = Master<T>;
   static constexpr int threads = 128, outputs = 16, inputs = threads / outputs, rows = threads / inputs, pitch = outputs + 1, shared_bytes = threads * pitch * int(sizeof(M));
@@ -62,10 +62,10 @@ template <class T, bool Relu> struct DenseFewBackward {
   LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
                                 const T* x, const T* w,               // (N, C), (C, O)
                                 const T* dy, const T* y,              // (N, O)
-                                T* dx, M* dw, M* db) {                // (N, C); (C, O), (O) or null
+                                T* dx, M* dw, M* db, bool writes) {   // (N, C); (C, O), (O) or null
     const int block = block_index().x, across = (c + threads - 1) / threads;
     if (block < of_x) input_gradient(c, o, block / across, block % across * threads + thread_index(), w, dy, y, dx);
-    else weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db);
+    else weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db, writes);
   }
 
  private:
@@ -78,7 +78,7 @@ template <class T, bool Relu> struct DenseFewBackward {
     store(dx + Index(i) * c + k, stored<T>(sum));
   }
   /// Thread t adds up input t % 8 of every 16th sample.
-  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db) {
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db, bool writes) {
     const int t = thread_index(), k = k0 + t % inputs;
     M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, inputs, outputs)
     for (int o0 = 0; o0 < o; o0 += outputs) {
@@ -95,7 +95,7 @@ template <class T, bool Relu> struct DenseFewBackward {
       const int input = k0 + t / outputs, j = t % outputs;
       M* const to = input < c ? dw + Index(input) * o + o0 + j : input == c && db ? db + o0 + j : nullptr;
       if (to && o0 + j < o) {
-        M all = load(to);
+        M all = writes ? M(0) : load(to);
         LAMINA_UNROLL
         for (int r = 0; r < rows; ++r) all += load(sums + (r * inputs + t / outputs) * pitch + j);
         store(to, all);

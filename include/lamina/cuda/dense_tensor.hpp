@@ -169,7 +169,7 @@ template <int Columns> struct DenseForward {
   }
 };
 
-/// dx = dy w^T, dw += x^T dy, db += the sums of dy over the samples; with Relu, dy only where y > 0. grid: blocks of dx, then of dw, then of db
+/// dx = dy w^T, dw += x^T dy, db += the sums of dy over the samples, or dw and db = them; with Relu, dy only where y > 0. grid: blocks of dx, then of dw, then of db
 template <bool Relu> struct DenseBackward {
   using X = Product<Sums::along, Sums::along, Relu ? Masked::first : Masked::none>;
   using W = Product<Sums::across, Sums::across, Relu ? Masked::second : Masked::none>;
@@ -179,13 +179,13 @@ template <bool Relu> struct DenseBackward {
   LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
                                 const bf16* x, const bf16* w,     // (N, C), (C, O)
                                 const bf16* dy, const bf16* y,    // (N, O)
-                                bf16* dx, float* dw, float* db) { // (N, C); (C, O), (O) or null
+                                bf16* dx, float* dw, float* db, bool writes) {   // (N, C); (C, O), (O) or null
     int block = block_index().x;
     const int of_x = tiles.x ? tiles.samples * tiles.inputs : 0, of_w = tiles.outputs * tiles.inputs;
     if (block < of_x) return input_gradient(n, c, o, block % tiles.samples * side, block / tiles.samples * side, w, dy, y, dx);
     block -= of_x;
-    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw);
-    bias_gradient(n, o, (block - of_w) * side, dy, y, db);
+    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw, writes);
+    bias_gradient(n, o, (block - of_w) * side, dy, y, db, writes);
   }
 
  private:
@@ -199,11 +199,11 @@ template <bool Relu> struct DenseBackward {
     });
     p.write(dx, n, c, i0, c0);
   }
-  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y, float* dw) {
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y, float* dw, bool writes) {
     W p;
     const auto at = [&](int row, int column) { return reinterpret_cast<TwoFloats*>(dw + Index(c0 + row) * o + o0 + column); };
     p.each([&](float& left, float& right, int row, int column) {     // on their way while the copies are
-      const TwoFloats before = c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
+      const TwoFloats before = !writes && c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
       left = before.left, right = before.right;
     });
     p.run((n + side - 1) / side, [&](int step) {
@@ -216,7 +216,7 @@ template <bool Relu> struct DenseBackward {
     });
   }
   /// 64 outputs: 16 samples at a time, a thread adds eight outputs of every 16th.
-  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const bf16* dy, const bf16* y, float* db) {
+  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const bf16* dy, const bf16* y, float* db, bool writes) {
     constexpr int chunks = side / 8, rows = threads / chunks;
     const int first = thread_index() / chunks, chunk = thread_index() % chunks;
     float* const sums = reinterpret_cast<float*>(shared_memory());   // (rows, 64)
@@ -239,7 +239,7 @@ template <bool Relu> struct DenseBackward {
     sync_block();
     const int column = thread_index();
     if (column >= side || o0 + column >= o) return;
-    float all = load(db + o0 + column);
+    float all = writes ? 0.f : load(db + o0 + column);
     for (int r = 0; r < rows; ++r) all += load(sums + r * side + column);
     store(db + o0 + column, all);
   }

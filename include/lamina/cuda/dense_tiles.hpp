@@ -84,7 +84,7 @@ template <class T> struct DenseTilesForward {
   }
 };
 
-/// dx = dy w^T, dw += x^T dy, and db is the row of dw that belongs to an input of 1; with Relu, dy only where y > 0. grid: blocks of dx, then of dw
+/// dx = dy w^T, dw += x^T dy, or = it, and db is the row of dw that belongs to an input of 1; with Relu, dy only where y > 0. grid: blocks of dx, then of dw
 template <class T, bool Relu> struct DenseTilesBackward {
   using M = Master<T>;
   using X = PlainProduct<M, Sums::along, Sums::along>;
@@ -94,7 +94,7 @@ template <class T, bool Relu> struct DenseTilesBackward {
   LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
                                 const T* x, const T* w,               // (N, C), (C, O)
                                 const T* dy, const T* y,              // (N, O)
-                                T* dx, M* dw, M* db) {                // (N, C); (C, O), (O) or null
+                                T* dx, M* dw, M* db, bool writes) {   // (N, C); (C, O), (O) or null
     const int block = block_index().x, samples = (n + side - 1) / side, outputs = (o + side - 1) / side;
     const auto gradient = [&](int i, int j) { return gradient_at<Relu>(dy, y, Index(i) * o + j, i < n && j < o); };
     if (block < of_x) {
@@ -112,7 +112,7 @@ template <class T, bool Relu> struct DenseTilesBackward {
         return c0 + i < c ? dw + Index(c0 + i) * o + o0 + j : c0 + i == c && db ? db + o0 + j : nullptr;
       };
       W p;
-      p.all([&](M& v, int i, int j) { v = to(i, j) ? load(to(i, j)) : M(0); });
+      p.all([&](M& v, int i, int j) { v = to(i, j) && !writes ? load(to(i, j)) : M(0); });
       p.run(0, n, c + 1 - c0, [&](int i, int k) { return c0 + i < c ? number(x + Index(k) * c + c0 + i, k < n) : M(1); }, [&](int j, int k) { return gradient(k, o0 + j); });
       p.all([&](M v, int i, int j) { if (M* at = to(i, j)) store(at, v); });
     }

@@ -87,11 +87,11 @@ struct Slabs {
   Slabs(Index all, Index numbers, Index most = 256, Index least = 16) : pixels(all), count(int(std::min({pieces(Index(1) << 18, numbers), pieces(all, least), most}))) {}
   LAMINA_DEVICE Index begin(int slab) const { return pixels * slab / count; }
 };
-/// first[i] += parts[0][i] + parts[1][i] + ..., always in the same order: eight rows of lanes add every eighth part. Behind `first_count` numbers begins the second, which may be null.
+/// first[i] += parts[0][i] + parts[1][i] + ..., or = them, always in the same order: eight rows of lanes add every eighth part. Behind `first_count` numbers begins the second, which may be null.
 /// grid: (numbers / 32, rounded up)
 template <class M> struct AddParts {
   static constexpr int threads = 256, rows = threads / 32, shared_bytes = threads * int(sizeof(M));
-  LAMINA_DEVICE static void run(const M* parts, int count, Index numbers, M* first, Index first_count, M* second) {   // (count, numbers)
+  LAMINA_DEVICE static void run(const M* parts, int count, Index numbers, M* first, Index first_count, M* second, bool writes) {   // (count, numbers)
     M* const sums = reinterpret_cast<M*>(shared_memory());
     const int row = thread_index() / 32, column = thread_index() % 32;
     const Index i = Index(block_index().x) * 32 + column;
@@ -102,7 +102,7 @@ template <class M> struct AddParts {
     sync_block();
     if (row > 0 || !total) return;
     for (int other = 1; other < rows; ++other) sum += load(sums + other * 32 + column);
-    store(total, load(total) + sum);
+    store(total, (writes ? M(0) : load(total)) + sum);
   }
 };
 
@@ -110,6 +110,6 @@ template <class M> struct AddParts {
 
 namespace lamina::detail {
 template <class M, RunsKernels D> void add_parts(D& dev, const M* parts, int count, Index numbers, M* first, Index first_count, M* second = nullptr) {
-  dev.template launch<kernels::AddParts<M>>(Grid{int(pieces(second ? numbers : first_count, 32))}, parts, count, numbers, first, first_count, second);
+  dev.template launch<kernels::AddParts<M>>(Grid{int(pieces(second ? numbers : first_count, 32))}, parts, count, numbers, first, first_count, second, dev.writes_gradients);
 }
 }  // namespace lamina::detail

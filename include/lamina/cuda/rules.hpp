@@ -9,6 +9,8 @@ struct CudaRules {
   static constexpr bool runs_kernels = true;
   /// Sums over a batch are planned for so many multiprocessors, those of the largest GPUs, whatever GPU it is: they have the same order on all.
   static constexpr int multiprocessors = 132;
+  /// Verbs write the gradients of parameters, where they would add to them: dw =, db =.
+  bool writes_gradients = false;
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
   /// 0: any shape. Above, in bf16: 3x3 convolutions that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp). Else 1: many weights and 2x2 pooling.

@@ -56,11 +56,11 @@ template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* s
   }
 }
 
-/// dw[i] += the partials' i-th numbers; those from `weights` on are the bias's and go to db, if it is wanted. Warp v adds slabs v, v + 8, ..., then the warps' sums are added.
+/// dw[i] += the partials' i-th numbers, or = them; those from `weights` on are the bias's and go to db, if it is wanted. Warp v adds slabs v, v + 8, ..., then the warps' sums are added.
 /// weights and count are multiples of 4. grid: (count / 128, rounded up)
 struct SlabSum {
   static constexpr int threads = 256, warps = threads / 32, shared_bytes = threads * 16;
-  LAMINA_DEVICE static void run(const float* partials, int slabs, int weights, int count, float* dw, float* db) {
+  LAMINA_DEVICE static void run(const float* partials, int slabs, int weights, int count, float* dw, float* db, bool writes) {
     const int lane = thread_index() % 32, warp = thread_index() / 32, i = block_index().x * 128 + lane * 4;
     Quad* const sums = reinterpret_cast<Quad*>(shared_memory());
     Quad sum{};
@@ -72,7 +72,7 @@ struct SlabSum {
     for (int v = 1; v < warps; ++v) add(sum, load(sums + v * 32 + lane));
     if (i >= weights && !db) return;
     Quad* const total = reinterpret_cast<Quad*>(i < weights ? dw + i : db + (i - weights));
-    add(sum, load(total));
+    add(sum, writes ? Quad{} : load(total));
     store(total, sum);
   }
 

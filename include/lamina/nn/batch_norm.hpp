@@ -25,6 +25,7 @@ template <class B> struct Measured {
 /// running_var (C). Statistics of one batch: mean (C), 1 / sqrt(var + eps) (C). The momentum, the weight of the new batch, is in thousandths, eps in millionths.
 template <int Momentum, int Epsilon, bool Unbiased> struct BatchNormalization : detail::Measured<BatchNormalization<Momentum, Epsilon, Unbiased>> {
   static constexpr NormSpec spec{Momentum * 1e-3, Epsilon * 1e-6, Unbiased};
+  static constexpr bool gradients_by_verbs = true;
   static constexpr Shape out(Shape in) { return in; }
   static constexpr Tensors parameters(Shape in) { return {"weight", Dims(in.c), "bias", Dims(in.c)}; }
   static constexpr Tensors state(Shape in) { return {"running_mean", Dims(in.c), "running_var", Dims(in.c)}; }

@@ -22,6 +22,7 @@ template <int K, int Stride, int Pad, int Multiplier> struct DepthwiseOptions {
 /// What Conv and Depthwise share: L says how many channels come out and in how many groups.
 template <class L, Window V, bool Bias> struct Convolution {
   static constexpr Window window = V;
+  static constexpr bool gradients_by_verbs = true;
   static constexpr Shape accepts(Shape in) { return V.accepts({in.h, in.w, (in.c + L::groups(in) - 1) / L::groups(in) * L::groups(in)}); }
   static constexpr Shape out(Shape in) { return V.over(in, L::channels(in)); }
   static constexpr ConvSpec spec(Shape in) { return {V, L::groups(in)}; }

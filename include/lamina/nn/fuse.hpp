@@ -40,6 +40,7 @@ template <class... Ls> struct Chain {
 /// y = pool(relu(conv(x))). The full-size activation never reaches memory: codes say which tap won, 255 if none was positive.
 template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : Chain<Conv<C...>, ReLU, MaxPool<P...>> {
   using conv = Conv<C...>;
+  static constexpr bool gradients_by_verbs = true;
   static constexpr ConvReluPool kernel{conv::window, MaxPool<P...>::window, conv::groups({})};
   static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
@@ -84,6 +85,7 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
 /// y = relu(x w + b).
 template <int Out, bool Bias> struct Fused<Dense<Out, Bias>, ReLU> : Chain<Dense<Out, Bias>, ReLU> {
   using dense = Dense<Out, Bias>;
+  static constexpr bool gradients_by_verbs = true;
   static constexpr Shape accepts(Shape in) { return dense::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::both}); }
   template <class D, class T> static constexpr int ways = dense::template ways<D, T>;
@@ -99,6 +101,7 @@ template <int Out, bool Bias> struct Fused<Dense<Out, Bias>, ReLU> : Chain<Dense
 
 /// y = relu(norm(x)), or ReLU6 of it. What it was before is told from x again.
 template <detail::IsNorm B, Clamping A> struct Fused<B, A> : Chain<B, A>, detail::Measured<B> {
+  static constexpr bool gradients_by_verbs = true;
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .elementwise = true}); }
   template <class D, class T> requires (D::template fuses<T>(NormClamp{})) static void forward(D& dev, const Step<T>& s) {
     batch_norm_clamp_forward(dev, B::spec, A::clamp, s.n, Index(s.in.h) * s.in.w, s.in.c, s.x, s.w, s.state, s.statistics, s.y, detail::norm_by(s));
@@ -112,6 +115,7 @@ template <detail::IsNorm B, Clamping A> struct Fused<B, A> : Chain<B, A>, detail
 /// y = pool(relu(norm(x))), without the full-size activation; the codes are as above.
 template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Chain<B, ReLU, MaxPool<P...>>, detail::Measured<B> {
   static constexpr NormReluPool kernel{MaxPool<P...>::window};
+  static constexpr bool gradients_by_verbs = true;
   static constexpr Shape accepts(Shape in) { return MaxPool<P...>::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
   template <class D, class T> requires (D::template fuses<T>(kernel)) static void forward(D& dev, const Step<T>& s) {
@@ -164,6 +168,7 @@ template <class D, class T> struct Functions {
 /// A layer as a value on a device. Where the device has several ways to run it, `way` tells which of them its shape gets.
 template <class D, class T> struct OpOn : Op, Functions<D, T> {
   bool several = false;                      // for g++ with UBSan, as above
+  bool gradients_by_verbs = false;
   int (*way)(Shape) = nullptr;
 };
 
@@ -220,6 +225,7 @@ template <class... Ls> inline constexpr int layers_of<Fused<Ls...>> = sizeof...(
 template <class D, class T, class L> constexpr OpOn<D, T> op_on() {
   OpOn<D, T> o{op<L>(layers_of<L>), {}};
   if constexpr (HasWays<L, D, T>) o.several = true, o.way = &L::template way<D, T>;
+  if constexpr (requires { L::gradients_by_verbs; }) o.gradients_by_verbs = L::gradients_by_verbs;
   return o;
 }
 

@@ -81,7 +81,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   D& device() { return device_; }
   Index batch() const { return batch_; }
   Parameter* parameters() { return stale_ = has_low, w_.data(); }     // (program().parameters), in device memory, as all of these; to be written to before the next pass
-  Parameter* gradients() { return fresh_ = false, dw_.data(); }       // (program().parameters)
+  Parameter* gradients() { return open_gradients(), dw_.data(); }     // (program().parameters); to be asked for anew after learn()
   Parameter* state() { return state_.data(); }                        // (program().state)
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
@@ -104,16 +104,16 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// The second half: adds the gradient of the mean loss to gradients().
   void backward() {
     catch_up();
-    fresh_ = false;
-    play(Pass::backward, [&] { backward(nullptr); });
+    open_gradients();
+    play(Pass::backward, [&] { backward(nullptr, false); });
   }
-  /// The second half and a step of the optimizer. The gradients are zero before, and again after: a layer that can updates its parameters while it has their gradients
-  /// at hand. The bits are those of backward(), step() and zero_gradients().
+  /// The second half and a step of the optimizer. The gradients are zero before, and again after, to whoever asks for them: a layer that can updates its parameters while it has their
+  /// gradients at hand, and where a device writes gradients they stay, until somebody asks. The bits are those of backward(), step() and zero_gradients().
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
     optimizer.set_clock(rate);
     if constexpr (requires { optimizer.learner(); }) {
       const Learner<T> learner = optimizer.learner();
-      backward(&learner);
+      backward(&learner, false);
       Index at = 0;                            // of the parameters that nobody has updated yet
       const auto update_until = [&](Index end) {
         if (end > at) optimizer.update(at, w_.data() + at, dw_.data() + at, end - at), parallel_for(device_, end - at, detail::Zero<T>{dw_.data() + at});
@@ -125,9 +125,10 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       const bool whole = std::exchange(waits_, false);
       play(whole ? Pass::step : Pass::learn, [&] {
         if (whole) forward_pass();
-        backward(nullptr);
-        optimizer.update_and_clear(w_.data(), dw_.data(), has_low ? low_.data() : nullptr);
+        backward(nullptr, WritesGradients<D>);
+        optimizer.update_and_clear(w_.data(), dw_.data(), has_low ? low_.data() : nullptr, !WritesGradients<D>);
       }, optimizer.id());
+      spent_ = WritesGradients<D>;
     }
   }
   void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
@@ -144,7 +145,10 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     return at(program_.inference, program_.inference.y, now_.x, now_.n);
   }
 
-  void zero_gradients() { if (!fresh_) parallel_for(device_, program_.parameters, detail::Zero<Parameter>{dw_.data()}); }
+  void zero_gradients() {
+    if (!fresh_ || spent_) parallel_for(device_, program_.parameters, detail::Zero<Parameter>{dw_.data()});
+    spent_ = false;
+  }
 
   /// Training steps so far: what dropout's masks follow.
   void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
@@ -222,9 +226,14 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
+  /// Somebody may read the gradients, or add to them.
+  void open_gradients() {
+    if (spent_) zero_gradients();
+    fresh_ = false;
+  }
   void forward_pass() { run(program_.training, true), evaluate(program_.training); }
-  void backward(const Learner<Parameter>* learner) {
-    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
+  void backward(const Learner<Parameter>* learner, bool anew) {
+    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), anew, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
   }
   void run(const PlanView& plan, bool training) {
     passes_.forward(plan, now_.x, now_.n, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, training); });
@@ -275,6 +284,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   bool stale_ = has_low;                     // the parameters were changed, and low_ was not
   bool waits_ = false;                       // the forward pass of now_ has not begun
   bool fresh_ = true;                        // nobody has touched the gradients but learn(), which leaves none: what is never written takes no memory
+  bool spent_ = false;                       // they are those of the last learn()
 };
 
 /// struct LeafNet : Network<...> {};   Model<LeafNet, Cpu> model({.batch = 32, .seed = 1});

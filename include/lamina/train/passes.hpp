@@ -62,8 +62,9 @@ template <Device D, class T> class Passes {
     }
   }
 
-  /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w.
-  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, const Fill& fill) {
+  /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w. `anew`: the gradients are written, whatever they were, on a device that can.
+  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, const Fill& fill) {
+    write_gradients(anew);
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
       for (i = end; i-- > 0;) {
         const auto& r = rows_[i];
@@ -75,15 +76,21 @@ template <Device D, class T> class Passes {
       }
       const auto& r = rows_[i];
       if (!r.wants_dx && !r.place.parameters) continue;
+      if (anew && !r.gradients_by_verbs && r.place.parameters) parallel_for(device_, r.place.parameters, Zero<Master<T>>{steps_[i].dw});
       if (r.gathers) gather(plan, i, end, n);
       else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
       else if (r.aside) halves(r, steps_[i]);
       else if (r.backward) r.backward(device_, steps_[i]);
     }
     if constexpr (Forks<D>) device_.wait_for(beside_.mark());
+    write_gradients(false);
   }
 
  private:
+  void write_gradients(bool whether) {
+    if constexpr (WritesGradients<D>) device_.writes_gradients = whether;
+    if constexpr (WritesGradients<D> && Forks<D>) beside_.writes_gradients = whether;
+  }
   int threads() const {
     if constexpr (Slices<D>) return device_.threads();
     else return 1;
