@@ -110,7 +110,7 @@ template <kernels::TileShape S> void check_tiles(const Case& c) {
   const Index tiles = pieces(out.c, S.n), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
   dev.launch<ConvTensorForward<TileSums<S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, S.m) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
   dev.launch<ConvTensorInputGradient<TileSums<S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, S.m) * pieces(in.c, S.n)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
-  dev.launch<ConvTensorWeightGradient<TileSums<S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data());
+  dev.launch<ConvTensorWeightGradient<TileSums<S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data(), false);
   lamina::detail::add_parts<float>(dev, parts.data(), 3, data.weights + out.c, dw.data(), data.weights, db.data());
   CHECK(same_bits(y.get(), expected.y));
   CHECK(same_bits(dx.get(), expected.dx));
