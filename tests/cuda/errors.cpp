@@ -5,7 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include "../support/halves.hpp"
 #include "../support/nets.hpp"
+#include "../support/temporary.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -32,4 +34,35 @@ TEST_CASE("a batch that does not fit is told with the largest that does") {
   CHECK(refusal(fits, 1 << 20) == "");
   CHECK(refusal(fits + 1, 1 << 20) != "");
   CHECK(refusal(8, 1000).find("not one sample fits, take a smaller network") != std::string::npos);
+}
+
+namespace {
+struct Net : Network<Input<8, 8, 1>, Conv<4, 3>, ReLU, MaxPool<2>, Flatten, Dense<2>> {};
+
+/// A GPU of which every graph after the first so many ends as CUDA's do once a kernel has touched what it may not: nothing works any more.
+struct Breaking : Emulated {
+  int good;
+  explicit Breaking(int replays) : good(replays) {}
+  void replay(Graph& graph) {
+    if (good-- <= 0) throw Error("cudaGraphLaunch: an illegal memory access was encountered");
+    Emulated::replay(graph);
+  }
+};
+
+/// Trains three epochs of four batches into the folder.
+template <class D> void train(D gpu, const std::filesystem::path& folder) {
+  Model<Net, D> model({.batch = 16, .seed = 1}, gpu);
+  Halves train(64, 16, 1), validation(16, 16, 2);
+  Checkpoint checkpoint(folder, {"left", "right"});
+  fit(model, train, validation, Adam{.rate = 3e-3}, Constant{}, {.epochs = 3}, checkpoint);
+}
+}  // namespace
+
+TEST_CASE("a GPU that breaks down leaves the last checkpoint as it was, and the same training goes on from there") {
+  const TemporaryFolder whole, broken;
+  train(Emulated(), whole.path);
+  CHECK_THROWS_WITH_AS(train(Breaking(7), broken.path), "cudaGraphLaunch: an illegal memory access was encountered", Error);
+  CHECK(read_safetensors(broken.path / "last.safetensors").metadata.at("epoch") == "1");
+  train(Emulated(), broken.path);
+  CHECK(read_file_whole(broken.path / "last.safetensors") == read_file_whole(whole.path / "last.safetensors"));
 }
