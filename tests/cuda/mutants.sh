@@ -81,7 +81,7 @@ tested() {
   fi
   "$compiler" test.o ../main.o -ltbb -o test > said 2>&1 || { echo "it does not link: $(head -n 1 said)"; return 2; }
   local status=0
-  timeout $seconds ./test --abort-after=1 --test-case="${cases:-*}" > said 2>&1 || status=$?
+  timeout "$([[ -n $file ]] && echo "$seconds" || echo 300)" ./test --abort-after=1 --test-case="${cases:-*}" > said 2>&1 || status=$?
   if grep -q 'test cases: *0 ' said; then
     echo "it has no test case '$cases'"
     return 2
