@@ -99,6 +99,17 @@ TEST_CASE_TEMPLATE("batch norm is its definition", T, float, double, bf16) {
     }
 }
 
+TEST_CASE("batch norm of so many pixels that a lane puts several parts together") {
+  const Data<float> data(5, {21, 20, 128});
+  const Result<float> found = data.run(Clamp{.low = 0});
+  const Result<double> expected = data.plain(Clamp{.low = 0});
+  CHECK(error(found.y, expected.y) < 2e-6);
+  CHECK(error(found.dx, expected.dx) < 2e-6);
+  CHECK(error(learned(found.dw, data.c), learned(expected.dw, data.c)) < 2e-6);
+  CHECK(error(learned(found.batch, data.c), learned(expected.batch, data.c)) < 2e-6);
+  CHECK(error(learned(found.running, data.c), learned(expected.running, data.c)) < 2e-6);
+}
+
 TEST_CASE("batch norm: the same bits in whatever order lanes and blocks run") {
   const Data<float> data(3, {17, 20, 12});
   const Result<float> one = data.run();

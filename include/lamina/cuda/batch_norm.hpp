@@ -5,34 +5,49 @@
 
 #include "../core/number.hpp"
 #include "places.hpp"
+#include "rules.hpp"
 
 namespace lamina {
 
 namespace kernels::inline LAMINA_SIMT {
 
-/// The pixels (N, C) of a batch in stretches, `across` lanes wide with V channels each. A block has the lanes of one stretch, several rows of them.
+/// The pixels (N, C) of a batch in stretches, `across` lanes wide with V channels each. A block has the lanes of one stretch, several rows of them, each with as many pixels but for the last
+/// stretch's. There are so many stretches that all blocks are at work at once, with as many loads under way as it takes.
 struct NormExtent {
-  static constexpr int threads = 256;
-  Index pixels; int c, apart, across, groups, stretches;        // apart: from the mean to the spread, and from gamma to beta
+  static constexpr int threads = 256, blocks = 2, most = blocks * CudaRules::multiprocessors, least = 4;    // blocks of a multiprocessor; pixels of a lane
+  Index pixels, each; int c, apart, across, groups, stretches;  // apart: from the mean to the spread, and from gamma to beta
   NormExtent(Index n, int channels, int at_once) : pixels(n), c(channels), apart(int(room(channels))) {
     const int lanes = c / at_once;
     groups = int(pieces(lanes, 32));
     across = int(pieces(lanes, groups));
-    stretches = int(std::clamp<Index>(pieces(n, 8 * (threads / across)), 1, std::max(1, 1024 / groups)));
+    const int rows = threads / across;
+    each = std::max<Index>(pieces(pieces(n, std::max(1, most / groups)), rows), least) * rows;
+    stretches = int(std::max<Index>(pieces(n, each), 1));
   }
   Grid grid() const { return {stretches, groups}; }
-  LAMINA_DEVICE Index begin(int stretch) const { return pixels * stretch / stretches; }
+  LAMINA_DEVICE Index begin(int stretch) const { return stretch < stretches ? stretch * each : pixels; }
 };
 /// A lane's part: channels from `channel` on, and pixels first, first + step, ... below end.
 template <int V> struct NormLane {
-  int row, column, channel;
-  Index begin, first, step, end;
+  int row, column, channel, step;
+  Index begin, first, end;
   LAMINA_DEVICE explicit NormLane(const NormExtent& e) {
     const Place block = block_index();
     row = thread_index() / e.across, column = thread_index() % e.across, step = NormExtent::threads / e.across;
     channel = (block.y * e.across + column) * V;
     begin = e.begin(block.x), first = begin + row, end = e.begin(block.x + 1);
     if (row >= step || channel >= e.c) end = first;
+  }
+  /// use(pixel, fetch(pixel)) for all pixels, so many of which are fetched at a time.
+  template <int Together, class Fetch, class Use> LAMINA_DEVICE void each_pixel(const Fetch& fetch, const Use& use) const {
+    for (Index p = first; p < end; p += Together * step) {
+      decltype(fetch(p)) loaded[Together];
+      LAMINA_UNROLL
+      for (int u = 0; u < Together; ++u) loaded[u] = p + u * step < end ? fetch(p + u * step) : decltype(fetch(p)){};
+      LAMINA_UNROLL
+      for (int u = 0; u < Together; ++u)
+        if (p + u * step < end) use(p + u * step, loaded[u]);
+    }
   }
 };
 template <int V, class M> LAMINA_DEVICE void load_all(M (&to)[V], const M* from) {
@@ -55,25 +70,16 @@ template <int Threads, class M> LAMINA_DEVICE void add_rows(M* sums, int rows, i
 /// parts (stretches, 2, C) = for every stretch what Job makes of two sums over its pixels.
 template <class Job> struct NormSums {
   using M = typename Job::Number;
-  static constexpr int threads = NormExtent::threads, V = Job::channels, shared_bytes = threads * V * 2 * int(sizeof(M));
+  static constexpr int threads = NormExtent::threads, V = Job::channels, blocks = NormExtent::blocks, shared_bytes = threads * V * 2 * int(sizeof(M));
   LAMINA_DEVICE static void run(NormExtent e, Job job, M* parts) {
     const NormLane<V> lane(e);
     M first[V] = {}, second[V] = {};
     if (lane.first < lane.end) {
       job.start(e, lane);
-      Index p = lane.first;
-      constexpr int together = Job::together;
-      for (; p + (together - 1) * lane.step < lane.end; p += together * lane.step) {
-        typename Job::Loaded loaded[together];
-        LAMINA_UNROLL
-        for (int u = 0; u < together; ++u) loaded[u] = job.fetch(p + u * lane.step, lane.channel);
-        LAMINA_UNROLL
-        for (int u = 0; u < together; ++u) job.add(loaded[u], first, second);
-      }
-      for (; p < lane.end; p += lane.step) job.add(job.fetch(p, lane.channel), first, second);
+      lane.template each_pixel<Job::together>([&](Index p) { return job.fetch(p, lane.channel); }, [&](Index, const typename Job::Loaded& at) { job.add(at, first, second); });
     }
     M* const sums = reinterpret_cast<M*>(shared_memory());      // (rows, 2, across, V)
-    const int rows = int(lane.step), count = 2 * e.across * V;
+    const int rows = lane.step, count = 2 * e.across * V;
     if (lane.row < rows) {
       LAMINA_UNROLL
       for (int k = 0; k < V; ++k) store(sums + lane.row * count + lane.column * V + k, first[k]), store(sums + lane.row * count + (e.across + lane.column) * V + k, second[k]);
@@ -93,7 +99,7 @@ template <class Job> struct NormSums {
 template <class T, int V> struct Moments {
   using Number = Master<T>;
   using Loaded = Pack<T, V>;
-  static constexpr int channels = V, together = 4;               // pixels whose loads are under way at a time
+  static constexpr int channels = V, together = 8;               // pixels whose loads are under way at a time
   const T* x; int c;
   Number origin[V];
   Moments(const T* from, int all) : x(from), c(all) {}
@@ -117,53 +123,76 @@ template <class T, int V> struct Moments {
   }
 };
 
-/// 32 channels, and the stretches in rows.
+/// The parts of 8 channels, which lie in one sector of the cache, put together by as many rows of lanes as it takes that each has few: then all of them are under way at once.
 struct NormChannels {
-  static constexpr int threads = 512, rows = threads / 32;
-  template <class M, class F> LAMINA_DEVICE static M sum(M* shared, const NormExtent& e, bool inside, const F& f) {
-    const int column = thread_index() % 32;
-    M mine = 0;
-    for (int i = thread_index() / 32; inside && i < e.stretches; i += rows) mine += f(i);
-    sync_block();
-    store(shared + thread_index(), mine);
-    add_rows<threads>(shared, rows, 32);
-    return load(shared + column);
+  static constexpr int threads = 512, channels = 8, warps = threads / 32, rows = threads / channels, most = int(pieces(NormExtent::most, rows));
+  int channel, row;
+  bool inside, writes;
+  LAMINA_DEVICE explicit NormChannels(const NormExtent& e) {
+    channel = block_index().x * channels + thread_index() % channels, row = thread_index() / channels;
+    inside = channel < e.c, writes = inside && row == 0;
   }
+  /// f(k, stretch) for those of this lane.
+  template <class F> LAMINA_DEVICE void each(const NormExtent& e, const F& f) const {
+    LAMINA_UNROLL
+    for (int k = 0; k < most; ++k)
+      if (const int stretch = row + k * rows; inside && stretch < e.stretches) f(k, stretch);
+  }
+  template <class M> LAMINA_DEVICE M sum(M mine) const {
+    M* const shared = reinterpret_cast<M*>(shared_memory());    // (warps, channels)
+    const int lane = thread_index() % 32;
+    for (int other = channels; other < 32; other *= 2) mine += shuffle_xor(mine, other);
+    sync_block();
+    if (lane < channels) store(shared + thread_index() / 32 * channels + lane, mine);
+    sync_block();
+    M all = 0;
+    LAMINA_UNROLL
+    for (int w = 0; w < warps; ++w) all += load(shared + w * channels + thread_index() % channels);
+    return all;
+  }
+  static Grid grid(const NormExtent& e) { return {int(pieces(e.c, channels))}; }
 };
 /// batch (2, C) = mean and 1 / sqrt(var + eps) of all stretches together, by Chan, Golub and LeVeque 1979; running (2, C) follows them.
 template <class M> struct NormSettle {
-  static constexpr int threads = NormChannels::threads, shared_bytes = threads * int(sizeof(M));
+  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::warps * NormChannels::channels * int(sizeof(M));
   LAMINA_DEVICE static void run(NormExtent e, NormSpec spec, const M* parts, M* running, M* batch) {
-    M* const shared = reinterpret_cast<M*>(shared_memory());
-    const int channel = block_index().x * 32 + thread_index() % 32;
-    const bool inside = channel < e.c;
-    const M* const of = parts + channel;                        // mean, and behind C numbers the squares
-    const M n = M(e.pixels), origin = inside ? load(of) : M(0);
-    const auto weight = [&](int i) { return M(e.begin(i + 1) - e.begin(i)); };
-    const auto mean_of = [&](int i) { return load(of + Index(i) * 2 * e.c); };
-    const M mean = origin + NormChannels::sum(shared, e, inside, [&](int i) { return weight(i) * (mean_of(i) - origin); }) / n;
-    const M square = NormChannels::sum(shared, e, inside, [&](int i) {
-      const M d = mean_of(i) - mean;
-      return load(of + Index(i) * 2 * e.c + e.c) + weight(i) * d * d;
+    const NormChannels of(e);
+    const M* const part = parts + of.channel;                   // mean, and behind C numbers the squares
+    M means[NormChannels::most], squares[NormChannels::most], sum = 0, square = 0;
+    const M n = M(e.pixels), origin = of.inside ? load(part) : M(0);
+    M* const follows[] = {running + of.channel, running + e.apart + of.channel};
+    const M before[] = {of.writes ? load(follows[0]) : M(0), of.writes ? load(follows[1]) : M(0)};
+    const auto weight = [&](int stretch) { return M(e.begin(stretch + 1) - e.begin(stretch)); };
+    of.each(e, [&](int k, int stretch) { means[k] = load(part + Index(stretch) * 2 * e.c), squares[k] = load(part + Index(stretch) * 2 * e.c + e.c); });
+    of.each(e, [&](int k, int stretch) { sum += weight(stretch) * (means[k] - origin); });
+    const M mean = origin + of.sum(sum) / n;
+    of.each(e, [&](int k, int stretch) {
+      const M d = means[k] - mean;
+      square += squares[k] + weight(stretch) * d * d;
     });
-    if (!inside || thread_index() >= 32) return;
+    square = of.sum(square);
+    if (!of.writes) return;
     const M var = square / n, spread = spec.unbiased && e.pixels > 1 ? var * (n / (n - 1)) : var, momentum = M(spec.momentum);
-    const auto follow = [&](M* value, M now) { store(value, load(value) + momentum * (now - load(value))); };
-    follow(running + channel, mean), follow(running + e.apart + channel, spread);
-    store(batch + channel, mean), store(batch + e.apart + channel, 1 / Number<M>::root(var + M(spec.epsilon)));
+    store(follows[0], before[0] + momentum * (mean - before[0])), store(follows[1], before[1] + momentum * (spread - before[1]));
+    store(batch + of.channel, mean), store(batch + e.apart + of.channel, 1 / Number<M>::root(var + M(spec.epsilon)));
   }
 };
 /// sums (2, C) = of all stretches; dw (2, C) += them, or = them.
 template <class M> struct NormAdd {
-  static constexpr int threads = NormChannels::threads, shared_bytes = threads * int(sizeof(M));
-  LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool writes) {
-    const int channel = block_index().x * 32 + thread_index() % 32;
-    const bool inside = channel < e.c;
+  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::warps * NormChannels::channels * int(sizeof(M));
+  LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool anew) {
+    const NormChannels of(e);
+    const M* const part = parts + of.channel;
+    M first[NormChannels::most] = {}, second[NormChannels::most] = {}, sum[2] = {};
+    M* const totals[] = {dw + of.channel, dw + e.apart + of.channel};
+    const M before[] = {of.writes && !anew ? load(totals[0]) : M(0), of.writes && !anew ? load(totals[1]) : M(0)};
+    of.each(e, [&](int k, int stretch) { first[k] = load(part + Index(stretch) * 2 * e.c), second[k] = load(part + Index(stretch) * 2 * e.c + e.c); });
+    LAMINA_UNROLL
+    for (int k = 0; k < NormChannels::most; ++k) sum[0] += first[k], sum[1] += second[k];
+    LAMINA_UNROLL
     for (int which = 0; which < 2; ++which) {
-      const M sum = NormChannels::sum(reinterpret_cast<M*>(shared_memory()), e, inside, [&](int i) { return load(parts + (Index(i) * 2 + which) * e.c + channel); });
-      if (!inside || thread_index() >= 32) continue;
-      store(sums + which * e.c + channel, sum);
-      store(dw + which * e.apart + channel, (writes ? M(0) : load(dw + which * e.apart + channel)) + sum);
+      const M all = of.sum(sum[which]);
+      if (of.writes) store(sums + which * e.c + of.channel, all), store(totals[which], before[which] + all);
     }
   }
 };
@@ -181,7 +210,7 @@ template <class M, int V> struct Normal {
 /// y = scale (x - mean) + beta within the bounds.
 template <class T, int V> struct NormOutput {
   using M = Master<T>;
-  static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = 3;
+  static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = NormExtent::blocks;
   LAMINA_DEVICE static void run(NormExtent e, Bounds<M> bounds, const T* x, const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, T* y) {
     const NormLane<V> lane(e);
     if (lane.first >= lane.end) return;
@@ -192,16 +221,7 @@ template <class T, int V> struct NormOutput {
       for (int k = 0; k < V; ++k) v[k] = bounds(norm(k, M(pixel.v[k])));
       store(packs<V>(y + p * e.c + lane.channel), packed<T>(v));
     };
-    Index p = lane.first;
-    constexpr int together = sizeof(M) == 4 ? 4 : 2;
-    for (; p + (together - 1) * lane.step < lane.end; p += together * lane.step) {
-      Pack<T, V> pixel[together];
-      LAMINA_UNROLL
-      for (int u = 0; u < together; ++u) pixel[u] = load(packs<V>(x + (p + u * lane.step) * e.c + lane.channel));
-      LAMINA_UNROLL
-      for (int u = 0; u < together; ++u) put(p + u * lane.step, pixel[u]);
-    }
-    for (; p < lane.end; p += lane.step) put(p, load(packs<V>(x + p * e.c + lane.channel)));
+    lane.template each_pixel<8>([&](Index p) { return load(packs<V>(x + p * e.c + lane.channel)); }, put);
   }
 };
 
@@ -222,12 +242,12 @@ template <class T, int V, class Gradient> struct NormGradientSums {
   using Loaded = NormLoaded<T, V>;
   static constexpr int channels = V, together = Gradient::together;
   const T* x; const Number *w, *batch; int c; Gradient gradient;
-  Number mean[V], spread[V], scale[V], beta[V];
+  Number mean[V], scale[V], beta[V];
   NormGradientSums(const T* from, const Number* parameters, const Number* moments, int all, Gradient g) : x(from), w(parameters), batch(moments), c(all), gradient(g) {}
   LAMINA_DEVICE void start(const NormExtent& e, const NormLane<V>& lane) {
-    load_all(mean, batch + lane.channel), load_all(spread, batch + e.apart + lane.channel), load_all(scale, w + lane.channel), load_all(beta, w + e.apart + lane.channel);
+    load_all(mean, batch + lane.channel), load_all(scale, w + lane.channel), load_all(beta, w + e.apart + lane.channel);
     LAMINA_UNROLL
-    for (int k = 0; k < V; ++k) scale[k] *= spread[k];
+    for (int k = 0; k < V; ++k) scale[k] *= load(batch + e.apart + lane.channel + k);
   }
   LAMINA_DEVICE Loaded fetch(Index p, int channel) const { return {load(packs<V>(x + p * c + channel)), gradient.fetch(p, channel)}; }
   LAMINA_DEVICE Number passes(const Loaded& at, int k, Number centred) const { return gradient.gradient(at.d, k, scale[k] * centred + beta[k]); }
@@ -235,15 +255,17 @@ template <class T, int V, class Gradient> struct NormGradientSums {
     LAMINA_UNROLL
     for (int k = 0; k < V; ++k) {
       const Number centred = Number(at.x.v[k]) - mean[k], d = passes(at, k, centred);
-      product[k] += d * (centred * spread[k]), sum[k] += d;
+      product[k] += d * centred, sum[k] += d;
     }
   }
-  LAMINA_DEVICE void finish(const NormExtent&, int, Index, Index, Number product, Number sum, Number* first, Number* second) const { store(first, product), store(second, sum); }
+  LAMINA_DEVICE void finish(const NormExtent& e, int channel, Index, Index, Number product, Number sum, Number* first, Number* second) const {
+    store(first, product * load(batch + e.apart + channel)), store(second, sum);
+  }
 };
 /// dx = gamma spread (dy - the mean of dy - x normalised times the mean of dy times x normalised).
 template <class T, int V, class Gradient> struct NormInputGradient {
   using M = Master<T>;
-  static constexpr int threads = NormExtent::threads, shared_bytes = 0;
+  static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = NormExtent::blocks;
   LAMINA_DEVICE static void run(NormExtent e, NormGradientSums<T, V, Gradient> job, const M* sums, T* dx) {
     const NormLane<V> lane(e);
     if (lane.first >= lane.end) return;
@@ -252,7 +274,7 @@ template <class T, int V, class Gradient> struct NormInputGradient {
     load_all(slope, sums + lane.channel), load_all(mean, sums + e.c + lane.channel);
     const M share = 1 / M(e.pixels);
     LAMINA_UNROLL
-    for (int k = 0; k < V; ++k) slope[k] *= job.spread[k] * share, mean[k] *= share;
+    for (int k = 0; k < V; ++k) slope[k] *= load(job.batch + e.apart + lane.channel + k) * share, mean[k] *= share;
     const auto put = [&](Index p, const NormLoaded<T, V>& at) {
       M v[V];
       LAMINA_UNROLL
@@ -262,12 +284,7 @@ template <class T, int V, class Gradient> struct NormInputGradient {
       }
       store(packs<V>(dx + p * e.c + lane.channel), packed<T>(v));
     };
-    Index p = lane.first;
-    for (; p + lane.step < lane.end; p += 2 * lane.step) {
-      const NormLoaded<T, V> here = job.fetch(p, lane.channel), there = job.fetch(p + lane.step, lane.channel);
-      put(p, here), put(p + lane.step, there);
-    }
-    if (p < lane.end) put(p, job.fetch(p, lane.channel));
+    lane.template each_pixel<Gradient::together>([&](Index p) { return job.fetch(p, lane.channel); }, put);
   }
 };
 
@@ -280,19 +297,21 @@ template <class T> Index norm_parts(Index pixels, int c) {
   return numbers;
 }
 /// batch and running get the moments of x.
-template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, const kernels::NormExtent& e, const T* x, Master<T>* running, Master<T>* batch) {
+template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, Index pixels, int c, const T* x, Master<T>* running, Master<T>* batch) {
+  const kernels::NormExtent e(pixels, c, V);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, e.c), parts);
-  dev.template launch<kernels::NormSettle<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, spec, parts, running, batch);
+  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, c), parts);
+  dev.template launch<kernels::NormSettle<Master<T>>>(kernels::NormChannels::grid(e), e, spec, parts, running, batch);
 }
 /// Gradient<V> tells what comes to each pixel.
 template <int V, RunsKernels D, class T, class Gradient>
-void norm_backward(D& dev, const kernels::NormExtent& e, const T* x, const Master<T>* w, const Master<T>* batch, Gradient gradient, T* dx, Master<T>* dw) {
+void norm_backward(D& dev, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient gradient, T* dx, Master<T>* dw) {
   using Job = kernels::NormGradientSums<T, V, Gradient>;
-  const Job job(x, w, batch, e.c, gradient);
-  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * e.c;
+  const kernels::NormExtent e(pixels, c, V);
+  const Job job(x, w, batch, c, gradient);
+  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * c;
   dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
-  dev.template launch<kernels::NormAdd<Master<T>>>(Grid{int(pieces(e.c, 32))}, e, parts, sums, dw, dev.writes_gradients);
+  dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, parts, sums, dw, dev.writes_gradients);
   if (dx) dev.template launch<kernels::NormInputGradient<T, V, Gradient>>(e.grid(), e, job, sums, dx);
 }
 }  // namespace detail
@@ -307,7 +326,7 @@ void batch_norm_clamp_forward(D& dev, NormSpec spec, Clamp bounds, Index samples
                               T* y, NormBy by) {
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
     const kernels::NormExtent e(samples * pixels, c, V);
-    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, e, x, running, batch);
+    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, samples * pixels, c, x, running, batch);
     const bool running_values = by == NormBy::running;
     dev.template launch<kernels::NormOutput<T, V>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
                                                    Master<T>(spec.epsilon), y);
@@ -319,7 +338,7 @@ void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels
                                T* dx,                           // (N, C) or null
                                Master<T>* dw) {                 // += gamma (C), beta (C)
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
-    detail::norm_backward<V>(dev, {samples * pixels, c, V}, x, w, batch, kernels::ClampedGradient<T, V>(dy, c, bounds), dx, dw);
+    detail::norm_backward<V>(dev, samples * pixels, c, x, w, batch, kernels::ClampedGradient<T, V>(dy, c, bounds), dx, dw);
   });
 }
 /// The same without bounds.

@@ -64,11 +64,10 @@ void batch_norm_relu_pool_forward(D& dev, NormSpec spec, NormReluPool kernel, Sh
                                   std::uint8_t* codes,       // (N, Hp, Wp, C) which tap of the pool, 255 if none was positive; or null
                                   NormBy by) {
   kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) {
-    const kernels::NormExtent e(n * in.h * in.w, in.c, V);
-    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, e, x, running, batch);
+    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, n * in.h * in.w, in.c, x, running, batch);
     const bool running_values = by == NormBy::running;
     parallel_for(dev, n * size(out) / V,
-                 kernels::NormPoolOutput<T, V>{{kernel.pool, in, out}, x, w, running_values ? running : batch, running_values, Master<T>(spec.epsilon), e.apart, y, codes});
+                 kernels::NormPoolOutput<T, V>{{kernel.pool, in, out}, x, w, running_values ? running : batch, running_values, Master<T>(spec.epsilon), int(room(in.c)), y, codes});
   });
 }
 template <RunsKernels D, class T>
@@ -77,7 +76,7 @@ void batch_norm_relu_pool_backward(D& dev, NormReluPool kernel, Shape in, Shape 
                                    T* dx,                                       // (N, H, W, C) or null
                                    Master<T>* dw) {                             // += gamma (C), beta (C)
   kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) {
-    detail::norm_backward<V>(dev, {n * in.h * in.w, in.c, V}, x, w, batch, kernels::PooledNormGradient<T, V>{{kernel.pool, in, out}, dy, codes}, dx, dw);
+    detail::norm_backward<V>(dev, n * in.h * in.w, in.c, x, w, batch, kernels::PooledNormGradient<T, V>{{kernel.pool, in, out}, dy, codes}, dx, dw);
   });
 }
 template <RunsKernels D, class T> Index batch_norm_relu_pool_arena(const D& dev, T, Shape in, Index n) { return batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c); }
