@@ -22,7 +22,24 @@ inline constexpr std::size_t least_arena = 2048;
 /// n / each, rounded up.
 constexpr Index pieces(Index n, Index each) { return (n + each - 1) / each; }
 
+namespace detail {
+/// A functor that can take so many neighbours at once.
+template <class F> concept TakesSeveral = requires(const F f) { f.several(Index(F::together)); };
+/// All of [0, n), as many at a time; a functor of a lane.
+template <class F> struct Several {
+  F f; Index n;
+  LAMINA_HD void operator()(Index lane) const {
+    Index i = lane * F::together;
+    if (i + F::together <= n) f.several(i);
+    else for (; i < n; ++i) f(i);
+  }
+};
+}  // namespace detail
+
 /// f(i) for i in [0, n), in any order and at the same time.
-template <RunsKernels D, class F> void parallel_for(D& dev, Index n, F f) { dev.for_each(n, f); }
+template <RunsKernels D, class F> void parallel_for(D& dev, Index n, F f) {
+  if constexpr (detail::TakesSeveral<F>) dev.for_each(pieces(n, F::together), detail::Several<F>{f, n});
+  else dev.for_each(n, f);
+}
 
 }  // namespace lamina

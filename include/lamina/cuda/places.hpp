@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "../core/elementwise.hpp"
 #include "../core/layer.hpp"
 #include "kernel.hpp"
 #include "words.hpp"
@@ -26,9 +27,7 @@ LAMINA_DEVICE Spot spot(Index i, int h, int w, int c) {
   return {image.whole, image.rest, line.rest, pixel.rest};
 }
 
-/// Neighbouring channels.
-template <class T, int V> struct alignas(V * sizeof(T)) Pack { T v[V]; };
-template <class T> inline constexpr int most_channels = int(16 / sizeof(T));        // that one load fetches
+template <class T> inline constexpr int most_channels = int(16 / sizeof(T));        // neighbours that one load fetches
 /// launch(std::integral_constant<int, V>()) with V channels at a time: as many as a load fetches, or one where their number is no multiple.
 template <class T, class F> void by_channels(int c, const F& launch) {
   if (c % most_channels<T> == 0) launch(std::integral_constant<int, most_channels<T>>());
@@ -36,8 +35,6 @@ template <class T, class F> void by_channels(int c, const F& launch) {
 }
 
 template <class T, int V> LAMINA_DEVICE Pack<T, V> pack_at(const T* p) { return *reinterpret_cast<const Pack<T, V>*>(p); }
-template <int V, class T> LAMINA_DEVICE const Pack<T, V>* packs(const T* p) { return reinterpret_cast<const Pack<T, V>*>(p); }
-template <int V, class T> LAMINA_DEVICE Pack<T, V>* packs(T* p) { return reinterpret_cast<Pack<T, V>*>(p); }
 /// Rounded to what is stored.
 template <class T, int V> LAMINA_DEVICE Pack<T, V> packed(const Master<T> (&v)[V]) {
   Pack<T, V> all;

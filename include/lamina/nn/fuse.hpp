@@ -128,7 +128,7 @@ template <detail::IsNorm B, auto... P> struct Fused<B, ReLU, MaxPool<P...>> : Ch
 };
 
 namespace detail {
-template <class T> struct PlusRelu { const T *x, *z; T* y; LAMINA_HD void operator()(Index i) const { y[i] = ReLU::f(Master<T>(x[i]) + Master<T>(z[i])); } };
+struct PlusRelu { template <class T> LAMINA_HD static T f(T x, T z) { return ReLU::f(x + z); } };
 }  // namespace detail
 
 /// y = relu(x + z); one gradient dx for both branches. Needs no kernel but parallel_for.
@@ -136,9 +136,9 @@ template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
   static constexpr Role role = Role::add;
   static constexpr Needs needs(Shape in) { return Chain::needs(in, {.keep = Keep::output, .elementwise = true}); }
   template <class D, class T> requires (D::template fuses<T>(AddRelu{})) static void forward(D& dev, const Step<T>& s) {
-    parallel_for(dev, s.n * size(s.in), detail::PlusRelu<T>{s.x, s.z, s.y});
+    parallel_for(dev, s.n * size(s.in), detail::Elementwise<detail::PlusRelu, T, 2>{{s.x, s.z}, s.y});
   }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::MapGradient<ReLU, T>{s.y, s.dy, s.dx}); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::MapGradient<ReLU, T>{{s.y, s.dy}, s.dx}); }
 };
 
 /// The functions that run a layer on a device; null where there is nothing to do.

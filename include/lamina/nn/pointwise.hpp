@@ -1,23 +1,25 @@
 /// Layers that map every number by itself. Such a layer is f, its derivative, and what the derivative is a function of.
 #pragma once
 #include "../core/device.hpp"
+#include "../core/elementwise.hpp"
 #include "../core/formula.hpp"
 #include "../core/layer.hpp"
 
 namespace lamina {
 
 namespace detail {
-template <class F, class T> struct Map { const T* x; T* y; LAMINA_HD void operator()(Index i) const { y[i] = F::f(Master<T>(x[i])); } };
-template <class F, class T> struct MapGradient { const T *kept, *dy; T* dx; LAMINA_HD void operator()(Index i) const { dx[i] = Master<T>(dy[i]) * F::df(Master<T>(kept[i])); } };
+template <class F> struct Gradient { template <class T> LAMINA_HD static T f(T kept, T dy) { return dy * F::df(kept); } };
+template <class F, class T> using Map = Elementwise<F, T, 1>;
+template <class F, class T> using MapGradient = Elementwise<Gradient<F>, T, 2>;    // (kept, dy) -> dx
 }  // namespace detail
 
 /// y = F::f(x); dx = dy * F::df(x) if K is Keep::input, dy * F::df(y) if it is Keep::output.
 template <class F, Keep K> struct Pointwise {
   static constexpr Shape out(Shape in) { return in; }
   static constexpr Needs needs(Shape in) { return {.flops = size(in), .keep = K, .elementwise = true}; }
-  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::Map<F, T>{s.x, s.y}); }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::Map<F, T>{{s.x}, s.y}); }
   template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    parallel_for(dev, s.n * size(s.in), detail::MapGradient<F, T>{K == Keep::input ? s.x : s.y, s.dy, s.dx});
+    parallel_for(dev, s.n * size(s.in), detail::MapGradient<F, T>{{K == Keep::input ? s.x : s.y, s.dy}, s.dx});
   }
 };
 
