@@ -1,6 +1,7 @@
 /// Which steps a GPU has kernels for, and which kernel runs which shape.
 #pragma once
 #include "conv_relu_pool_ways.hpp"
+#include "conv_taps_ways.hpp"
 #include "kernel.hpp"
 
 namespace lamina {
@@ -32,10 +33,11 @@ struct CudaRules {
   }
 
   static constexpr bool many_weights(Window v, Shape in, Shape out) { return Index(v.k) * v.k * in.c * out.c >= 512; }
-  /// 0: any shape. 1: every channel by itself. 2: many weights. In bf16 on tensor cores: 3, channels and filters in multiples of 8; 4, few channels.
-  template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? 5 : 3; }
+  /// 0: any shape. 1: every channel by itself. 2: many weights. In bf16 on tensor cores: 3, channels and filters in multiples of 8; 4, few channels; above, 3x3 of stride 1 (conv_taps_ways.hpp).
+  template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? detail::TapsWay::end : 3; }
   template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
     if (c.groups > 1) return c.groups == in.c && out.c == in.c;
+    if (const int taps = std::is_same_v<T, bf16> ? detail::taps_way(c, in, out) : 0) return taps;
     if (std::is_same_v<T, bf16> && out.c % 8 == 0) return in.c % 8 == 0 ? 3 : 4;
     return many_weights(c.window, in, out) ? 2 : 0;
   }

@@ -37,9 +37,9 @@ template <int Columns> LAMINA_DEVICE void add_block(float* total, const float (&
     }
 }
 
-/// The bias sums of all threads, of which thread t has those of chunk t % (Channels / 8): added within the warps, and then in the order of the warps. `scratch`: a float for each channel
+/// The bias sums of all threads, of which thread t has those of chunk t % (Channels / 8): added within the warps, and then in the order of the warps, to `before`. `scratch`: a float for each channel
 /// of each warp, shared.
-template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, float (&sum)[8], int channels, float* partial) {
+template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, float (&sum)[8], int channels, float* partial, float before = 0) {
   constexpr int chunks = Channels / 8;
   const int lane = thread_index() % 32, warp = thread_index() / 32;
   LAMINA_UNROLL
@@ -50,7 +50,7 @@ template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* s
   }
   sync_block();
   if (thread_index() < channels) {
-    float total = 0.f;
+    float total = before;
     for (int v = 0; v < Threads / 32; ++v) total += load(scratch + v * Channels + thread_index());
     store(partial + thread_index(), total);
   }

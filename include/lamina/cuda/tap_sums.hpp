@@ -9,8 +9,9 @@ struct TapTile {
   bool several;        // whether it takes several times `in` channels
   int tile_h, tile_w;  // pixels, before pooling
   int warps, split;    // of so many warps, `split` share the channels that come out, the others the pixels
+  int pictures = 1;    // such tiles of so many pictures, one after another
   constexpr int threads() const { return warps * 32; }
-  constexpr bool valid() const { return in % 16 == 0 && out % (16 * split) == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps / split) == 0; }
+  constexpr bool valid() const { return in % 16 == 0 && out % (16 * split) == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && pictures * tile_h * tile_w % (16 * warps / split) == 0; }
 };
 
 /// Sums over nine taps and all channels: the tiles are pixels with a border of one, `out` channels a pixel come out.
@@ -18,8 +19,8 @@ struct TapTile {
 /// A warp's rows of 16 pixels are patches of 2 x 8: the pixels of a pooling window are then two rows of one lane and its neighbour's.
 template <TapTile T, bool Backward> struct TapSums {
   static_assert(T.valid());
-  static constexpr int patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / (T.warps / T.split), channels = T.out / T.split;  // of a warp
-  static constexpr int width = T.tile_w + 2, pixels = (T.tile_h + 2) * width;
+  static constexpr int patches_across = T.tile_w / 8, patches = T.pictures * T.tile_h * T.tile_w / 16 / (T.warps / T.split), channels = T.out / T.split;  // of a warp
+  static constexpr int width = T.tile_w + 2, pixels = T.pictures * (T.tile_h + 2) * width;
   static constexpr int rows = Backward ? T.out : T.in, columns = Backward ? T.in : T.out;  // of the weights of a step: channels in, channels out
   static constexpr int stages = 3;  // one barrier a step: the weights being copied are never those a slower warp still reads
   static constexpr int threads = T.threads(), tile_bytes = Rows<T.in>::bytes(pixels), stage_bytes = Rows<columns>::bytes(rows);
@@ -29,6 +30,8 @@ template <TapTile T, bool Backward> struct TapSums {
 
   LAMINA_DEVICE static int first_patch() { return thread_index() / 32 / T.split * patches; }
   LAMINA_DEVICE static int first_channel() { return thread_index() / 32 % T.split * channels; }
+  /// Where a patch begins in the tile, which has two rows of border between pictures.
+  LAMINA_DEVICE static int patch_row(int patch) { return patch / patches_across * 2 + patch / (patches_across * T.tile_h / 2) * (T.pictures > 1 ? 2 : 0); }
   LAMINA_DEVICE static Rows<T.in> tile(int block) { return {reinterpret_cast<bf16*>(shared_memory() + (T.several ? block % 2 * tile_bytes : 0))}; }
   LAMINA_DEVICE static Rows<columns> stage(int step) { return {reinterpret_cast<bf16*>(shared_memory() + tiles_bytes + step % stages * stage_bytes)}; }
 
@@ -58,7 +61,7 @@ template <TapTile T, bool Backward> struct TapSums {
     LAMINA_UNROLL
     for (int m = 0; m < patches; ++m) {
       const int patch = first_patch() + m, row = lane % 16;
-      pixel[m] = (patch / patches_across * 2 + row / 8) * width + patch % patches_across * 8 + row % 8;
+      pixel[m] = (patch_row(patch) + row / 8) * width + patch % patches_across * 8 + row % 8;
     }
     for (int step = 0; step < stages - 1; ++step) copy_step(step, w, size), copy_commit();
     LAMINA_NO_UNROLL

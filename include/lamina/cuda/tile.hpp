@@ -35,15 +35,15 @@ template <int Channels> struct Rows {
 };
 
 /// Copies the pixels (h0 - 1, w0 - 1) ... of a (TileH + 2) x (TileW + 2) tile, zeros outside the picture; `x` is at the first wanted channel.
-/// The copies may be begun in so many parts, one after another.
-template <int Channels, int TileH, int TileW, int Threads, int Parts = 1>
+/// The copies may be begun in so many parts, one after another. Of several pictures, from picture n on, one tile follows another.
+template <int Channels, int TileH, int TileW, int Threads, int Parts = 1, int Pictures = 1>
 LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, int n, int h0, int w0, int part = 0) {
-  constexpr int count = (TileH + 2) * (TileW + 2) * tile.chunks, each = ((count + Threads - 1) / Threads + Parts - 1) / Parts * Threads;
+  constexpr int pixels = (TileH + 2) * (TileW + 2), count = Pictures * pixels * tile.chunks, each = ((count + Threads - 1) / Threads + Parts - 1) / Parts * Threads;
   for (int i = part * each + thread_index(); i < count && i < (part + 1) * each; i += Threads) {
-    const int pixel = i / tile.chunks, chunk = i % tile.chunks;
+    const int row = i / tile.chunks, chunk = i % tile.chunks, image = Pictures == 1 ? n : n + row / pixels, pixel = Pictures == 1 ? row : row % pixels;
     const int h = h0 + pixel / (TileW + 2) - 1, w = w0 + pixel % (TileW + 2) - 1;
-    const bool inside = h >= 0 && h < size.h && w >= 0 && w < size.w;
-    copy_async(tile.chunk(pixel, chunk), inside ? x + size.pixel(n, h, w) * size.c + chunk * 8 : x, inside);
+    const bool inside = h >= 0 && h < size.h && w >= 0 && w < size.w && (Pictures == 1 || image < size.n);
+    copy_async(tile.chunk(row, chunk), inside ? x + size.pixel(image, h, w) * size.c + chunk * 8 : x, inside);
   }
 }
 

@@ -1,0 +1,113 @@
+/// Convolution 3x3 of stride 1 in bf16 on tensor cores: a tile of pixels lies in shared memory with its border, and the nine taps pass over it. Forward, the gradients, and their verbs.
+#pragma once
+#include <algorithm>
+
+#include "conv_taps_ways.hpp"
+#include "conv_taps_weights.hpp"
+#include "kernel.hpp"
+#include "places.hpp"
+#include "tap_sums.hpp"
+
+namespace lamina {
+
+namespace kernels::inline LAMINA_SIMT {
+
+/// Forward y = x * w + bias within the bounds, backward dx from dy: from the pixels of one to those of the other. grid: (tiles across x blocks of the channels that come out, tiles down, pictures)
+/// w: (9, C, K); bias: (K) or null
+template <TapTile T, bool Backward> struct ConvTaps {
+  using Sums = TapSums<T, Backward>;
+  static constexpr int threads = T.threads(), shared_bytes = Sums::shared_bytes, blocks = 2;
+
+  LAMINA_DEVICE static void run(const bf16* from, const bf16* w, const float* bias, Bounds<float> bounds, bf16* to, Extent size) {
+    const Place block = block_index();
+    const int gone = Backward ? size.k : size.c, made = Backward ? size.c : size.k, parts = made / T.out, first = block.x % parts * T.out, n = block.z * T.pictures;
+    const int h0 = block.y * T.tile_h, w0 = block.x / parts * T.tile_w;
+    const Extent pixels{size.n, size.h, size.w, gone, made};
+    copy_halo<T.in, T.tile_h, T.tile_w, threads, 1, T.pictures>(Sums::tile(0), from, pixels, n, h0, w0);
+    Sums s;
+    s.begin(bias ? bias + first : nullptr);
+    s.run(w + (Backward ? Index(first) * size.k : first), size, gone / T.in, [&](int next, int tap) {
+      if (tap < 8) copy_halo<T.in, T.tile_h, T.tile_w, threads, 8, T.pictures>(Sums::tile(next), from + next * T.in, pixels, n, h0, w0, tap);
+    });
+    const int lane = thread_index() % 32;
+    LAMINA_UNROLL
+    for (int m = 0; m < Sums::patches; ++m) {
+      constexpr int each = T.tile_h * T.tile_w / 16;       // patches of a picture
+      const int patch = Sums::first_patch() + m, image = n + patch / each;
+      const int row = h0 + patch % each / Sums::patches_across * 2, column = w0 + patch % Sums::patches_across * 8 + lane / 4;
+      LAMINA_UNROLL
+      for (int below = 0; below < 2; ++below) {
+        bf16* const pixel = to + size.pixel(image, row + below, column) * made + first + Sums::first_channel();
+        LAMINA_UNROLL
+        for (int j = 0; j < Sums::channels / 8; j += 4) {
+          unsigned word[4] = {};
+          LAMINA_UNROLL
+          for (int i = 0; i < 4 && j + i < Sums::channels / 8; ++i) {
+            const float left = s.sum[m][j + i][2 * below], right = s.sum[m][j + i][2 * below + 1];
+            word[i] = Backward ? pack_bf16(left, right) : pack_bf16(bounds(left), bounds(right));
+          }
+          transpose_quad(word);
+          const int chunk = j + lane % 4;
+          if (image < size.n && row + below < size.h && column < size.w && chunk < Sums::channels / 8)
+            store(reinterpret_cast<Vec4*>(pixel + chunk * 8), Vec4{word[0], word[1], word[2], word[3]});
+        }
+      }
+    }
+  }
+};
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+/// The kernels of a way.
+template <int W> struct TapsKernels {
+  static constexpr TapsWay way = TapsWay::numbered(W);
+  static constexpr int tile_h = way.tile == TapsTile::large ? 16 : 8, tile_w = way.tile == TapsTile::narrow ? 8 : 16, pictures = way.tile == TapsTile::narrow ? 2 : 1;
+  static constexpr int warps = pictures * tile_h * tile_w / 32;
+  using Forward = kernels::ConvTaps<kernels::TapTile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, warps, 1, pictures}, false>;
+  using DataGradient = kernels::ConvTaps<kernels::TapTile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, warps, 1, pictures}, true>;
+  static constexpr kernels::TapsWeightTile weight_tile{way.c.block, way.k.block, tile_h, tile_w, way.tile == TapsTile::narrow ? 4 : 1};
+  using WeightGradient = kernels::ConvTapsWeightGradient<weight_tile>;
+  static Grid grid(kernels::Extent size, int channels, int block) {
+    return {int(pieces(size.w, tile_w)) * (channels / block), int(pieces(size.h, tile_h)), int(pieces(size.n, pictures))};
+  }
+};
+inline kernels::Extent taps_extent(Shape in, Shape out, Index n) { return {int(n), in.h, in.w, in.c, out.c}; }
+
+/// Into how many slabs a batch's tiles are shared out: each multiprocessor shall have as many thread blocks as make twelve warps.
+template <int W, class D> int taps_slabs(kernels::Extent size) {
+  constexpr kernels::TapsWeightTile t = TapsKernels<W>::weight_tile;
+  const Index tiles = pieces(size.n, t.pictures) * pieces(size.h, t.tile_h) * pieces(size.w, t.tile_w), parts = size.c / t.c * (size.k / t.k);
+  return int(std::clamp<Index>(D::multiprocessors * 12 / (t.threads() / 32) / parts, 1, tiles));
+}
+}  // namespace detail
+
+template <int W> concept OnTaps = W >= detail::TapsWay::first;
+
+template <RunsKernels D, int W> requires OnTaps<W>
+void conv_forward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+  using K = detail::TapsKernels<W>;
+  const kernels::Extent size = detail::taps_extent(in, out, n);
+  dev.template launch<typename K::Forward>(K::grid(size, size.k, K::way.k.block), x, w, b, kernels::Bounds<float>(clamp), y, size);
+}
+
+template <RunsKernels D, int W> requires OnTaps<W>
+void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+  using K = detail::TapsKernels<W>;
+  const kernels::Extent size = detail::taps_extent(in, out, n);
+  if (dx) dev.template launch<typename K::DataGradient>(K::grid(size, size.c, K::way.c.block), dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
+  if (!dw) return;
+  const int slabs = detail::taps_slabs<W, D>(size), parameters = (9 * size.c + 1) * size.k;
+  auto* const partials = reinterpret_cast<float*>(dev.arena());
+  dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs}, x, dy, partials, dw, db, size);
+  if (slabs > 1) dev.template launch<kernels::SlabSum>(Grid{int(pieces(parameters, 128))}, partials, slabs, parameters - size.k, parameters, dw, db);
+}
+
+/// Bytes of the slabs' partial gradients.
+template <RunsKernels D, int W> requires OnTaps<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec, Shape in, Shape out, Index n) {
+  const kernels::Extent size = detail::taps_extent(in, out, n);
+  const int slabs = detail::taps_slabs<W, D>(size);
+  return slabs > 1 ? slabs * (Index(9) * size.c + 1) * size.k * Index(sizeof(float)) : 0;
+}
+
+}  // namespace lamina
