@@ -101,6 +101,9 @@ template <class T> struct Learner {
   void operator()(Index at, T* w, const T* g, Index count) const { update(optimizer, at, w, g, count); }
 };
 
+/// A step that is a dense layer, with a ReLU behind it or not; none has no outputs.
+struct DenseStep { int outputs = 0; bool relu = false; };
+
 /// What a step means to the network around it: nearly every layer is a layer. View: y is x. Split, swap and add hold branches (nn/residual.hpp).
 enum class Role : unsigned char { layer, view, split, swap, add };
 

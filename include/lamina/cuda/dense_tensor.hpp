@@ -206,13 +206,19 @@ template <bool Relu> struct DenseBackward {
       const TwoFloats before = !writes && c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
       left = before.left, right = before.right;
     });
+    multiply(p, n, c, o, c0, o0, x, dy, y);
+    p.each([&](float left, float right, int row, int column) {
+      if (c0 + row < c && o0 + column < o) store(at(row, column), TwoFloats{left, right});
+    });
+  }
+
+ public:
+  /// p += x^T dy of a tile.
+  LAMINA_DEVICE static void multiply(W& p, int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y) {
     p.run((n + side - 1) / side, [&](int step) {
       W::first(step).template copy<threads>({x, n, c}, step * side, c0);
       W::second(step).template copy<threads>({dy, n, o}, step * side, o0);
       if constexpr (Relu) W::mask(step).template copy<threads>({y, n, o}, step * side, o0);
-    });
-    p.each([&](float left, float right, int row, int column) {
-      if (c0 + row < c && o0 + column < o) store(at(row, column), TwoFloats{left, right});
     });
   }
   /// 64 outputs: 16 samples at a time, a thread adds eight outputs of every 16th.

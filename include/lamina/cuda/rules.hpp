@@ -32,6 +32,9 @@ struct CudaRules {
     return few ? 1 : tensor ? 3 : Index(in.c) * out.c >= 8192 ? 2 : 0;
   }
 
+  /// Whether dense_update does what an optimizer would with the gradient of this way.
+  template <class T, int W> static constexpr bool updates(DenseSpec, Way<W>) { return std::is_same_v<T, bf16> && W == 3; }
+
   static constexpr bool many_weights(Window v, Shape in, Shape out) { return Index(v.k) * v.k * in.c * out.c >= 512; }
   /// 0: any shape. 1: every channel by itself. 2: many weights. In bf16 on tensor cores: 3, channels and filters in multiples of 8; 4, few channels; above, 3x3 of stride 1 (conv_taps_ways.hpp).
   template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? detail::TapsWay::end : 3; }

@@ -6,6 +6,7 @@
 #include "conv_relu_pool.hpp"
 #include "conv_relu_pool_general.hpp"
 #include "dense.hpp"
+#include "dense_update.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
 #include "pool.hpp"

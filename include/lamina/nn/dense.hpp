@@ -13,6 +13,7 @@ template <int Out> struct DenseOptions { static_assert(Out > 0, "Dense<Out>: Out
 template <int Out, bool Bias = true> struct Dense {
   static constexpr detail::DenseOptions<Out> checked{};
   static constexpr bool gradients_by_verbs = true;
+  static constexpr DenseStep dense_step{Out, false};
   static constexpr Shape accepts(Shape in) { return {int(size(in))}; }
   static constexpr Shape out(Shape) { return {Out}; }
   static constexpr Tensors parameters(Shape in) { return {"weight", {in.c, Out}, Bias ? "bias" : nullptr, Bias ? Dims(Out) : Dims()}; }

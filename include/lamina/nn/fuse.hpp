@@ -86,6 +86,7 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
 template <int Out, bool Bias> struct Fused<Dense<Out, Bias>, ReLU> : Chain<Dense<Out, Bias>, ReLU> {
   using dense = Dense<Out, Bias>;
   static constexpr bool gradients_by_verbs = true;
+  static constexpr DenseStep dense_step{Out, true};
   static constexpr Shape accepts(Shape in) { return dense::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::both}); }
   template <class D, class T> static constexpr int ways = dense::template ways<D, T>;
@@ -150,6 +151,7 @@ template <class D, class T> struct Functions {
   // If forward wants its weights made ready: how many numbers those are, and how they are made from (w, state). They are its w.
   Index (*prepared)(const D&, Shape) = nullptr;
   void (*prepare)(D&, Shape, const Master<T>*, const Master<T>*, T*) = nullptr;
+  DenseStep updates;                         // what the device may update the weights of, with their gradients at hand, when all of backward is over
   bool halves = false;                       // backward may be given no dw, as it may be given no dx, and then does the other half of its work alone
   // Instead of backward: a share of the batch adds its gradients to a part of so many numbers, a few samples at a time on one thread; in the end dw += the sum of the
   // parts. Its w are turned before, if there is a function for it.
@@ -189,6 +191,7 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   if constexpr (requires(D& d, const M* w, T* to) { L::template prepare<D, T, W>(d, Shape(), w, w, to); }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
   if constexpr (purpose == Purpose::training) {
     if constexpr (requires(D& d, const Step<T>& s) { L::template backward<D, T, W>(d, s); }) f.backward = &L::template backward<D, T, W>, f.halves = true;
+    if constexpr (requires { L::dense_step; requires D::template updates<T>(DenseSpec(), Way<W>()); }) f.updates = L::dense_step;
     if constexpr (requires(D& d, const Step<T>& s, const Learner<M>& l, M* w) { L::template learn<D, T, W>(d, s, l, w, 1); }) f.learn = &L::template learn<D, T, W>;
     if constexpr (requires(D& d, const Step<T>& s, T* part) { L::template gather<D, T, W>(d, s, part); })
       f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;

@@ -30,10 +30,10 @@ template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> depth_
   return t;
 }
 
-/// Marks the steps whose backward a device with a second queue does in two halves.
+/// Marks the steps whose backward a device with a second queue does in two halves: with few parameters there is nothing to be done beside.
 template <class D, class T, std::size_t N> constexpr Table<OpOn<D, T>, N> halve(Table<OpOn<D, T>, N> t) {
   if constexpr (Forks<D>)
-    for (int i = 0; i < t.count; ++i) t.rows[i].aside = t.rows[i].halves && t.rows[i].wants_dx;
+    for (int i = 0; i < t.count; ++i) t.rows[i].aside = t.rows[i].halves && t.rows[i].wants_dx && t.rows[i].place.parameters >= 4096;
   return t;
 }
 

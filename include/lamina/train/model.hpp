@@ -105,7 +105,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   void backward() {
     catch_up();
     open_gradients();
-    play(Pass::backward, [&] { backward(nullptr, false); });
+    play(Pass::backward, [&] { backward(nullptr, false, false); });
   }
   /// The second half and a step of the optimizer. The gradients are zero before, and again after, to whoever asks for them: a layer that can updates its parameters while it has their
   /// gradients at hand, and where a device writes gradients they stay, until somebody asks. The bits are those of backward(), step() and zero_gradients().
@@ -113,7 +113,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     optimizer.set_clock(rate);
     if constexpr (requires { optimizer.learner(); }) {
       const Learner<T> learner = optimizer.learner();
-      backward(&learner, false);
+      backward(&learner, false, false);
       Index at = 0;                            // of the parameters that nobody has updated yet
       const auto update_until = [&](Index end) {
         if (end > at) optimizer.update(at, w_.data() + at, dw_.data() + at, end - at), parallel_for(device_, end - at, detail::Zero<T>{dw_.data() + at});
@@ -125,8 +125,20 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       const bool whole = std::exchange(waits_, false);
       play(whole ? Pass::step : Pass::learn, [&] {
         if (whole) forward_pass();
-        backward(nullptr, WritesGradients<D>);
-        optimizer.update_and_clear(w_.data(), dw_.data(), has_low ? low_.data() : nullptr, !WritesGradients<D>);
+        constexpr bool updates = requires(const Step<T>& s, T* low, Parameter* w) { optimizer.update_dense(DenseStep(), s, 0, w, low, w); };
+        backward(nullptr, WritesGradients<D>, updates);
+        Index at = 0;
+        const auto update_until = [&](Index end) {
+          if (end > at) optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, end - at, has_low ? low_.data() + at : nullptr, !WritesGradients<D>);
+        };
+        if constexpr (updates)
+          for (std::size_t i = 0; i < program_.steps.size(); ++i)
+            if (const auto& r = program_.steps[i]; passes_.wait(i)) {
+              const Index behind = r.w + room(Index(r.in.c) * r.updates.outputs), end = r.w + r.place.parameters;
+              optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, end > behind ? dw_.data() + behind : nullptr);
+              update_until(r.w), at = behind;
+            }
+        update_until(program_.parameters);
       }, optimizer.id());
       spent_ = WritesGradients<D>;
     }
@@ -232,8 +244,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     fresh_ = false;
   }
   void forward_pass() { run(program_.training, true), evaluate(program_.training); }
-  void backward(const Learner<Parameter>* learner, bool anew) {
-    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), anew, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
+  void backward(const Learner<Parameter>* learner, bool anew, bool updates) {
+    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), anew, updates, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
   }
   void run(const PlanView& plan, bool training) {
     passes_.forward(plan, now_.x, now_.n, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, training); });

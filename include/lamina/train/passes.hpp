@@ -63,8 +63,10 @@ template <Device D, class T> class Passes {
   }
 
   /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w. `anew`: the gradients are written, whatever they were, on a device that can.
-  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, const Fill& fill) {
+  /// `updates`: but for those of weights that wait() for an update.
+  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, bool updates, const Fill& fill) {
     write_gradients(anew);
+    bool beside = false;
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
       for (i = end; i-- > 0;) {
         const auto& r = rows_[i];
@@ -79,12 +81,20 @@ template <Device D, class T> class Passes {
       if (anew && !r.gradients_by_verbs && r.place.parameters) parallel_for(device_, r.place.parameters, Zero<Master<T>>{steps_[i].dw});
       if (r.gathers) gather(plan, i, end, n);
       else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
-      else if (r.aside) halves(r, steps_[i]);
+      else if (updates && wait(i)) {
+        Step<T> of_input = steps_[i];
+        of_input.dw = nullptr;
+        r.backward(device_, of_input);
+      } else if (r.aside) beside = true, halves(r, steps_[i]);
       else if (r.backward) r.backward(device_, steps_[i]);
     }
-    if constexpr (Forks<D>) device_.wait_for(beside_.mark());
+    if constexpr (Forks<D>)
+      if (beside) device_.wait_for(beside_.mark());
     write_gradients(false);
   }
+  /// Whether what the gradients of step i are made of is there until the end of backward, and the device can update its weights with them.
+  bool wait(std::size_t i) const { return rows_[i].aside && rows_[i].updates.outputs > 0; }
+  const Step<T>& step(std::size_t i) const { return steps_[i]; }
 
  private:
   void write_gradients(bool whether) {
