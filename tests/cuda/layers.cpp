@@ -1,6 +1,7 @@
 /// The checks of every layer on the device of a GPU.
 #include "../support/gpu.hpp"
 
+#include <lamina/cuda/batch_norm_add.hpp>
 #include <lamina/cuda/batch_norm_pool.hpp>
 #include <lamina/cuda/conv.hpp>
 #include <lamina/cuda/conv_relu_pool_general.hpp>
@@ -69,6 +70,8 @@ TEST_CASE("batch norm") {
   check<Fused<BatchNorm, ReLU6>>({2, 2, 4}, {9, true});
   check<Fused<BatchNorm, ReLU, MaxPool<2>>>({3, 5, 2}, differs);
   check<Fused<KerasBatchNorm, ReLU, MaxPool<2, 3>>>({5, 5, 1}, differs);
+  check<Fused<BatchNorm, Add, ReLU>>({3, 3, 3}, differs);
+  check<Fused<KerasBatchNorm, Add, ReLU>>({2, 2, 4}, differs);
 }
 
 TEST_CASE("conv, relu and max pool as one") {

@@ -15,6 +15,9 @@ using namespace lamina_test;
 namespace {
 struct Res : Network<Input<6, 5, 3>, ConvNorm<8, 3>, ReLU, Equal<8>, Down<16>, DepthwiseConv<3>, BatchNorm, ReLU6, GlobalAvgPool, Dense<4>> {};
 
+// Conv, Norm-ReLU; Split, Conv, Norm-ReLU, Conv, Norm-Add-ReLU; Split, Conv, Norm-ReLU, Conv, Norm, Conv, Norm-Add-ReLU; Conv, Norm-ReLU6, Pool, Dense
+static_assert(Program<Res, Gpu, bf16>::table.count == 18);
+
 /// The loss of each step of a training on the same eight pictures.
 template <class T, class D> std::vector<double> losses(D dev, Index steps = 5) {
   constexpr Index n = 8;

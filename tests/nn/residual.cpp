@@ -30,7 +30,7 @@ TEST_CASE("sums before anything learns") { check_model<First, Cpu>(), check_mode
 TEST_CASE("branches with nothing in them") { check_model<Empty, Cpu>(), check_model<Empty, Unfused<Cpu>>(); }
 
 TEST_CASE("sums as tables") {
-  static_assert(std::is_same_v<Flat<Residual<ReLU>>, List<Split, ReLU, Swap, Add>> && std::is_same_v<Flat<Sum<ReLU, Tanh>>, List<Split, ReLU, Swap, Tanh, Add>>);
+  static_assert(std::is_same_v<Flat<Residual<ReLU>>, List<Split, ReLU, Add>> && std::is_same_v<Flat<Sum<ReLU, Tanh>>, List<Split, ReLU, Swap, Tanh, Add>>);
   constexpr auto& t = Projection::table;               // Split, Conv, Norm, ReLU, Conv, Norm, (Swap,) Conv, Norm, Add, ReLU, Flatten, Dense
   static_assert(t.count == 12 && t.rows[6].x == t.rows[0].z && t.rows[8].x == t.rows[7].y && t.rows[8].z == t.rows[5].y);
 }

@@ -79,12 +79,12 @@ TEST_CASE("the shapes of every stage: table 1 of Simonyan and Zisserman, table 1
 TEST_CASE("the blocks, layer by layer") {
   static_assert(std::is_same_v<Flat<zoo::VggBlock<5, 2>>, List<Conv<5, 3>, ReLU, Conv<5, 3>, ReLU, MaxPool<2>>>);
   using Plain = Conv<6, 3, 1, 1, no_bias>;
-  static_assert(std::is_same_v<Flat<zoo::BasicBlock<6, 6>>, List<Split, Plain, BatchNorm, ReLU, Plain, BatchNorm, Swap, Add, ReLU>>);
+  static_assert(std::is_same_v<Flat<zoo::BasicBlock<6, 6>>, List<Split, Plain, BatchNorm, ReLU, Plain, BatchNorm, Add, ReLU>>);
   static_assert(std::is_same_v<Flat<zoo::BasicBlock<4, 6, 2>>,
                                List<Split, Conv<6, 3, 2, 1, no_bias>, BatchNorm, ReLU, Plain, BatchNorm, Swap, Conv<6, 1, 2, 0, no_bias>, BatchNorm, Add, ReLU>>);
   using Depthwise = Sequential<DepthwiseConv<3, 1, 1, no_bias>, BatchNorm, ReLU6>;
   static_assert(std::is_same_v<Flat<zoo::InvertedResidual<4, 4>>,
-                               Flat<Split, Conv<24, 1, 1, 0, no_bias>, BatchNorm, ReLU6, Depthwise, Conv<4, 1, 1, 0, no_bias>, BatchNorm, Swap, Add>>);
+                               Flat<Split, Conv<24, 1, 1, 0, no_bias>, BatchNorm, ReLU6, Depthwise, Conv<4, 1, 1, 0, no_bias>, BatchNorm, Add>>);
   static_assert(std::is_same_v<Flat<zoo::InvertedResidual<4, 6, 1, 1>>, Flat<Depthwise, Conv<6, 1, 1, 0, no_bias>, BatchNorm>>);
   static_assert(std::is_same_v<Flat<zoo::InvertedResiduals<4, 6, 3, 2>>, Flat<zoo::InvertedResidual<4, 6, 2>, zoo::InvertedResidual<6, 6>, zoo::InvertedResidual<6, 6>>>);
 }

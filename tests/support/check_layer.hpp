@@ -103,16 +103,16 @@ template <class D> struct LayerOnTrial {
   Shape in, out;
   Index n;
   lamina::Needs need;
-  bool adds;
+  bool adds, apart;
   Index xs, ys, ws, states;
-  Guarded<D, double> x, y, z, dy, dx, w, dw, state, saved, statistics, scratch;
+  Guarded<D, double> x, y, z, dy, dx, dz, w, dw, state, saved, statistics, scratch;
   Guarded<D, std::uint8_t> codes;
   lamina::Buffer<D, std::uint32_t> clock;
   Numbers x0, z0, dy0, w0, dw0, state0;
 
   LayerOnTrial(D device, const lamina::OpOn<D, double>& o, std::vector<Index> places, Shape shape, Index batch, double scale)
-      : dev(device), op(o), learned(std::move(places)), in(shape), out(op.out(in)), n(batch), need(op.needs(in)), adds(op.role == lamina::Role::add),
-        xs(n * size(in)), ys(n * size(out)), ws(op.places(in).parameters), states(op.places(in).state), x(dev, xs), y(dev, ys), z(dev, adds ? xs : 0), dy(dev, ys), dx(dev, xs),
+      : dev(device), op(o), learned(std::move(places)), in(shape), out(op.out(in)), n(batch), need(op.needs(in)), adds(op.role == lamina::Role::add), apart(need.apart),
+        xs(n * size(in)), ys(n * size(out)), ws(op.places(in).parameters), states(op.places(in).state), x(dev, xs), y(dev, ys), z(dev, adds ? xs : 0), dy(dev, ys), dx(dev, xs), dz(dev, apart ? xs : 0),
         w(dev, ws), dw(dev, ws), state(dev, states), saved(dev, n * need.saved), statistics(dev, need.statistics), scratch(dev, n * need.scratch), codes(dev, n * need.codes),
         clock(dev, 1), x0(uniform(xs, -scale, scale, 1)), z0(uniform(adds ? xs : 0, -scale, scale, 2)), dy0(uniform(ys, -1, 1, 3)), w0(std::size_t(ws), nan),
         dw0(uniform(ws, -1, 1, 4)), state0(uniform(states, 0.5, 1.5, 5)) {
@@ -125,12 +125,12 @@ template <class D> struct LayerOnTrial {
 
   lamina::Step<double> step(bool training) const {
     return {.in = in, .out = out, .n = n, .first = 2, .training = training, .random = {1, lamina::Stream::dropout, 3}, .clock = clock.data(), .w = w.data(), .dw = dw.data(),
-            .state = state.data(), .x = x.data(), .y = y.data(), .dy = dy.data(), .dx = dx.data(), .z = z.data(), .dz = nullptr, .saved = training ? saved.data() : nullptr,
+            .state = state.data(), .x = x.data(), .y = y.data(), .dy = dy.data(), .dx = dx.data(), .z = z.data(), .dz = apart ? dz.data() : nullptr, .saved = training ? saved.data() : nullptr,
             .codes = training ? codes.data() : nullptr, .statistics = statistics.data(), .scratch = scratch.data()};
   }
   void prepare() {
     x.set(x0), z.set(z0), w.set(w0), dw.set(dw0), dy.set(dy0), state.set(state0);
-    y.fill(nan), dx.fill(nan), saved.fill(nan), statistics.fill(nan), scratch.fill(nan), codes.fill(99);
+    y.fill(nan), dx.fill(nan), dz.fill(nan), saved.fill(nan), statistics.fill(nan), scratch.fill(nan), codes.fill(99);
   }
   Numbers forward(bool training) {
     prepare();
@@ -184,8 +184,8 @@ template <class D> void check(LayerOnTrial<D>& t, const LayerCheck& options) {
   t.z.fill(nan);
   REQUIRE(bool(t.op.backward));
   t.op.backward(t.dev, s);
-  const Numbers dx = t.dx.get(), dw = t.dw.get();
-  CHECK_MESSAGE(finite(dx), "dx is written in full");
+  const Numbers dx = t.dx.get(), dz = t.dz.get(), dw = t.dw.get();
+  CHECK_MESSAGE((finite(dx) && finite(dz)), "dx is written in full");
   std::vector<bool> is_learned(dw.size());
   for (Index place : t.learned) is_learned[std::size_t(place)] = true;
   for (std::size_t i = 0; i < dw.size(); ++i)
@@ -205,6 +205,11 @@ template <class D> void check(LayerOnTrial<D>& t, const LayerCheck& options) {
     s.dx = t.dy.data(), t.dw.set(t.dw0);
     t.op.backward(t.dev, s);
     CHECK_MESSAGE(t.dy.get() == dx, "the same dx in the place of dy");
+    if (t.apart) {
+      t.dy.set(t.dy0), t.dw.set(t.dw0), s.dz = t.dy.data(), s.dx = t.dx.data();
+      t.op.backward(t.dev, s);
+      CHECK_MESSAGE((t.dy.get() == dz && t.dx.get() == dx && t.dw.get() == dw), "the same dz in the place of dy");
+    }
     for (bool training : {true, false}) {
       const Numbers apart = t.forward(training);
       if (training && keeps_x) continue;
@@ -226,9 +231,9 @@ template <class D> void check(LayerOnTrial<D>& t, const LayerCheck& options) {
   std::vector<Index> all(dx.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = Index(i);
   CHECK_MESSAGE(t.worst(t.x, t.x0, all, dx, {}) <= 1, "dx is the gradient");
-  if (t.adds) CHECK_MESSAGE(t.worst(t.z, t.z0, all, dx, {}) <= 1, "dx is the gradient of z too");
+  if (t.adds) CHECK_MESSAGE(t.worst(t.z, t.z0, all, t.apart ? dz : dx, {}) <= 1, "the gradient of z");
   CHECK_MESSAGE(t.worst(t.w, t.w0, t.learned, dw, t.dw0) <= 1, "dw is the gradient, added");
-  for (auto* tensor : {&t.x, &t.z, &t.y, &t.dx, &t.state, &t.saved, &t.statistics, &t.scratch}) tensor->get();
+  for (auto* tensor : {&t.x, &t.z, &t.y, &t.dx, &t.dz, &t.state, &t.saved, &t.statistics, &t.scratch}) tensor->get();
   t.codes.get();
 }
 }  // namespace detail

@@ -31,6 +31,7 @@ enum class NormBy { running, batch, settled };
 /// Neighbours that may be one kernel. A device answers `fuses<T>(ConvReluPool{conv, pool})` at compile time.
 struct ConvReluPool { Window conv, pool; int groups = 1; };
 struct AddRelu {};
+struct NormAddRelu {};
 struct DenseRelu {};
 struct NormClamp {};
 struct NormReluPool { Window pool; };

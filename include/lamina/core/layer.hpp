@@ -35,6 +35,7 @@ struct Needs {
   Index statistics = 0;        // numbers per batch that forward leaves for backward
   Index scratch = 0;           // numbers per sample for the time of one backward
   bool elementwise = false;    // nothing but y[i] needs x[i]: y may lie where x lay, and dx where dy lay
+  bool apart = false;          // the gradient of the second x of a sum is another than that of the first
 };
 
 /// The lengths of a tensor's sides, outermost first.
@@ -76,7 +77,7 @@ template <class T> struct Step {
   Master<T>* state;            // (state)
   const T* x; T* y;            // (N, in), (N, out)
   const T* dy; T* dx;          // (N, out), (N, in); dx is null if nothing before this layer learns
-  const T* z; const T* dz;     // the second x of Add, the second dy of Split
+  const T* z; T* dz;           // the second x of Add, the second dy of Split; and what a sum writes for its second x, if its gradients are apart
   T* saved;                    // (N, saved)
   std::uint8_t* codes;         // (N, codes)
   Master<T>* statistics;       // (statistics)

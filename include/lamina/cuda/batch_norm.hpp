@@ -76,7 +76,10 @@ template <class Job> struct NormSums {
     M first[V] = {}, second[V] = {};
     if (lane.first < lane.end) {
       job.start(e, lane);
-      lane.template each_pixel<Job::together>([&](Index p) { return job.fetch(p, lane.channel); }, [&](Index, const typename Job::Loaded& at) { job.add(at, first, second); });
+      lane.template each_pixel<Job::together>([&](Index p) { return job.fetch(p, lane.channel); }, [&](Index p, const typename Job::Loaded& at) {
+        if constexpr (requires { job.note(p, lane.channel, at); }) job.note(p, lane.channel, at);
+        job.add(at, first, second);
+      });
     }
     M* const sums = reinterpret_cast<M*>(shared_memory());      // (rows, 2, across, V)
     const int rows = lane.step, count = 2 * e.across * V;
@@ -207,27 +210,37 @@ template <class M, int V> struct Normal {
   }
   LAMINA_DEVICE M operator()(int e, M x) const { return scale[e] * (x - mean[e]) + beta[e]; }
 };
-/// y = scale (x - mean) + beta within the bounds.
-template <class T, int V> struct NormOutput {
+/// y = scale (x - mean) + beta, plus z if there is one, within the bounds.
+template <class T, int V, bool adds> struct NormOutput {
   using M = Master<T>;
+  struct Loaded { Pack<T, V> x, z; };
   static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = NormExtent::blocks;
-  LAMINA_DEVICE static void run(NormExtent e, Bounds<M> bounds, const T* x, const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, T* y) {
+  LAMINA_DEVICE static void run(NormExtent e, Bounds<M> bounds, const T* x, const T* z, const M* w, const M* mean_and_spread, bool spread_is_variance, M epsilon, T* y) {
     const NormLane<V> lane(e);
     if (lane.first >= lane.end) return;
     const Normal<M, V> norm(w, mean_and_spread, spread_is_variance, epsilon, e.apart, lane.channel);
-    const auto put = [&](Index p, const Pack<T, V>& pixel) {
+    const auto fetch = [&](Index p) {
+      const Index at = p * e.c + lane.channel;
+      if constexpr (adds) return Loaded{load(packs<V>(x + at)), load(packs<V>(z + at))};
+      else return load(packs<V>(x + at));
+    };
+    const auto put = [&](Index p, const auto& pixel) {
       M v[V];
       LAMINA_UNROLL
-      for (int k = 0; k < V; ++k) v[k] = bounds(norm(k, M(pixel.v[k])));
+      for (int k = 0; k < V; ++k) {
+        if constexpr (adds) v[k] = bounds(norm(k, M(pixel.x.v[k])) + M(pixel.z.v[k]));
+        else v[k] = bounds(norm(k, M(pixel.v[k])));
+      }
       store(packs<V>(y + p * e.c + lane.channel), packed<T>(v));
     };
-    lane.template each_pixel<8>([&](Index p) { return load(packs<V>(x + p * e.c + lane.channel)); }, put);
+    lane.template each_pixel<adds ? 4 : 8>(fetch, put);
   }
 };
 
 /// dy where it passes the bounds; x and w tell which outputs were within.
 template <class T, int V> struct ClampedGradient {
   using M = Master<T>;
+  using Loaded = Pack<T, V>;
   static constexpr int together = 4;
   const T* dy; int c; Bounds<M> bounds;
   ClampedGradient(const T* from, int all, Clamp clamp) : dy(from), c(all), bounds(clamp) {}
@@ -235,11 +248,11 @@ template <class T, int V> struct ClampedGradient {
   LAMINA_DEVICE M gradient(const Pack<T, V>& d, int e, M y) const { return y <= bounds.low || y >= bounds.high ? 0 : M(d.v[e]); }
 };
 
-template <class T, int V> struct NormLoaded { Pack<T, V> x, d; };
+template <class T, int V, class Gradient> struct NormLoaded { Pack<T, V> x; typename Gradient::Loaded d; };
 /// The sums of dy times x normalised, and of dy.
 template <class T, int V, class Gradient> struct NormGradientSums {
   using Number = Master<T>;
-  using Loaded = NormLoaded<T, V>;
+  using Loaded = NormLoaded<T, V, Gradient>;
   static constexpr int channels = V, together = Gradient::together;
   const T* x; const Number *w, *batch; int c; Gradient gradient;
   Number mean[V], scale[V], beta[V];
@@ -250,6 +263,7 @@ template <class T, int V, class Gradient> struct NormGradientSums {
     for (int k = 0; k < V; ++k) scale[k] *= load(batch + e.apart + lane.channel + k);
   }
   LAMINA_DEVICE Loaded fetch(Index p, int channel) const { return {load(packs<V>(x + p * c + channel)), gradient.fetch(p, channel)}; }
+  LAMINA_DEVICE void note(Index p, int channel, const Loaded& at) const requires requires { gradient.note(p, channel, at.d); } { gradient.note(p, channel, at.d); }
   LAMINA_DEVICE Number passes(const Loaded& at, int k, Number centred) const { return gradient.gradient(at.d, k, scale[k] * centred + beta[k]); }
   LAMINA_DEVICE void add(const Loaded& at, Number (&product)[V], Number (&sum)[V]) const {
     LAMINA_UNROLL
@@ -275,7 +289,7 @@ template <class T, int V, class Gradient> struct NormInputGradient {
     const M share = 1 / M(e.pixels);
     LAMINA_UNROLL
     for (int k = 0; k < V; ++k) slope[k] *= load(job.batch + e.apart + lane.channel + k) * share, mean[k] *= share;
-    const auto put = [&](Index p, const NormLoaded<T, V>& at) {
+    const auto put = [&](Index p, const NormLoaded<T, V, Gradient>& at) {
       M v[V];
       LAMINA_UNROLL
       for (int k = 0; k < V; ++k) {
@@ -303,16 +317,26 @@ template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec
   dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, c), parts);
   dev.template launch<kernels::NormSettle<Master<T>>>(kernels::NormChannels::grid(e), e, spec, parts, running, batch);
 }
-/// Gradient<V> tells what comes to each pixel.
-template <int V, RunsKernels D, class T, class Gradient>
-void norm_backward(D& dev, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient gradient, T* dx, Master<T>* dw) {
+/// The gradients tell what comes to each pixel: `first` where it is summed, and then `again`.
+template <int V, RunsKernels D, class T, class Gradient, class Again>
+void norm_backward(D& dev, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient first, Again again, T* dx, Master<T>* dw) {
   using Job = kernels::NormGradientSums<T, V, Gradient>;
   const kernels::NormExtent e(pixels, c, V);
-  const Job job(x, w, batch, c, gradient);
+  const Job job(x, w, batch, c, first);
   auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * c;
   dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
   dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, parts, sums, dw, dev.writes_gradients);
-  if (dx) dev.template launch<kernels::NormInputGradient<T, V, Gradient>>(e.grid(), e, job, sums, dx);
+  if (dx) dev.template launch<kernels::NormInputGradient<T, V, Again>>(e.grid(), e, kernels::NormGradientSums<T, V, Again>(x, w, batch, c, again), sums, dx);
+}
+template <bool adds, RunsKernels D, class T>
+void norm_forward(D& dev, NormSpec spec, Clamp bounds, Index pixels, int c, const T* x, const T* z, const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
+  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
+    const kernels::NormExtent e(pixels, c, V);
+    if (by == NormBy::batch) norm_measure<V>(dev, spec, pixels, c, x, running, batch);
+    const bool running_values = by == NormBy::running;
+    dev.template launch<kernels::NormOutput<T, V, adds>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, z, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
+                                                         Master<T>(spec.epsilon), y);
+  });
 }
 }  // namespace detail
 
@@ -324,13 +348,7 @@ void batch_norm_clamp_forward(D& dev, NormSpec spec, Clamp bounds, Index samples
                               Master<T>* running,               // mean (C), variance (C), likewise
                               Master<T>* batch,                 // mean (C), 1 / sqrt(var + eps) (C), likewise
                               T* y, NormBy by) {
-  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
-    const kernels::NormExtent e(samples * pixels, c, V);
-    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, samples * pixels, c, x, running, batch);
-    const bool running_values = by == NormBy::running;
-    dev.template launch<kernels::NormOutput<T, V>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
-                                                   Master<T>(spec.epsilon), y);
-  });
+  detail::norm_forward<false>(dev, spec, bounds, samples * pixels, c, x, static_cast<const T*>(nullptr), w, running, batch, y, by);
 }
 template <RunsKernels D, class T>
 void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch,
@@ -338,7 +356,8 @@ void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels
                                T* dx,                           // (N, C) or null
                                Master<T>* dw) {                 // += gamma (C), beta (C)
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
-    detail::norm_backward<V>(dev, samples * pixels, c, x, w, batch, kernels::ClampedGradient<T, V>(dy, c, bounds), dx, dw);
+    const kernels::ClampedGradient<T, V> gradient(dy, c, bounds);
+    detail::norm_backward<V>(dev, samples * pixels, c, x, w, batch, gradient, gradient, dx, dw);
   });
 }
 /// The same without bounds.

@@ -34,6 +34,7 @@ template <class T, int V> struct NormPoolOutput {
 
 /// The gradient of a window, at the pixel that won.
 template <class T, int V> struct PooledNormGradient {
+  using Loaded = Pack<T, V>;
   static constexpr int together = 2;
   Walk v; const T* dy; const std::uint8_t* codes;
   LAMINA_DEVICE Pack<T, V> fetch(Index p, int channel) const {
@@ -76,7 +77,8 @@ void batch_norm_relu_pool_backward(D& dev, NormReluPool kernel, Shape in, Shape 
                                    T* dx,                                       // (N, H, W, C) or null
                                    Master<T>* dw) {                             // += gamma (C), beta (C)
   kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) {
-    detail::norm_backward<V>(dev, n * in.h * in.w, in.c, x, w, batch, kernels::PooledNormGradient<T, V>{{kernel.pool, in, out}, dy, codes}, dx, dw);
+    const kernels::PooledNormGradient<T, V> gradient{{kernel.pool, in, out}, dy, codes};
+    detail::norm_backward<V>(dev, n * in.h * in.w, in.c, x, w, batch, gradient, gradient, dx, dw);
   });
 }
 template <RunsKernels D, class T> Index batch_norm_relu_pool_arena(const D& dev, T, Shape in, Index n) { return batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c); }

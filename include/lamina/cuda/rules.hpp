@@ -23,6 +23,7 @@ struct CudaRules {
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(DenseRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
+  template <class T> static constexpr bool fuses(NormAddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
   /// 0: any shape. 1: few outputs. 2: many weights. 3: bf16 on tensor cores.

@@ -1,6 +1,7 @@
 /// All verbs of a GPU.
 #pragma once
 #include "batch_norm.hpp"
+#include "batch_norm_add.hpp"
 #include "batch_norm_pool.hpp"
 #include "conv.hpp"
 #include "conv_relu_pool.hpp"

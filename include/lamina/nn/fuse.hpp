@@ -142,6 +142,20 @@ template <> struct Fused<Add, ReLU> : Chain<Add, ReLU> {
   template <class D, class T> static void backward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), detail::MapGradient<ReLU, T>{{s.y, s.dy}, s.dx}); }
 };
 
+/// y = relu(norm(x) + z). The gradient of z is that of the ReLU.
+template <detail::IsNorm B> struct Fused<B, Add, ReLU> : Chain<B, Add, ReLU> {
+  static constexpr Role role = Role::add;
+  static constexpr bool gradients_by_verbs = true;
+  static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::both, .elementwise = true, .apart = true}); }
+  template <class D, class T> requires (D::template fuses<T>(NormAddRelu{})) static void forward(D& dev, const Step<T>& s) {
+    batch_norm_add_relu_forward(dev, B::spec, s.n, Index(s.in.h) * s.in.w, s.in.c, s.x, s.z, s.w, s.state, s.statistics, s.y, detail::norm_by(s));
+  }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    batch_norm_add_relu_backward(dev, s.n, Index(s.in.h) * s.in.w, s.in.c, s.x, s.w, s.statistics, s.y, s.dy, s.dz, s.dx, s.dw);
+  }
+  template <class D, class T> static Index arena(const D& dev, Shape in, Index n) { return batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c); }
+};
+
 /// The functions that run a layer on a device; null where there is nothing to do.
 template <class D, class T> struct Functions {
   void (*forward)(D&, const Step<T>&) = nullptr;
