@@ -38,7 +38,7 @@ template <TapTile T, bool Backward> struct TapSums {
   /// A step is a tap of a block of channels that are summed over. w: (9, C, K), at the first of the channels that come out.
   LAMINA_DEVICE static void copy_step(int step, const bf16* w, Extent size) {
     const int block = step / 9 * T.in, tap = Backward ? 8 - step % 9 : step % 9;
-    const bf16* from = w + (Backward ? Index(tap) * size.c * size.k + block : (Index(tap) * size.c + block) * size.k);
+    const bf16* from = w + (Backward ? tap * size.c * size.k + block : (tap * size.c + block) * size.k);
     for (int i = thread_index(); i < rows * columns / 8; i += threads) copy_async(stage(step).chunk(i / (columns / 8), i % (columns / 8)), from + i / (columns / 8) * size.k + i % (columns / 8) * 8, true);
   }
 

@@ -42,8 +42,8 @@ LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, in
   for (int i = part * each + thread_index(); i < count && i < (part + 1) * each; i += Threads) {
     const int row = i / tile.chunks, chunk = i % tile.chunks, image = Pictures == 1 ? n : n + row / pixels, pixel = Pictures == 1 ? row : row % pixels;
     const int h = h0 + pixel / (TileW + 2) - 1, w = w0 + pixel % (TileW + 2) - 1;
-    const bool inside = h >= 0 && h < size.h && w >= 0 && w < size.w && (Pictures == 1 || image < size.n);
-    copy_async(tile.chunk(row, chunk), inside ? x + size.pixel(image, h, w) * size.c + chunk * 8 : x, inside);
+    const bool inside = unsigned(h) < unsigned(size.h) && unsigned(w) < unsigned(size.w) && (Pictures == 1 || image < size.n);
+    copy_async(tile.chunk(row, chunk), x + size.pixel(inside ? image : n, 0, 0) * size.c + (inside ? (h * size.w + w) * size.c + chunk * 8 : 0), inside);
   }
 }
 
