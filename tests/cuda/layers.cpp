@@ -60,6 +60,7 @@ TEST_CASE("pooling") {
   check<AvgPool<2, 2, same, true>>({5, 7, 3});
   check<AvgPool<5, 1, same>>({2, 3, 4});
   check<GlobalAvgPool>({5, 4, 7});
+  check<GlobalAvgPool>({3, 5, 6});
 }
 
 TEST_CASE("batch norm") {

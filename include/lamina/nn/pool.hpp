@@ -1,5 +1,6 @@
 /// Pooling.
 #pragma once
+#include "../core/elementwise.hpp"
 #include "../core/layer.hpp"
 
 namespace lamina {
@@ -44,6 +45,16 @@ template <class T> struct PlaneMean {
 template <class T> struct PlaneSpread {
   const T* dy; T* dx; Index plane, c;                                       // (N, C) -> (N, plane, C)
   LAMINA_HD void operator()(Index i) const { dx[i] = Master<T>(dy[i / (plane * c) * c + i % c]) / Master<T>(plane); }
+  static constexpr int together = int(16 / sizeof(T));
+  LAMINA_HD void several(Index i) const {
+    if (c % together) {
+      for (int e = 0; e < together; ++e) (*this)(i + e);
+      return;
+    }
+    Pack<T, together> d = *packs<together>(dy + i / (plane * c) * c + i % c);
+    for (int e = 0; e < together; ++e) d.v[e] = Master<T>(d.v[e]) / Master<T>(plane);
+    *packs<together>(dx + i) = d;
+  }
 };
 }  // namespace detail
 
