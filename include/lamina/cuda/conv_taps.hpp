@@ -99,8 +99,8 @@ void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const
   if (!dw) return;
   const int slabs = detail::taps_slabs<W, D>(size), parameters = (9 * size.c + 1) * size.k;
   auto* const partials = reinterpret_cast<float*>(dev.arena());
-  dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs}, x, dy, partials, dw, db, size);
-  if (slabs > 1) dev.template launch<kernels::SlabSum>(Grid{int(pieces(parameters, 128))}, partials, slabs, parameters - size.k, parameters, dw, db);
+  dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs}, x, dy, partials, dw, db, dev.writes_gradients, size);
+  if (slabs > 1) dev.template launch<kernels::SlabSum>(Grid{int(pieces(parameters, 128))}, partials, slabs, parameters - size.k, parameters, dw, db, dev.writes_gradients);
 }
 
 /// Bytes of the slabs' partial gradients.

@@ -14,7 +14,7 @@ struct TapsWeightTile {
   constexpr int pixels() const { return pictures * tile_h * tile_w; }
 };
 
-/// dw += x^T dy and db += the sum of dy, or, where there are several slabs, their partials (slabs, 9 C K + K), weights and then bias. grid: (K / T.k, C / T.c, slabs)
+/// dw += x^T dy and db += the sum of dy, = where it writes, or, where there are several slabs, their partials (slabs, 9 C K + K), weights and then bias. grid: (K / T.k, C / T.c, slabs)
 /// A warp owns a row of the kernel, three taps, and 32 x 32 channels. Rows are channels in, columns channels out, and a step of the sum is a patch of 2 x 8 pixels.
 /// x: (N, H, W, C); dy: (N, H, W, K); db: (K) or null
 template <TapsWeightTile T> struct ConvTapsWeightGradient {
@@ -25,7 +25,7 @@ template <TapsWeightTile T> struct ConvTapsWeightGradient {
   static constexpr int x_bytes = X::bytes(T.pictures * halo), dy_bytes = Dy::bytes(pixels), bias_bytes = threads / 32 * T.k * 4, shared_bytes = 2 * (x_bytes + dy_bytes);
   static_assert(bias_bytes <= shared_bytes);
 
-  LAMINA_DEVICE static void run(const bf16* x, const bf16* dy, float* partials, float* dw, float* db, Extent size) {
+  LAMINA_DEVICE static void run(const bf16* x, const bf16* dy, float* partials, float* dw, float* db, bool writes, Extent size) {
     const Place place = block_index();
     const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, k0 = place.x * T.k, c0 = place.y * T.c, slabs = grid_size().z;
     const int k_of_warp = warp / 3 % (T.k / warp_k) * warp_k, c_of_warp = warp / 3 / (T.k / warp_k) * warp_c;
@@ -79,13 +79,13 @@ template <TapsWeightTile T> struct ConvTapsWeightGradient {
           for (int j = 0; j < warp_k / 8; ++j) {
             const int c = c0 + c_of_warp + i * 16 + below * 8 + lane / 4, k = k0 + k_of_warp + j * 8 + lane % 4 * 2;
             Pair* const to = reinterpret_cast<Pair*>(total + (Index(kernel_row * 3 + q) * size.c + c) * size.k + k);
-            const Pair before = slabs > 1 ? Pair{0.f, 0.f} : load(to);
+            const Pair before = slabs > 1 || writes ? Pair{0.f, 0.f} : load(to);
             store(to, Pair{before.first + sum[q][i][j][2 * below], before.second + sum[q][i][j][2 * below + 1]});
           }
     if (!with_bias) return;
     sync_block();  // the tiles make room
     float* const bias = slabs > 1 ? total + weights + k0 : db + k0;
-    const float before = slabs == 1 && thread_index() < T.k ? load(bias + thread_index()) : 0.f;
+    const float before = slabs == 1 && !writes && thread_index() < T.k ? load(bias + thread_index()) : 0.f;
     write_bias_sums<T.k, threads>(reinterpret_cast<float*>(shared_memory()), bias_sum, T.k, bias, before);
   }
 
