@@ -86,8 +86,8 @@ template <class M> std::vector<M> learned(const std::vector<M>& v, int c) {   //
 TEST_CASE_TEMPLATE("batch norm is its definition", T, float, double, bf16) {
   for (const auto& [n, in] : {std::pair{Index(3), Shape{5, 3, 6}}, {Index(2), Shape{9, 7, 33}}, {Index(1), Shape{1, 1, 4}}, {Index(5), Shape{8, 8, 32}}, {Index(9), Shape{16, 15, 2}}, {Index(2), Shape{4, 3, 264}}})
     for (const Clamp bounds : {Clamp{}, Clamp{.low = 0}, Clamp{.low = -0.5, .high = 0.5}}) {
-      INFO(n << " of " << text(in).s << ", from " << bounds.low);
       const Data<T> data(n, in);
+      INFO(data.n << " of " << text(data.in).s << ", from " << bounds.low);
       const Result<T> found = data.run(bounds);
       const Result<double> expected = data.plain(bounds);
       CHECK(error(widened(found.y), expected.y) < allowed<T>);
@@ -131,8 +131,8 @@ TEST_CASE("a large mean does not hide a small variance") {   // E(x^2) - E(x)^2 
 
 TEST_CASE_TEMPLATE("batch norm, relu and max pool as one are the three", T, float, double) {
   for (const auto& [n, in, pool] : {std::tuple{Index(3), Shape{5, 7, 6}, Window{2, 2, 0}}, {Index(2), Shape{9, 8, 16}, Window{2, 3, 0}}, {Index(4), Shape{7, 6, 20}, Window{3, 3, 0}}}) {
-    INFO(n << " of " << text(in).s);
     const Data<T> data(n, in);
+    INFO(data.n << " of " << text(data.in).s);
     const Shape out = pool.over(in, in.c);
     const Index numbers = n * size(out);
     Gpu dev;
