@@ -125,20 +125,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       const bool whole = std::exchange(waits_, false);
       play(whole ? Pass::step : Pass::learn, [&] {
         if (whole) forward_pass();
-        constexpr bool updates = requires(const Step<T>& s, T* low, Parameter* w) { optimizer.update_dense(DenseStep(), s, 0, w, low, w); };
-        backward(nullptr, WritesGradients<D>, updates);
-        Index at = 0;
-        const auto update_until = [&](Index end) {
-          if (end > at) optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, end - at, has_low ? low_.data() + at : nullptr, !WritesGradients<D>);
-        };
-        if constexpr (updates)
-          for (std::size_t i = 0; i < program_.steps.size(); ++i)
-            if (const auto& r = program_.steps[i]; passes_.wait(i)) {
-              const Index behind = r.w + room(Index(r.in.c) * r.updates.outputs), end = r.w + r.place.parameters;
-              optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, end > behind ? dw_.data() + behind : nullptr);
-              update_until(r.w), at = behind;
-            }
-        update_until(program_.parameters);
+        backward(nullptr, WritesGradients<D>, has_low && Optimizer::updates_dense);
+        update(optimizer);
       }, optimizer.id());
       spent_ = WritesGradients<D>;
     }
@@ -242,6 +230,21 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   void open_gradients() {
     if (spent_) zero_gradients();
     fresh_ = false;
+  }
+  /// The optimizer's pass over the parameters whose gradients are there; where backward left the weights of a dense layer to whoever sums their gradients, they are.
+  template <class Optimizer> void update(Optimizer& optimizer) {
+    Index at = 0;
+    const auto update_until = [&](Index end) {
+      if (end > at) optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, end - at, has_low ? low_.data() + at : nullptr, !WritesGradients<D>);
+    };
+    if constexpr (has_low && Optimizer::updates_dense)
+      for (std::size_t i = 0; i < program_.steps.size(); ++i)
+        if (const auto& r = program_.steps[i]; passes_.wait(i)) {
+          const Index behind = r.w + room(Index(r.in.c) * r.updates.outputs), end = r.w + r.place.parameters;
+          optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, end > behind ? dw_.data() + behind : nullptr);
+          update_until(r.w), at = behind;
+        }
+    update_until(program_.parameters);
   }
   void forward_pass() { run(program_.training, true), evaluate(program_.training); }
   void backward(const Learner<Parameter>* learner, bool anew, bool updates) {

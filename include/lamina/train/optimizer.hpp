@@ -164,8 +164,9 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
   /// Of parameters at, at + 1, ... alone.
   template <class Low> void update_and_clear(Index at, T* p, T* g, Index count, Low* low, bool cleared) { pass(at, p, g, count, cleared ? g : nullptr, low); }
   /// A step of the weights of a dense layer, which begin at `at`, while the device has their gradients at hand; db = that of the bias. Of devices that have a verb for it.
-  template <class Low> void update_dense(const DenseStep& dense, const Step<Low>& s, Index at, T* p, Low* low, T* db)
-  requires requires(D& dev, const Opt& opt, const typename Opt::Clock* now) { dense_update(dev, opt, now, true, at, at, at, s.x, s.dy, s.y, p, p, at, low, db); } {
+  /// nvcc 13 makes no kernel of dense_update() where a requires-expression has named it before.
+  static constexpr bool updates_dense = detail::TakesVectors<Opt>;
+  template <class Low> void update_dense(const DenseStep& dense, const Step<Low>& s, Index at, T* p, Low* low, T* db) {
     dense_update(*dev_, opt_, clock_.data(), dense.relu, s.n, Index(s.in.c), Index(dense.outputs), s.x, s.dy, s.y, p, state_.data() + at, n_, low, db);
   }
   /// For layers that update their own parameters, on one thread.
