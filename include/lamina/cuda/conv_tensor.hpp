@@ -275,8 +275,9 @@ struct WeightCut {
     weights = terms * out.c, numbers = rows * out.c;
     shape = picture == kernels::Picture::shallow || rows < 128 ? small_tile : out.c > 64 ? wide_tile : weight_tile;
     tiles = pieces(rows, shape.m) * pieces(out.c, shape.n);
-    const Index wish = pieces(shape.m > 64 ? busy_tiles : busy_tiles * 3 / 2, tiles), fill = pieces(pixels, 512);        // two or three blocks for each multiprocessor of 132
-    slabs = int(wish < fill ? wish : fill);
+    const Index places = shape.m > 64 ? busy_tiles : busy_tiles * 3 / 2, more = pieces(places, tiles), fewer = places / tiles, fill = pieces(pixels, 512);     // two or three blocks for each multiprocessor of 132:
+    const auto turns = [&](Index count) { return pieces(count * tiles, places); };                                       // a few more than that would be a turn of their own
+    slabs = int(std::min(fewer > 0 && turns(fewer) * more < turns(more) * fewer ? fewer : more, fill));
   }
 };
 }  // namespace detail
