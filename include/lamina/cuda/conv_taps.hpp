@@ -25,7 +25,7 @@ template <TapTile T, bool Backward> struct ConvTaps {
     const Extent pixels{size.n, size.h, size.w, gone, made};
     copy_halo<T.in, T.tile_h, T.tile_w, threads, 1, T.pictures>(Sums::tile(0), from, pixels, n, h0, w0);
     Sums s;
-    s.begin(bias ? bias + first : nullptr);
+    s.begin(!Backward && bias ? bias + first : nullptr);
     s.run(w + (Backward ? Index(first) * size.k : first), size, gone / T.in, [&](int next, int tap) {
       if (tap < 8) copy_halo<T.in, T.tile_h, T.tile_w, threads, 8, T.pictures>(Sums::tile(next), from + next * T.in, pixels, n, h0, w0, tap);
     });
