@@ -15,9 +15,11 @@ template <int W> struct PooledKernels {
   static constexpr PooledWay way = PooledWay::numbered(W);
   static constexpr int tile_h = way.tile == PixelTile::large ? 16 : 8, tile_w = way.tile == PixelTile::small ? 8 : 16;
   static constexpr int split(int out) { return way.tile != PixelTile::large && out > 16 ? 2 : 1; }
-  static constexpr kernels::TapTile forward_tile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, way.tile == PixelTile::large ? 8 : 4, way.tile == PixelTile::small ? split(way.k.block) : 1};
-  static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8, split(way.c.block)};
-  static constexpr kernels::WeightTile weight_tile{way.k.block < 32 ? 16 : 32, way.tile == PixelTile::small ? 8 : 16, way.tile == PixelTile::small ? 8 : 16};
+  static constexpr int blocks(ChannelBlocks in, ChannelBlocks out) { return way.tile == PixelTile::large && in.several && out.block == 64 ? 2 : 0; }  // else it would be one
+  static constexpr kernels::TapTile forward_tile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, way.tile == PixelTile::large ? 8 : way.tile == PixelTile::small && way.k.block == 16 ? 2 : 4,
+                                                 way.tile == PixelTile::small ? split(way.k.block) : 1, 1, 3, blocks(way.c, way.k)};
+  static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8, split(way.c.block), 1, 3, blocks(way.k, way.c)};
+  static constexpr kernels::WeightTile weight_tile{16, way.k.block < 32 ? 16 : 32, way.tile == PixelTile::small ? 8 : 16, way.tile == PixelTile::small ? 8 : 16};
   using Forward = kernels::PooledConvForward<forward_tile>;
   using DataGradient = kernels::PooledConvDataGradient<backward_tile>;
   using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
@@ -35,7 +37,7 @@ inline kernels::Extent pooled_extent(Shape in, Shape mid, Index n) { return {int
 template <int W, class D> int pooled_slabs(kernels::Extent size) {
   const auto slabs = [&](auto tile, int parts) { return int(std::min<Index>(size.n * pieces(size.h, tile.tile_h) * pieces(size.w, tile.tile_w), std::max(1, D::multiprocessors / parts))); };
   if constexpr (first_block<W>) return slabs(FirstKernels<W, bf16>::weight_tile, int(pieces(size.k, kernels::FirstTile::k)));
-  else return slabs(PooledKernels<W>::weight_tile, size.c / kernels::WeightTile::c * (size.k / PooledKernels<W>::weight_tile.k));
+  else return slabs(PooledKernels<W>::weight_tile, size.c / PooledKernels<W>::weight_tile.c * (size.k / PooledKernels<W>::weight_tile.k));
 }
 inline Index pooled_parameters(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
 

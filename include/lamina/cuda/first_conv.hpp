@@ -10,6 +10,7 @@ namespace lamina::kernels::inline LAMINA_SIMT {
 struct FirstTile {
   int channels;              // of the pictures
   int tile_h, tile_w, warps;
+  int blocks = 0;            // that a multiprocessor shall hold, if it matters
   static constexpr int k = 32;  // channels out of a thread block; the last block may have 16
   constexpr int threads() const { return warps * 32; }
   constexpr bool valid() const { return channels <= 4 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w % (16 * warps) == 0 && warps % 2 == 0; }
@@ -55,16 +56,17 @@ template <FirstTile T, class Pixel> struct FirstPixels {
 /// grid: (tiles across x blocks of K, tiles down, N). x: (N, H, W, C); w: (9, C, K); bias: (K) or null; y, codes: (N, H/2, W/2, K), codes may be null
 template <FirstTile T, class Pixel> struct FirstConvForward {
   static_assert(T.valid());
-  static constexpr int threads = T.threads(), patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  static constexpr int threads = T.threads(), blocks = T.blocks, windows_across = T.tile_w / 2, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  static_assert(patches % 2 == 0);
   using Pixels = FirstPixels<T, Pixel>;
   using Weights = Rows<T.k>;
   static constexpr int zero_row = 9 * T.channels;      // of weights: where there is none
-  static constexpr int tile_bytes = (Pixels::bytes + 127) / 128 * 128, shared_bytes = tile_bytes + Weights::bytes(zero_row + 1);
+  static constexpr int tile_bytes = (Pixels::bytes + 127) / 128 * 128, bias_at = tile_bytes + Weights::bytes(zero_row + 1), shared_bytes = bias_at + T.k * 4;
 
   LAMINA_DEVICE static void run(const Pixel* x, float scale, const bf16* w, const float* bias, bf16* y, uint8_t* codes, Extent size) {
     const Place block = block_index();
-    const int blocks = (size.k + T.k - 1) / T.k, k0 = block.x % blocks * T.k, chunks = (size.k - k0) / 8;
-    const int h0 = block.y * T.tile_h, w0 = block.x / blocks * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32, g = lane / 4, t = lane % 4;
+    const int parts = (size.k + T.k - 1) / T.k, k0 = block.x % parts * T.k, chunks = (size.k - k0) / 8;
+    const int h0 = block.y * T.tile_h, w0 = block.x / parts * T.tile_w, lane = thread_index() % 32, warp = thread_index() / 32, g = lane / 4, t = lane % 4;
     bf16* const tile = reinterpret_cast<bf16*>(shared_memory());
     const Weights weights{reinterpret_cast<bf16*>(shared_memory() + tile_bytes)};
     for (int i = thread_index(); i < (zero_row + 1) * (T.k / 8); i += threads) {
@@ -75,11 +77,8 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
     Pixels pixels;
     pixels.fetch(x, size, block.z, h0, w0);
     pixels.put(tile);
-    float begin[T.k / 8][2];
-    LAMINA_UNROLL
-    for (int j = 0; j < T.k / 8; ++j)
-      LAMINA_UNROLL
-      for (int e = 0; e < 2; ++e) begin[j][e] = bias && j < chunks ? load(bias + k0 + j * 8 + 2 * t + e) : 0.f;
+    float* const begin = reinterpret_cast<float*>(shared_memory() + bias_at);
+    if (thread_index() < T.k) store(begin + thread_index(), bias && thread_index() < size.k - k0 ? load(bias + k0 + thread_index()) : 0.f);
     copy_wait<0>();
     sync_block();
     unsigned b[3][T.k / 16][4];
@@ -89,27 +88,35 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
       LAMINA_UNROLL
       for (int j = 0; j < T.k / 16; ++j)
         load_matrices_transposed(b[r][j], weights.chunk(column < 3 && channel < T.channels ? (r * 3 + column) * T.channels + channel : zero_row, 2 * j + lane / 16));
+    const Index first = size.window(block.z, h0 / 2, w0 / 2) * size.k + k0;
+    // A pair of patches are the left and the right pixels of 8 pooling windows.
     LAMINA_NO_UNROLL
-    for (int m = 0; m < patches; ++m) {
-      const int patch = warp * patches + m, row = patch / patches_across * 2, left = patch % patches_across * 8;
-      unsigned a[3][4];
-      LAMINA_UNROLL
-      for (int r = 0; r < 3; ++r) load_matrices(a[r], Pixels::row(tile, (row + r + lane / 8 % 2) * Pixels::width + left + lane % 8 + lane / 16 * 2));
+    for (int pair = 0; pair < patches / 2; ++pair) {
+      const auto window = [&](int i) { return (warp * (patches / 2) + pair) * 8 + i; };
+      const int mine = window(lane % 8), row = mine / windows_across * 2, left = mine % windows_across * 2;
       int best[T.k / 8][2];
-      LAMINA_UNROLL
-      for (int j = 0; j < T.k / 8; ++j) {
-        float sum[4];
+      const auto pool = [&]<bool right>(std::bool_constant<right>) {
+        unsigned a[3][4];
         LAMINA_UNROLL
-        for (int e = 0; e < 4; ++e) sum[e] = sizeof(Pixel) == 1 ? 0.f : begin[j][e % 2];
+        for (int r = 0; r < 3; ++r) load_matrices(a[r], Pixels::row(tile, (row + r + lane / 8 % 2) * Pixels::width + left + right + lane / 16 * 2));
         LAMINA_UNROLL
-        for (int r = 0; r < 3; ++r) multiply_add(sum, a[r], b[r][j / 2][j % 2 * 2], b[r][j / 2][j % 2 * 2 + 1]);
-        LAMINA_UNROLL
-        for (int e = 0; e < 4 && sizeof(Pixel) == 1; ++e) sum[e] = sum[e] * scale + begin[j][e % 2];
-        pool_window(best[j], sum, lane);
-      }
-      const int pooled_row = (h0 + row) / 2, pooled_column = (w0 + left) / 2 + g / 2;
-      const Index at = size.window(block.z, pooled_row, pooled_column) * size.k + k0;
-      store_pooled(best, chunks, y + at, codes ? codes + at : nullptr, pooled_row < size.pooled_h() && pooled_column < size.pooled_w(), lane);
+        for (int j = 0; j < T.k / 8; ++j) {
+          const Pair before = load(reinterpret_cast<const Pair*>(begin + j * 8 + 2 * t));
+          float sum[4] = {};
+          LAMINA_UNROLL
+          for (int e = 0; e < 4 && sizeof(Pixel) > 1; ++e) sum[e] = e % 2 ? before.second : before.first;
+          LAMINA_UNROLL
+          for (int r = 0; r < 3; ++r) multiply_add(sum, a[r], b[r][j / 2][j % 2 * 2], b[r][j / 2][j % 2 * 2 + 1]);
+          LAMINA_UNROLL
+          for (int e = 0; e < 4 && sizeof(Pixel) == 1; ++e) sum[e] = sum[e] * scale + (e % 2 ? before.second : before.first);
+          pool_side<right>(best[j], sum);
+        }
+      };
+      pool(std::false_type());
+      pool(std::true_type());
+      const int pooled_row = window(g) / windows_across, pooled_column = window(g) % windows_across;
+      const bool inside = pooled_row < size.pooled_h() - h0 / 2 && pooled_column < size.pooled_w() - w0 / 2;
+      store_pooled(best, chunks, y, codes, first + (pooled_row * size.pooled_w() + pooled_column) * size.k, inside);
     }
   }
 };
@@ -118,7 +125,7 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
 /// them those of the odd ones, and then both.
 template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
   static_assert(T.valid());
-  static constexpr int threads = T.threads(), patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
+  static constexpr int threads = T.threads(), blocks = T.blocks, patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
   using Pixels = FirstPixels<T, Pixel>;
   using Dy = Rows<T.k>;
   static constexpr int block = 16 * (T.k + 8);         // floats of the sums of a row of the kernel

@@ -18,7 +18,12 @@ using Vec2 = uint2;
 using Vec4 = uint4;
 struct Place { int x, y, z; };
 
-LAMINA_DEVICE int thread_index() { return threadIdx.x; }
+/// Known not to be negative: quotients and remainders are then shifts.
+LAMINA_DEVICE int thread_index() {
+  const int i = threadIdx.x;
+  __builtin_assume(i >= 0 && i < 1024);
+  return i;
+}
 LAMINA_DEVICE Place block_index() { return {int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}; }
 LAMINA_DEVICE Place grid_size() { return {int(gridDim.x), int(gridDim.y), int(gridDim.z)}; }
 LAMINA_DEVICE unsigned char* shared_memory() {

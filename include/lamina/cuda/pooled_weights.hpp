@@ -5,17 +5,19 @@
 namespace lamina::kernels::inline LAMINA_SIMT {
 
 struct WeightTile {
-  int k;                 // channels out of one thread block: 16 or 32
+  int c, k;              // channels in and out of one thread block: 16 or more
   int tile_h, tile_w;    // pixels summed between two barriers
-  static constexpr int c = 16, groups = 4, threads = 3 * groups * 32;
-  constexpr bool valid() const { return k % 16 == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w / 16 % groups == 0; }
+  int groups = 4, split = 1;  // of warps: `split` share the channels out, `groups` the pixels
+  int blocks = 0;        // that a multiprocessor shall hold, if it matters
+  constexpr int threads() const { return 3 * groups * split * 32; }
+  constexpr bool valid() const { return c % 16 == 0 && k % (16 * split) == 0 && tile_h % 2 == 0 && tile_w % 8 == 0 && tile_h * tile_w / 16 % groups == 0; }
 };
 
-/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, K / T.k, C / 16). A warp owns a row of the kernel, three taps, and a group of warps a quarter of the patches.
+/// partials: (slabs, 9 C K + K) floats, weights and then bias. grid: (slabs, K / T.k, C / T.c). A warp owns a row of the kernel, three taps, of its share of the channels out; a group of warps has its share of the patches.
 /// dw[tap] = x^T dy: rows are channels in, columns channels out, and a step of the sum is a patch of 2 x 8 pixels.
 template <WeightTile T> struct PooledConvWeightGradient {
   static_assert(T.valid());
-  static constexpr int threads = T.threads, width = T.tile_w + 2, patches = T.tile_h * T.tile_w / 16 / T.groups, patches_across = T.tile_w / 8;
+  static constexpr int threads = T.threads(), blocks = T.blocks, columns = T.k / T.split, width = T.tile_w + 2, patches = T.tile_h * T.tile_w / 16 / T.groups, patches_across = T.tile_w / 8;
   using X = Rows<T.c>;
   using Dy = Rows<T.k>;
   static constexpr int x_bytes = X::bytes((T.tile_h + 2) * width), dy_bytes = Dy::bytes(T.tile_h * T.tile_w);
@@ -24,9 +26,9 @@ template <WeightTile T> struct PooledConvWeightGradient {
 
   LAMINA_DEVICE static void run(const bf16* x, const bf16* dp, const uint8_t* codes, float* partials, Extent size) {
     const Place place = block_index();
-    const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, group = warp / 3, k0 = place.y * T.k, c0 = place.z * T.c;
+    const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, group = warp / 3 / T.split, first_chunk = warp / 3 % T.split * (columns / 8), k0 = place.y * T.k, c0 = place.z * T.c;
     float bias_sum[8] = {};
-    float sum[3][T.k / 8][4] = {};
+    float sum[3][T.c / 16][columns / 8][4] = {};
     using Gradients = SpreadGradient<T.k, T.tile_h, T.tile_w, 0, threads>;
     const Gradients gradients{dp + k0, codes + k0, Gradients::chunks, size};
     WindowGradient next[Gradients::each];
@@ -53,19 +55,21 @@ template <WeightTile T> struct PooledConvWeightGradient {
       LAMINA_NO_UNROLL
       for (int m = 0; m < patches; ++m) {
         const int patch = m * T.groups + group, row = patch / patches_across * 2, column = patch % patches_across * 8;
-        unsigned b[T.k / 16][4];
+        unsigned b[columns / 16][4];
         LAMINA_UNROLL
-        for (int j = 0; j < T.k / 16; ++j) load_matrices_transposed(b[j], dys.chunk((row + lane / 8 % 2) * T.tile_w + column + lane % 8, 2 * j + lane / 16));
+        for (int j = 0; j < columns / 16; ++j) load_matrices_transposed(b[j], dys.chunk((row + lane / 8 % 2) * T.tile_w + column + lane % 8, first_chunk + 2 * j + lane / 16));
         LAMINA_UNROLL
-        for (int q = 0; q < 3; ++q) {
-          unsigned a[4];
-          load_matrices_transposed(a, xs.chunk((row + lane / 16 + kernel_row) * width + column + lane % 8 + q, lane / 8 % 2));
+        for (int q = 0; q < 3; ++q)
           LAMINA_UNROLL
-          for (int j = 0; j < T.k / 16; ++j) {
-            multiply_add(sum[q][2 * j], a, b[j][0], b[j][1]);
-            multiply_add(sum[q][2 * j + 1], a, b[j][2], b[j][3]);
+          for (int i = 0; i < T.c / 16; ++i) {
+            unsigned a[4];
+            load_matrices_transposed(a, xs.chunk((row + lane / 16 + kernel_row) * width + column + lane % 8 + q, 2 * i + lane / 8 % 2));
+            LAMINA_UNROLL
+            for (int j = 0; j < columns / 16; ++j) {
+              multiply_add(sum[q][i][2 * j], a, b[j][0], b[j][1]);
+              multiply_add(sum[q][i][2 * j + 1], a, b[j][2], b[j][3]);
+            }
           }
-        }
       }
       if (more) spread_tile(buffer ^ 1);
     }
@@ -75,7 +79,9 @@ template <WeightTile T> struct PooledConvWeightGradient {
       sync_block();  // first the tiles make room
       if (group != turn) continue;
       LAMINA_UNROLL
-      for (int q = 0; q < 3; ++q) add_block<T.k>(total + (kernel_row * 3 + q) * block, sum[q], turn == 0);
+      for (int q = 0; q < 3; ++q)
+        LAMINA_UNROLL
+        for (int i = 0; i < T.c / 16; ++i) add_block<columns, T.k + 8>(total + (kernel_row * 3 + q) * block + i * 16 * (T.k + 8) + first_chunk * 8, sum[q][i], turn == 0);
     }
     sync_block();
     const Index weights = Index(9) * size.c * size.k;

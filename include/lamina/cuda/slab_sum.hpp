@@ -23,15 +23,15 @@ struct Slab {
   LAMINA_DEVICE int x() const { return tile % across; }
 };
 
-/// A warp's sums of a 16 x `columns` block, as multiply_add leaves them, are added to those of the warps before it. `total` is shared, its rows are `columns` + 8 floats long:
-/// the rows that a warp's lanes meet at once lie in different banks.
-template <int Columns> LAMINA_DEVICE void add_block(float* total, const float (&sum)[Columns / 8][4], bool first) {
+/// A warp's sums of a 16 x `columns` block, as multiply_add leaves them, are added to those of the warps before it. `total` is shared, its rows are `Width` floats long, 8 more than a
+/// multiple of 16: the rows that a warp's lanes meet at once lie in different banks.
+template <int Columns, int Width = Columns + 8> LAMINA_DEVICE void add_block(float* total, const float (&sum)[Columns / 8][4], bool first) {
   const int g = thread_index() % 32 / 4, t = thread_index() % 4;
   LAMINA_UNROLL
   for (int j = 0; j < Columns / 8; ++j)
     LAMINA_UNROLL
     for (int below = 0; below < 2; ++below) {
-      Pair* const at = reinterpret_cast<Pair*>(total + (below * 8 + g) * (Columns + 8) + j * 8 + 2 * t);
+      Pair* const at = reinterpret_cast<Pair*>(total + (below * 8 + g) * Width + j * 8 + 2 * t);
       const Pair before = first ? Pair{0.f, 0.f} : load(at);
       store(at, Pair{before.first + sum[j][2 * below], before.second + sum[j][2 * below + 1]});
     }

@@ -21,29 +21,33 @@ struct Extent {
   LAMINA_DEVICE Index window(int image, int row, int column) const { return (Index(image) * pooled_h() + row) * pooled_w() + column; }
 };
 
-/// Rows of `Channels` bf16 in shared memory. ldmatrix reads one 16-byte chunk of each of 8 neighbouring rows at a time; plain rows would
-/// put those into the same banks, so chunk i of a row lies at i ^ key, where 8 neighbouring rows cover all 32 banks.
-template <int Channels> struct Rows {
+/// Rows of `Channels` bf16 in shared memory. ldmatrix reads one 16-byte chunk of each of 8 rows at a time, neighbours or, `Stride` 2, every other one; plain rows would
+/// put those into the same banks, so chunk i of a row lies at i ^ key, where the 8 rows cover all 32 banks. Every other row of less than 128 bytes: the chunks of whole lines of 128 are mixed.
+template <int Channels, int Stride = 1> struct Rows {
   static constexpr int chunks = Channels / 8;
   static constexpr int keys = (chunks & -chunks) < 8 ? (chunks & -chunks) : 8;  // a power of two that divides chunks: i ^ key stays in the row
-  static constexpr int rows_per_key = chunks < 8 ? 8 / chunks : 1;              // rows that share one line of 128 bytes
-  static constexpr int bytes(int rows) { return rows * Channels * 2; }
-  static_assert(Channels % 16 == 0);
+  static constexpr int rows_per_key = chunks < 8 ? 8 / chunks : Stride;         // rows that share one line of 128 bytes
+  static constexpr bool lines = Stride == 2 && chunks < 8;
+  static constexpr int bytes(int rows) { return lines ? (rows * Channels * 2 + 127) / 128 * 128 : rows * Channels * 2; }
+  static_assert(Channels % 16 == 0 && (Stride == 1 || (Stride == 2 && (chunks < 8 ? 8 % chunks : chunks % 8) == 0)));
 
   bf16* data;
-  LAMINA_DEVICE bf16* chunk(int row, int i) const { return data + (row * chunks + (i ^ (row / rows_per_key % keys))) * 8; }
+  LAMINA_DEVICE bf16* chunk(int row, int i) const {
+    if constexpr (lines) return data + ((row * chunks + i) ^ (row / rows_per_key % (2 * chunks))) * 8;
+    else return data + (row * chunks + (i ^ (row / rows_per_key % keys))) * 8;
+  }
 };
 
 /// Copies the pixels (h0 - 1, w0 - 1) ... of a (TileH + 2) x (TileW + 2) tile, zeros outside the picture; `x` is at the first wanted channel.
-/// The copies may be begun in so many parts, one after another. Of several pictures, from picture n on, one tile follows another.
-template <int Channels, int TileH, int TileW, int Threads, int Parts = 1, int Pictures = 1>
-LAMINA_DEVICE void copy_halo(Rows<Channels> tile, const bf16* x, Extent size, int n, int h0, int w0, int part = 0) {
+/// A row of pixels begins every `Width` pixels. The copies may be begun in so many parts, one after another. Of several pictures, from picture n on, one tile follows another.
+template <int Channels, int TileH, int TileW, int Threads, int Parts = 1, int Pictures = 1, int Width = TileW + 2, int Stride>
+LAMINA_DEVICE void copy_halo(Rows<Channels, Stride> tile, const bf16* x, Extent size, int n, int h0, int w0, int part = 0) {
   constexpr int pixels = (TileH + 2) * (TileW + 2), count = Pictures * pixels * tile.chunks, each = ((count + Threads - 1) / Threads + Parts - 1) / Parts * Threads;
   for (int i = part * each + thread_index(); i < count && i < (part + 1) * each; i += Threads) {
     const int row = i / tile.chunks, chunk = i % tile.chunks, image = Pictures == 1 ? n : n + row / pixels, pixel = Pictures == 1 ? row : row % pixels;
     const int h = h0 + pixel / (TileW + 2) - 1, w = w0 + pixel % (TileW + 2) - 1;
     const bool inside = unsigned(h) < unsigned(size.h) && unsigned(w) < unsigned(size.w) && (Pictures == 1 || image < size.n);
-    copy_async(tile.chunk(row, chunk), x + size.pixel(inside ? image : n, 0, 0) * size.c + (inside ? (h * size.w + w) * size.c + chunk * 8 : 0), inside);
+    copy_async(tile.chunk(row / (TileW + 2) * Width + row % (TileW + 2), chunk), x + size.pixel(inside ? image : n, 0, 0) * size.c + (inside ? (h * size.w + w) * size.c + chunk * 8 : 0), inside);
   }
 }
 
@@ -60,6 +64,16 @@ LAMINA_DEVICE void transpose_quad(unsigned (&word)[4]) {
       (high ? word[i] : word[i + step]) = got;
     }
   }
+}
+
+/// The same of two numbers of 16 bits in each of two words: lane t gets those numbered t, those of lanes 0 and 1 in the first word.
+LAMINA_DEVICE void transpose_quad(unsigned (&word)[2]) {
+  const bool high = thread_index() & 2, odd = thread_index() & 1;
+  const unsigned got = shuffle_xor(high ? word[0] : word[1], 2), first = high ? got : word[0], second = high ? word[1] : got;
+  const unsigned lows = (first & 0xFFFFu) | second << 16, highs = first >> 16 | (second & 0xFFFF0000u), other = shuffle_xor(odd ? lows : highs, 1);
+  const unsigned even_lane = odd ? other : lows, odd_lane = odd ? highs : other;
+  word[0] = (even_lane & 0xFFFFu) | odd_lane << 16;
+  word[1] = even_lane >> 16 | (odd_lane & 0xFFFF0000u);
 }
 
 /// Of two gradients, those whose code byte says the pixel `tap` won.
