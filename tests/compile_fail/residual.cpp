@@ -1,8 +1,8 @@
 // expect: At<7>
 // expect: Add, 
-// expect: Got<32, 32, 16>
-// expect: Accepts<16, 16, 32>
-// expect g++: layer 7 Add got 32x32x16 and takes 16x16x32; both branches of a sum end in one shape: give the shortcut layers too, Sum<body, shortcut>
+// expect: Got<16, 16, 32>
+// expect: Accepts<32, 32, 16>
+// expect g++: layer 7 Add got 16x16x32 and takes 32x32x16; both branches of a sum end in one shape: give the shortcut layers too, Sum<body, shortcut>
 // expect clang++: both branches of a sum end in one shape: give the shortcut layers too, Sum<body, shortcut>
 #include <lamina/lamina.hpp>
 using namespace lamina;
