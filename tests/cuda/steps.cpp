@@ -16,7 +16,7 @@ using namespace lamina;
 using lamina_test::Emulated;
 
 namespace {
-struct Net : Network<Input<1, 1, 24>, Dense<40>, ReLU, Dense<24>, Dense<3>> {};
+struct Net : Network<Input<1, 1, 24>, Dense<40>, ReLU, Dense<128>, Dense<3>> {};
 constexpr Index n = 5;
 
 struct Data {
