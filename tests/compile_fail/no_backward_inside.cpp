@@ -1,6 +1,7 @@
 // expect: At<5>
 // expect: Half
 // expect g++: layer 5 Half lacks forward(device, step) or backward(device, step), or its device cannot call them
+// expect nvcc: static assertion failed with "the layers do not fit together: NetworkError says where, and what would fit"
 // expect clang++: this layer lacks forward(device, step) or backward(device, step), or its device cannot call them
 #include <lamina/lamina.hpp>
 using namespace lamina;

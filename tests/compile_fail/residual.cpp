@@ -3,6 +3,7 @@
 // expect: Got<16, 16, 32>
 // expect: Accepts<32, 32, 16>
 // expect g++: layer 7 Add got 16x16x32 and takes 32x32x16; both branches of a sum end in one shape: give the shortcut layers too, Sum<body, shortcut>
+// expect nvcc: static assertion failed with "the layers do not fit together: NetworkError says where, and what would fit"
 // expect clang++: both branches of a sum end in one shape: give the shortcut layers too, Sum<body, shortcut>
 #include <lamina/lamina.hpp>
 using namespace lamina;
