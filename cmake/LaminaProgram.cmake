@@ -1,6 +1,11 @@
-# lamina_program(NAME SOURCE...): one of Lamina's own programs, with the warnings and the processor that only those get.
+# lamina_program(NAME SOURCE...): one of Lamina's own programs.
 function(lamina_program name)
   add_executable(${name} ${ARGN})
+  lamina_own(${name})
+endfunction()
+
+# lamina_own(TARGET): the library, with the warnings and the processor that only its own programs get.
+function(lamina_own name)
   target_link_libraries(${name} PRIVATE lamina::lamina)
   set(options)
   if(LAMINA_NATIVE)
