@@ -8,8 +8,9 @@
 #include <cstdlib>
 
 #include "../support/nets.hpp"
+#include "../support/sanitized.hpp"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !defined(LAMINA_TEST_SANITIZED) && !defined(__SANITIZE_THREAD__)
 #define LAMINA_TEST_COUNTS_ALLOCATIONS
 
 namespace { std::atomic<long> allocations{0}; }

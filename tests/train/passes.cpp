@@ -4,6 +4,7 @@
 
 #include "../support/integers.hpp"
 #include "../support/nets.hpp"
+#include "../support/sanitized.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -49,7 +50,7 @@ template <class Net, class D> Found run(Index n, int threads) {
   for (const float* scores : {model.forward(x.data(), n), predict(x.data(), n)}) found.predicted.insert(found.predicted.end(), scores, scores + n * size(Net::output));
   return found;
 }
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(LAMINA_TEST_SANITIZED)
 constexpr Index samples[] = {5, 33};    // it takes ten times as long
 constexpr int numbers_of_threads[] = {1, 3};
 #else

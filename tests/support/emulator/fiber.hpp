@@ -6,14 +6,9 @@
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-#define LAMINA_FIBERS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LAMINA_FIBERS_SANITIZED 1
-#endif
-#endif
-#if defined(LAMINA_FIBERS_SANITIZED)
+
+#include "../sanitized.hpp"
+#if defined(LAMINA_TEST_SANITIZED)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -66,33 +61,33 @@ class Fiber {
   void start(void (*entry)(), std::size_t number) {
     if (!stack_) stack_ = std::make_unique<std::byte[]>(stack_bytes + number % 32 * 192);  // stacks that ended alike modulo a page would meet in the same lines of the cache
     bytes_ = stack_bytes + number % 32 * 192;
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     __asan_unpoison_memory_region(stack_.get(), bytes_);  // the last run's frames were left, never unwound
 #endif
     inside_.start(stack_.get(), bytes_, entry);
   }
   void resume() {
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     void* fake = nullptr;
     __sanitizer_start_switch_fiber(&fake, stack_.get(), bytes_);
 #endif
     Context::change(outside_, inside_);
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 #endif
   }
   void arrived() {
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     __sanitizer_finish_switch_fiber(nullptr, &outside_stack_, &outside_bytes_);
 #endif
   }
   void yield([[maybe_unused]] bool for_good = false) {
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     void* fake = nullptr;
     __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, outside_stack_, outside_bytes_);
 #endif
     Context::change(inside_, outside_);
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
     __sanitizer_finish_switch_fiber(fake, &outside_stack_, &outside_bytes_);
 #endif
   }
@@ -102,7 +97,7 @@ class Fiber {
   std::unique_ptr<std::byte[]> stack_;
   std::size_t bytes_ = 0;
   Context inside_, outside_;
-#if defined(LAMINA_FIBERS_SANITIZED)
+#if defined(LAMINA_TEST_SANITIZED)
   const void* outside_stack_ = nullptr;
   std::size_t outside_bytes_ = 0;
 #endif
