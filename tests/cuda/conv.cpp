@@ -26,23 +26,24 @@ TEST_CASE("convolution on tensor cores is a plain loop, bit for bit") {
                         {{12, 12, 24}, 16, 7, 2, 3, 1, false},     {{4, 5, 128}, 16, 3, 1, 0},
                         {{3, 4, 72}, 520, 3, 2, 1, 1, true, 1, relu}})          // many terms: in slices
     check<bf16, 3>(c);
+  for (const Case& c : {Case{{9, 7, 12}, 20, 3, 1, 1, 1, true, 1, relu}, {{10, 7, 4}, 8, 5, 3, 2, 1, false}, {{1, 1, 36}, 16, 3, 2, 1}, {{3, 4, 40}, 268, 3, 2, 1, 1, true, 1, relu6}}) check<tf32, 3>(c);
 }
 namespace {
 /// The kernels of way 3 with tiles of one size, and the gradients of the weights in three slabs.
-template <kernels::TileShape S> void check_tiles(const Case& c) {
+template <kernels::TileShape S, class T> void check_tiles(const Case& c) {
   INFO("tiles of " << S.m << " x " << S.n << ", k " << c.k << " stride " << c.stride << " on " << text(c.in).s << " to " << c.filters);
   using namespace lamina::kernels;
-  const Data<bf16> data{c};
-  const Result<bf16> expected = data.plain();
+  const Data<T> data{c};
+  const Result<T> expected = data.plain();
   const Shape in = data.in, out = data.out;
   const TensorPixels g(data.spec, in, out, c.n);
   Gpu dev;
-  const Tensor<Gpu, bf16> x(dev, stored<bf16>(data.x)), w(dev, stored<bf16>(data.w)), dy(dev, stored<bf16>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
+  const Tensor<Gpu, T> x(dev, stored<T>(data.x)), w(dev, stored<T>(data.w)), dy(dev, stored<T>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
   const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
   const Index tiles = pieces(out.c, S.n), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
-  dev.launch<ConvTensorForward<TileSums<S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, S.m) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
-  dev.launch<ConvTensorInputGradient<TileSums<S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, S.m) * pieces(in.c, S.n)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
-  dev.launch<ConvTensorWeightGradient<TileSums<S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data(), false);
+  dev.launch<ConvTensorForward<TileSums<T, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, S.m) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
+  dev.launch<ConvTensorInputGradient<TileSums<T, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, S.m) * pieces(in.c, S.n)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
+  dev.launch<ConvTensorWeightGradient<TileSums<T, S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data(), false);
   lamina::detail::add_parts<float>(dev, parts.data(), 3, data.weights + out.c, dw.data(), data.weights, db.data());
   CHECK(same_bits(y.get(), expected.y));
   CHECK(same_bits(dx.get(), expected.dx));
@@ -54,11 +55,15 @@ template <kernels::TileShape S> void check_tiles(const Case& c) {
 TEST_CASE("convolution on tensor cores with every size of tiles") {
   for (const Case& c : {Case{{9, 17, 24}, 72, 3, 1, 1, 1, true, 1}, {{9, 8, 32}, 136, 3, 2, 1}}) {
     using namespace lamina::detail;
-    check_tiles<small_tile>(c), check_tiles<gathered_tile>(c), check_tiles<wide_tile>(c), check_tiles<tall_tile>(c), check_tiles<weight_tile>(c);
+    check_tiles<small_tile, bf16>(c), check_tiles<gathered_tile, bf16>(c), check_tiles<wide_tile, bf16>(c), check_tiles<tall_tile, bf16>(c), check_tiles<weight_tile, bf16>(c);
   }
+  using namespace lamina::detail;
+  const Case c{{9, 7, 20}, 68, 3, 2, 1};
+  check_tiles<small_tile, tf32>(c), check_tiles<gathered_tile, tf32>(c), check_tiles<wide_tile, tf32>(c), check_tiles<tall_tile, tf32>(c), check_tiles<weight_tile, tf32>(c);
 }
 TEST_CASE("convolution of few channels on tensor cores is a plain loop, bit for bit") {
   for (const Case& c : {Case{{9, 7, 3}, 64, 3, 1, 1, 1, false}, {{14, 13, 3}, 16, 7, 2, 3}, {{6, 7, 1}, 8, 5, 1, 2, 1, true, 3, relu}, {{8, 5, 13}, 24, 3, 2, same}}) check<bf16, 4>(c);
+  for (const Case& c : {Case{{9, 7, 3}, 68, 3, 1, 1, 1, false, 1}, {{8, 5, 5}, 12, 3, 2, same, 1, true, 2, relu}}) check<tf32, 4>(c);
 }
 
 TEST_CASE_TEMPLATE("convolution of every channel by itself is a plain loop, bit for bit", T, float, bf16) {

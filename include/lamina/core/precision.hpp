@@ -25,12 +25,30 @@ struct bf16 {
   }
 };
 
+/// TensorFloat-32: a float of which ten bits of the fraction are kept, the lower 13 are zero. It is made of a float by rounding to the nearest, ties away from zero, as cvt.rna.tf32.f32 does;
+/// every NaN becomes 0x7FFFE000. Whole numbers up to 2048 are exact.
+struct tf32 {
+  std::uint32_t bits;
+  tf32() = default;
+  LAMINA_HD tf32(float v) {
+    std::uint32_t word;
+    std::memcpy(&word, &v, sizeof word);
+    bits = v != v ? 0x7FFFE000u : (word + 0x1000) & ~0x1FFFu;
+  }
+  LAMINA_HD operator float() const {
+    float v;
+    std::memcpy(&v, &bits, sizeof v);
+    return v;
+  }
+};
+
 namespace detail {
 template <class T> struct MasterOf { using type = T; };
 template <> struct MasterOf<bf16> { using type = float; };
+template <> struct MasterOf<tf32> { using type = float; };
 }  // namespace detail
 
-/// What parameters, their gradients, running values, sums and formulas are in, where the numbers between layers are stored as T: float for bf16.
+/// What parameters, their gradients, running values, sums and formulas are in, where the numbers between layers are stored as T: float for bf16 and tf32.
 template <class T> using Master = typename detail::MasterOf<T>::type;
 template <class T> inline constexpr bool is_number = std::is_floating_point_v<T> || !std::is_same_v<Master<T>, T>;
 

@@ -1,4 +1,4 @@
-/// Convolution in bf16 on tensor cores, with any kernel and stride: a product of matrices whose first factor, the picture seen through every tap, is gathered from the picture as it is needed.
+/// Convolution in bf16 or tf32 on tensor cores, with any kernel and stride: a product of matrices whose first factor, the picture seen through every tap, is gathered from the picture as it is needed.
 #pragma once
 #include <algorithm>
 
@@ -9,7 +9,7 @@ namespace lamina {
 
 namespace kernels::inline LAMINA_SIMT {
 
-/// A place in the side that is summed over, taps and their channels: one chunk of 8 channels of tap (i, j), of `rows` x `columns` taps.
+/// A place in the side that is summed over, taps and their channels: one chunk of channels of tap (i, j), of `rows` x `columns` taps.
 struct TapChunk {
   int i, j, chunk;
   LAMINA_DEVICE TapChunk(int number, int chunks, int columns) {
@@ -25,27 +25,27 @@ struct TapChunk {
 /// The copies of what pixels see: a tap is a neighbour of the last, so most of it is in the first cache.
 struct TensorPixels : ConvPixels {
   using ConvPixels::ConvPixels;
-  static constexpr unsigned one = 0x3F80;    // as bf16
 
-  /// Eight numbers of the picture through the taps: 8 channels of one tap, which lie side by side, or, where the channels are few, numbers number ... number + 7 of all taps
-  /// and channels, behind which there is a one.
-  LAMINA_DEVICE void copy_chunk(bf16* to, const bf16* x, const Sight& s, const TapChunk& t) const {
+  /// A chunk of numbers of the picture through the taps: channels of one tap, which lie side by side, or, where the channels are few, numbers `number` and on of all taps and channels,
+  /// behind which there is a one.
+  template <class T> LAMINA_DEVICE void copy_chunk(T* to, const T* x, const Sight& s, const TapChunk& t) const {
     const bool inside = t.i < k && sees(s, t.i, t.j);
-    copy_async_again(to, inside ? x + Index(s.pixel + t.i * w + t.j) * c + t.chunk * 8 : x, inside);
+    copy_async_again(to, inside ? x + Index(s.pixel + t.i * w + t.j) * c + t.chunk * in_chunk<T> : x, inside);
   }
-  LAMINA_DEVICE void gather_chunk(bf16* to, const bf16* x, const Sight& s, int number) const {
+  template <class T> LAMINA_DEVICE void gather_chunk(T* to, const T* x, const Sight& s, int number) const {
     unsigned words[4] = {};
     LAMINA_UNROLL
-    for (int e = 0; e < 8; ++e) {
+    for (int e = 0; e < in_chunk<T>; ++e) {
+      constexpr int in_word = 4 / int(sizeof(T));
       const Term t = term(number + e);
-      if (number + e == terms() && s.row != nowhere) words[e / 2] |= one << 16 * (e % 2);
-      if (t.i < k && sees(s, t.i, t.j)) words[e / 2] |= unsigned(load(x + Index(s.pixel) * c + t.at).bits) << 16 * (e % 2);
+      if (number + e == terms() && s.row != nowhere) words[e / in_word] |= one<T> << 16 * (e % in_word);
+      if (t.i < k && sees(s, t.i, t.j)) words[e / in_word] |= unsigned(load(x + Index(s.pixel) * c + t.at).bits) << 16 * (e % in_word);
     }
     store(reinterpret_cast<Vec4*>(to), Vec4{words[0], words[1], words[2], words[3]});
   }
 };
 
-/// Where the channels of the picture are a multiple of 8, so that chunks of them can be copied, or few.
+/// Where the channels of the picture are a multiple of a chunk, so that chunks of them can be copied, or few.
 enum class Picture { deep, shallow };
 
 /// The terms of a product in slices of steps, where its tiles are few: then each makes sums of its own.
@@ -61,11 +61,12 @@ struct alignas(8) PairOfSums { float left, right; };
 
 /// y = x * w + b within the bounds, or parts (slices, N Ho Wo, O) of x * w. grid: (tiles of pixels x tiles of filters, slices)
 template <class Sums, Picture P> struct ConvTensorForward {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2;
+  using T = typename Sums::Number;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2, each = in_chunk<T>;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* w, const float* b, Bounds<float> bounds, bf16* y, float* parts) {
+  LAMINA_DEVICE static void run(TensorPixels g, const T* x, const T* w, const float* b, Bounds<float> bounds, T* y, float* parts) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms();
     static_assert(Fill::across == 1);
     Sight sight[Fill::down];
@@ -73,24 +74,24 @@ template <class Sums, Picture P> struct ConvTensorForward {
     for (int r = 0; r < Fill::down; ++r) sight[r] = g.sight(m0 + Fill::row(r), m0 + Fill::row(r) < g.pixels);
     const Slice<Sums> slice(terms, block_index().y, grid_size().y);
     int term = slice.first * Sums::depth;
-    TapChunk tap(P == Picture::deep ? term / 8 + Fill::chunk(0) : 0, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
+    TapChunk tap(P == Picture::deep ? term / each + Fill::chunk(0) : 0, g.c / each > 0 ? g.c / each : 1, g.k);
     Sums s;
     s.run(slice.steps, [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
-        bf16* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0));
+        T* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0));
         if constexpr (P == Picture::deep) g.copy_chunk(to, x, sight[r], tap);
-        else g.gather_chunk(to, x, sight[r], term + Fill::chunk(0) * 8);
+        else g.gather_chunk(to, x, sight[r], term + Fill::chunk(0) * each);
       }
       LAMINA_UNROLL
       for (int r = 0; r < FillWeights::down; ++r)
         LAMINA_UNROLL
         for (int q = 0; q < FillWeights::across; ++q) {
-          const int row = FillWeights::row(r), chunk = FillWeights::chunk(q), o = n0 + chunk * 8;
+          const int row = FillWeights::row(r), chunk = FillWeights::chunk(q), o = n0 + chunk * each;
           const bool inside = term + row < terms && o < g.out_c;
           copy_async_again(Sums::second(stage).chunk(row, chunk), inside ? w + Index(term + row) * g.out_c + o : w, inside);
         }
-      if constexpr (P == Picture::deep) tap.advance(Sums::depth / 8, g.c / 8, g.k);
+      if constexpr (P == Picture::deep) tap.advance(Sums::depth / each, g.c / each, g.k);
       term += Sums::depth;
     });
     if (Slice<Sums>::possible && grid_size().y > 1) {
@@ -104,23 +105,24 @@ template <class Sums, Picture P> struct ConvTensorForward {
       const bool add = b && n0 + column < g.out_c;
       left = bounds(add ? left + load(b + n0 + column) : left), right = bounds(add ? right + load(b + n0 + column + 1) : right);
     });
-    s.write([&](int row, int chunk, Vec4 numbers) {
-      if (m0 + row < g.pixels && n0 + chunk * 8 < g.out_c) store(reinterpret_cast<Vec4*>(y + Index(m0 + row) * g.out_c + n0 + chunk * 8), numbers);
+    s.write([&](int row, int column, Vec4 numbers) {
+      if (m0 + row < g.pixels && n0 + column < g.out_c) store(reinterpret_cast<Vec4*>(y + Index(m0 + row) * g.out_c + n0 + column), numbers);
     });
   }
 };
 
 /// dx, or parts (slices, N H W, C) of it, class by class. grid: (tiles of a class's pixels x tiles of channels, classes, slices)
 template <class Sums> struct ConvTensorInputGradient {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = Sums::blocks;
+  using T = typename Sums::Number;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = Sums::blocks, each = in_chunk<T>;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillWeights = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, int images, const bf16* w, const bf16* dy, bf16* dx, float* parts) {
+  LAMINA_DEVICE static void run(TensorPixels g, int images, const T* w, const T* dy, T* dx, float* parts) {
     const int tiles = (g.c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n;
     const PixelClass of(g, block_index().y, images);
     if (m0 >= of.pixels) return;
-    const int chunks = g.out_c / 8;
+    const int chunks = g.out_c / each;
     static_assert(Fill::across == 1 && FillWeights::across == 1 && Fill::lanes == FillWeights::lanes);
     Sight sight[Fill::down];                                                                       // of dy, through tap (i0, j0)
     LAMINA_UNROLL
@@ -130,22 +132,22 @@ template <class Sums> struct ConvTensorInputGradient {
       sight[r] = {m < of.pixels ? seen.row : nowhere, seen.column, (seen.image * g.out_h + seen.row) * g.out_w + seen.column};
     }
     const Slice<Sums> slice(of.taps() * g.out_c, block_index().z, grid_size().z);
-    TapChunk tap(slice.first * (Sums::depth / 8) + Fill::chunk(0), chunks, of.taps_across);
+    TapChunk tap(slice.first * (Sums::depth / each) + Fill::chunk(0), chunks, of.taps_across);
     Sums s;
     s.run(slice.steps, [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
         const bool inside = tap.i < of.taps_down && unsigned(sight[r].row - tap.i) < unsigned(g.out_h) && unsigned(sight[r].column - tap.j) < unsigned(g.out_w);
-        copy_async_again(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * 8 : dy, inside);
+        copy_async_again(Sums::first(stage).chunk(Fill::row(r), Fill::chunk(0)), inside ? dy + Index(sight[r].pixel - tap.i * g.out_w - tap.j) * g.out_c + tap.chunk * each : dy, inside);
       }
       const Index of_tap = Index((of.i0 + tap.i * g.stride) * g.k + of.j0 + tap.j * g.stride) * g.c;
       LAMINA_UNROLL
       for (int r = 0; r < FillWeights::down; ++r) {
         const int channel = n0 + FillWeights::row(r);
         const bool inside = tap.i < of.taps_down && channel < g.c;
-        copy_async_again(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * 8 : w, inside);
+        copy_async_again(Sums::second(stage).chunk(FillWeights::row(r), Fill::chunk(0)), inside ? w + (of_tap + channel) * g.out_c + tap.chunk * each : w, inside);
       }
-      tap.advance(Sums::depth / 8, chunks, of.taps_across);
+      tap.advance(Sums::depth / each, chunks, of.taps_across);
     });
     if (Slice<Sums>::possible && grid_size().z > 1) {
       float* const part = parts + Index(block_index().z) * images * g.h * g.w * g.c;
@@ -154,8 +156,8 @@ template <class Sums> struct ConvTensorInputGradient {
       });
       return;
     }
-    s.write([&](int row, int chunk, Vec4 numbers) {
-      if (m0 + row < of.pixels && n0 + chunk * 8 < g.c) store(reinterpret_cast<Vec4*>(dx + Index(of.pixel(g, m0 + row)) * g.c + n0 + chunk * 8), numbers);
+    s.write([&](int row, int column, Vec4 numbers) {
+      if (m0 + row < of.pixels && n0 + column < g.c) store(reinterpret_cast<Vec4*>(dx + Index(of.pixel(g, m0 + row)) * g.c + n0 + column), numbers);
     });
   }
 };
@@ -163,20 +165,21 @@ template <class Sums> struct ConvTensorInputGradient {
 /// The gradient of the weights and of the bias, which is that of one more tap that always sees a one: of a slab of pixels, parts (slabs, K K C + 1, O), the last row only with db;
 /// or, where there is one slab, added to dw and db. grid: (tiles of taps and channels x tiles of filters, slabs)
 template <class Sums, Picture P> struct ConvTensorWeightGradient {
-  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2;
+  using T = typename Sums::Number;
+  static constexpr int threads = Sums::threads, shared_bytes = Sums::shared_bytes, blocks = P == Picture::deep ? Sums::blocks : 2, each = in_chunk<T>;
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, const bf16* x, const bf16* dy, float* parts, float* dw, float* db, bool writes) {
+  LAMINA_DEVICE static void run(TensorPixels g, const T* x, const T* dy, float* parts, float* dw, float* db, bool writes) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms(), rows = terms + (db ? 1 : 0);
     const int slab = block_index().y, steps = (g.pixels + Sums::depth - 1) / Sums::depth;
     const int first = int(Index(steps) * slab / grid_size().y), last = int(Index(steps) * (slab + 1) / grid_size().y);
     struct Column { int i, j, at, number; } column[Fill::across];
     LAMINA_UNROLL
     for (int q = 0; q < Fill::across; ++q) {
-      const int number = m0 + Fill::chunk(q) * 8;
-      const TapChunk tap(number / 8, g.c / 8 > 0 ? g.c / 8 : 1, g.k);
-      column[q] = {tap.i, tap.j, (tap.i * g.w + tap.j) * g.c + tap.chunk * 8, number};
+      const int number = m0 + Fill::chunk(q) * each;
+      const TapChunk tap(number / each, g.c / each > 0 ? g.c / each : 1, g.k);
+      column[q] = {tap.i, tap.j, (tap.i * g.w + tap.j) * g.c + tap.chunk * each, number};
     }
     int pixel0 = first * Sums::depth;
     Sums s;
@@ -187,11 +190,11 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
         const Sight sight = g.sight(pixel, pixel < g.pixels);
         LAMINA_UNROLL
         for (int q = 0; q < Fill::across; ++q) {
-          bf16* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(q));
+          T* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(q));
           if constexpr (P == Picture::shallow) {
             g.gather_chunk(to, x, sight, column[q].number);
           } else if (column[q].number == terms) {
-            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? TensorPixels::one : 0, 0, 0, 0});
+            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? one<T> : 0, 0, 0, 0});
           } else {
             const bool inside = column[q].number < terms && g.sees(sight, column[q].i, column[q].j);
             copy_async_again(to, inside ? x + Index(sight.pixel) * g.c + column[q].at : x, inside);
@@ -202,7 +205,7 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
       for (int r = 0; r < FillGradient::down; ++r)
         LAMINA_UNROLL
         for (int q = 0; q < FillGradient::across; ++q) {
-          const int pixel = pixel0 + FillGradient::row(r), o = n0 + FillGradient::chunk(q) * 8;
+          const int pixel = pixel0 + FillGradient::row(r), o = n0 + FillGradient::chunk(q) * each;
           const bool inside = pixel < g.pixels && o < g.out_c;
           copy_async(Sums::second(stage).chunk(FillGradient::row(r), FillGradient::chunk(q)), inside ? dy + Index(pixel) * g.out_c + o : dy, inside);
         }
@@ -219,24 +222,24 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
   }
 };
 
-/// y = the sum of the slices, and of the bias, within the bounds; eight channels a lane.
-struct SumOfSlices {
-  static constexpr int blocks = 4;
-  const float* parts; int slices; Index numbers; int c; const float* b; Bounds<float> bounds; bf16* y;     // (slices, numbers), (C) or null
+/// y = the sum of the slices, and of the bias, within the bounds; a chunk of channels a lane.
+template <TensorNumber T> struct SumOfSlices {
+  static constexpr int blocks = 4, each = in_chunk<T>;
+  const float* parts; int slices; Index numbers; int c; const float* b; Bounds<float> bounds; T* y;     // (slices, numbers), (C) or null
   LAMINA_DEVICE void operator()(Index i) const {
-    float sum[8];
+    float sum[each];
     LAMINA_UNROLL
-    for (int e = 0; e < 8; ++e) sum[e] = b ? b[i * 8 % c + e] : 0;
+    for (int e = 0; e < each; ++e) sum[e] = b ? b[i * each % c + e] : 0;
     for (int slice = 0; slice < slices; ++slice)
       LAMINA_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const Pack<float, 4> part = pack_at<float, 4>(parts + slice * numbers + i * 8 + half * 4);
+      for (int half = 0; half < each / 4; ++half) {
+        const Pack<float, 4> part = pack_at<float, 4>(parts + slice * numbers + i * each + half * 4);
         LAMINA_UNROLL
         for (int e = 0; e < 4; ++e) sum[half * 4 + e] += part.v[e];
       }
     LAMINA_UNROLL
-    for (int e = 0; e < 8; ++e) sum[e] = bounds(sum[e]);
-    packs<8>(y)[i] = packed<bf16>(sum);
+    for (int e = 0; e < each; ++e) sum[e] = bounds(sum[e]);
+    packs<each>(y)[i] = packed<T>(sum);
   }
 };
 
@@ -248,8 +251,8 @@ inline constexpr Index busy_tiles = 2 * 132, most_slices = 8;
 inline int product_slices(Index tiles, Index terms) { return tiles >= busy_tiles / 2 ? 1 : int(std::clamp<Index>(std::min(busy_tiles / tiles, terms / 256), 1, most_slices)); }
 /// Numbers of their parts, for these rows or fewer.
 inline Index slice_numbers(Index rows, Index columns) { return std::min(most_slices * rows * columns, busy_tiles * 64 * 64); }
-template <class D> void sum_slices(D& dev, int slices, Index rows, int columns, const float* b, Clamp clamp, bf16* y) {
-  parallel_for(dev, rows * columns / 8, kernels::SumOfSlices{reinterpret_cast<const float*>(dev.arena()), slices, rows * columns, columns, b, clamp, y});
+template <class D, class T> void sum_slices(D& dev, int slices, Index rows, int columns, const float* b, Clamp clamp, T* y) {
+  parallel_for(dev, rows * columns / kernels::in_chunk<T>, kernels::SumOfSlices<T>{reinterpret_cast<const float*>(dev.arena()), slices, rows * columns, columns, b, clamp, y});
 }
 inline constexpr kernels::TileShape small_tile{64, 64, 64, 3, 2}, tall_tile{256, 64, 32, 4, 1}, wide_tile{128, 128, 32, 4, 2}, gathered_tile{128, 64, 32, 4, 2}, weight_tile{192, 64, 32, 4, 1};
 /// launch.operator()<shape>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
@@ -282,16 +285,16 @@ struct WeightCut {
 };
 }  // namespace detail
 
-/// 3: channels and filters are multiples of 8. 4: filters are.
+/// 3: channels and filters are multiples of a chunk, 8 of bf16 and 4 of tf32. 4: filters are.
 template <int W> concept OnTensorCores = W == 3 || W == 4;
 template <int W> inline constexpr kernels::Picture picture_of = W == 3 ? kernels::Picture::deep : kernels::Picture::shallow;
 
-template <RunsKernels D, int W> requires OnTensorCores<W>
-void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W>
+void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const float* b, T* y, Clamp clamp = {}) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
   detail::by_tiles<picture_of<W>>(g.pixels, out.c, [&]<kernels::TileShape S>() {
-    using Kernel = kernels::ConvTensorForward<kernels::TileSums<S, Rowed::along, Rowed::across>, picture_of<W>>;
+    using Kernel = kernels::ConvTensorForward<kernels::TileSums<T, S, Rowed::along, Rowed::across>, picture_of<W>>;
     const Index tiles = pieces(g.pixels, S.m) * pieces(out.c, S.n);
     const int slices = S.m == 64 ? detail::product_slices(tiles, detail::terms_of(spec.window, in)) : 1;
     dev.template launch<Kernel>(Grid{int(tiles), slices}, g, x, w, b, kernels::Bounds<float>(clamp), y, reinterpret_cast<float*>(dev.arena()));
@@ -299,14 +302,14 @@ void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, c
   });
 }
 
-template <RunsKernels D, int W> requires OnTensorCores<W>
-void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W>
+void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, float* dw, float* db) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
   if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
     if (dx) detail::by_tiles<kernels::Picture::deep>(most * classes, in.c, [&]<kernels::TileShape S>() {
-      using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<S, Rowed::along, Rowed::along>>;
+      using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<T, S, Rowed::along, Rowed::along>>;
       const Index tiles = pieces(most, S.m) * pieces(in.c, S.n);
       const int slices = S.m == 64 ? detail::product_slices(tiles * classes, g.k * g.k * Index(out.c) / classes) : 1;
       dev.template launch<Kernel>(Grid{int(tiles), int(classes), slices}, g, int(n), w, dy, dx, reinterpret_cast<float*>(dev.arena()));
@@ -320,7 +323,7 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   auto* const parts = reinterpret_cast<float*>(dev.arena());
   const Grid grid{int(cut.tiles), cut.slabs};
   const auto launch = [&]<kernels::TileShape S>() {
-    using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<S, Rowed::across, Rowed::across>, picture_of<W>>;
+    using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<T, S, Rowed::across, Rowed::across>, picture_of<W>>;
     dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db, dev.writes_gradients);
   };
   if (W == 4 || cut.shape.m == detail::small_tile.m) launch.template operator()<detail::small_tile>();
@@ -331,7 +334,7 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   if (cut.slabs > 1) detail::add_parts<float>(dev, parts, cut.slabs, cut.numbers, dw, cut.weights, db);
 }
 
-template <RunsKernels D, int W> requires OnTensorCores<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec spec, Shape in, Shape out, Index n) {
+template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index conv_arena(const D&, Way<W>, T, ConvSpec spec, Shape in, Shape out, Index n) {
   const detail::WeightCut with(picture_of<W>, spec, in, out, n, true), without(picture_of<W>, spec, in, out, n, false);
   const Index forward = detail::slice_numbers(n * out.h * out.w, out.c), backward = W == 3 ? detail::slice_numbers(n * in.h * in.w, in.c) : 0;
   return std::max({with.slabs * with.numbers, without.slabs * without.numbers, forward, backward}) * Index(sizeof(float));

@@ -49,7 +49,7 @@ template <class T> struct TileWindows : TilePixels<T> {
 /// y = x * w + b within the bounds, or the pool of its ReLU and the codes. grid: (tiles of pixels x tiles of filters)
 template <class T, class Pixels> struct ConvTilesForward {
   using M = Master<T>;
-  using P = PlainProduct<M, Sums::along, Sums::across>;
+  using P = PlainProduct<M, Rowed::along, Rowed::across>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
   LAMINA_DEVICE static void run(Pixels g, const T* x, const T* w, const M* b, Bounds<M> bounds, T* y, std::uint8_t* codes) {
     const int tiles = (g.out_c + P::side - 1) / P::side, m0 = block_index().x / tiles * P::side, o0 = block_index().x % tiles * P::side, terms = g.terms();
@@ -83,7 +83,7 @@ template <class T, class Pixels> struct ConvTilesForward {
 /// dx, class by class. grid: (tiles of a class's pixels x tiles of channels, classes)
 template <class T, class Pixels> struct ConvTilesInputGradient {
   using M = Master<T>;
-  using P = PlainProduct<M, Sums::along, Sums::along>;
+  using P = PlainProduct<M, Rowed::along, Rowed::along>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
   LAMINA_DEVICE static void run(Pixels g, int images, const T* w, T* dx) {
     const int tiles = (g.c + P::side - 1) / P::side, m0 = block_index().x / tiles * P::side, c0 = block_index().x % tiles * P::side;
@@ -111,7 +111,7 @@ template <class T, class Pixels> struct ConvTilesInputGradient {
 /// parts (slabs, K K C + 1, O) from slabs of pixels: the gradient of the weights, and with `bias` of the bias in the last row. grid: (tiles of taps and channels x tiles of filters, slabs)
 template <class T, class Pixels> struct ConvTilesWeightGradient {
   using M = Master<T>;
-  using P = PlainProduct<M, Sums::across, Sums::across>;
+  using P = PlainProduct<M, Rowed::across, Rowed::across>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
   LAMINA_DEVICE static void run(Pixels g, bool bias, const T* x, M* parts) {
     const int tiles = (g.out_c + P::side - 1) / P::side, i0 = block_index().x / tiles * P::side, o0 = block_index().x % tiles * P::side, terms = g.terms(), rows = terms + bias;
@@ -165,20 +165,20 @@ template <RunsKernels D, class T> Index conv_arena(const D&, Way<2>, T, ConvSpec
   return detail::tile_arena(detail::terms_of(spec.window, in), out.c, n * out.h * out.w) * Index(sizeof(Master<T>));
 }
 
-/// Way 1 of types that tensor cores do not take, for pools of 2x2.
-template <RunsKernels D, std::floating_point T>
-void conv_relu_pool_forward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const T* b, T* y, std::uint8_t* codes) {
+/// Way 1 of all types but bf16, for pools of 2x2.
+template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16))
+void conv_relu_pool_forward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const Master<T>* b, T* y, std::uint8_t* codes) {
   const kernels::TileWindows<T> g({k.conv, 1}, k.pool, in, mid, out, n, nullptr, nullptr);
   detail::conv_tiles_forward(dev, g, n * out.h * out.w * 4, x, w, b, {}, y, codes);
 }
-template <RunsKernels D, std::floating_point T>
-void conv_relu_pool_backward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const std::uint8_t* codes, const T* dy, T* dx, T* dw, T* db) {
+template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16))
+void conv_relu_pool_backward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const std::uint8_t* codes, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
   const kernels::TileWindows<T> g({k.conv, 1}, k.pool, in, mid, out, n, dy, codes);
   detail::conv_tiles_backward(dev, g, n, n * out.h * out.w * 4, x, w, dx, dw, db);
 }
-template <RunsKernels D, std::floating_point T> Index conv_relu_pool_arena(const D&, Way<1>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
+template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16)) Index conv_relu_pool_arena(const D&, Way<1>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
   const Shape out = k.pool.over(mid, mid.c);
-  return detail::tile_arena(detail::terms_of(k.conv, in), mid.c, n * out.h * out.w * 4) * Index(sizeof(T));
+  return detail::tile_arena(detail::terms_of(k.conv, in), mid.c, n * out.h * out.w * 4) * Index(sizeof(Master<T>));
 }
 
 }  // namespace lamina

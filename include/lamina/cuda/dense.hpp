@@ -1,4 +1,4 @@
-/// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for many weights (dense_tiles.hpp), way 3 for bf16 on tensor
+/// The fully connected layer on a GPU. Way 0 takes any shape, way 1 is for few outputs (dense_few.hpp), way 2 for many weights (dense_tiles.hpp), way 3 for bf16 and tf32 on tensor
 /// cores (dense_tensor.hpp). Where a ReLU follows, dense_forward is given its bounds, and dense_backward its output y: the gradient flows where that is above 0.
 #pragma once
 #include <algorithm>
@@ -184,44 +184,44 @@ void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const
   detail::dense_tiles_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
 }
 
-// --- way 3: bf16 on tensor cores
+// --- way 3: on tensor cores
 
 namespace detail {
-template <int Columns, class D>
-void dense_tensor_forward(D& dev, const DenseSlices& s, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp) {
-  using K = kernels::DenseForward<Columns>;
+template <int Columns, class D, class T>
+void dense_tensor_forward(D& dev, const DenseSlices& s, Index n, Index c, Index o, const T* x, const T* w, const float* b, T* y, Clamp clamp) {
+  using K = kernels::DenseForward<T, Columns>;
   auto* const parts = reinterpret_cast<float*>(dev.arena());
   const bool whole = s.count == 1;
-  dev.template launch<K>(Grid{int(pieces(o, Columns)), int(pieces(n, K::P::side)), int(s.count)}, int(n), int(c), int(o), int(s.each / K::P::side), x, w, b,
+  dev.template launch<K>(Grid{int(pieces(o, Columns)), int(pieces(n, K::P::side)), int(s.count)}, int(n), int(c), int(o), int(s.each / K::P::depth), x, w, b,
                          kernels::Bounds<float>(clamp), whole ? y : nullptr, whole ? nullptr : parts);
   if (!whole) dense_sum(dev, s, n, o, parts, b, clamp, y);
 }
 }  // namespace detail
-template <RunsKernels D>
-void dense_forward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
+template <RunsKernels D, TensorNumber T>
+void dense_forward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const float* b, T* y, Clamp clamp = {}) {
   const auto slices = detail::DenseSlices::tensor(n, c, o);
   if (detail::DenseSlices::columns(n, c, o) == 32) detail::dense_tensor_forward<32>(dev, slices, n, c, o, x, w, b, y, clamp);
   else detail::dense_tensor_forward<64>(dev, slices, n, c, o, x, w, b, y, clamp);
 }
-template <RunsKernels D> Index dense_arena(const D&, Way<3>, bf16, Index n, Index c, Index o) {
+template <RunsKernels D, TensorNumber T> Index dense_arena(const D&, Way<3>, T, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(float));
 }
 
 namespace detail {
-template <bool Relu, class D>
-void dense_tensor_backward(D& dev, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, const bf16* y, bf16* dx, float* dw, float* db) {
-  using K = kernels::DenseBackward<Relu>;
+template <bool Relu, class D, class T>
+void dense_tensor_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, float* dw, float* db) {
+  using K = kernels::DenseBackward<T, Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
   const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
   dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
-template <RunsKernels D>
-void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
+template <RunsKernels D, TensorNumber T>
+void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, float* dw, float* db) {
   detail::dense_tensor_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
 }
-template <RunsKernels D>
-void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db, const bf16* y) {
+template <RunsKernels D, TensorNumber T>
+void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, float* dw, float* db, const T* y) {
   detail::dense_tensor_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
 }
 

@@ -1,62 +1,62 @@
-/// Products of bf16 matrices on tensor cores, and with them the dense layer: 64 x 64 tiles of y, of dx and of dw.
+/// Products of matrices of bf16 or tf32 on tensor cores, and with them the dense layer: 64 x 64 tiles of y, of dx and of dw.
 #pragma once
+#include "fragments.hpp"
 #include "places.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
 
-using namespace simt;
-
-/// Of two gradients of a ReLU, those that flow: where its output y is not 0.
-LAMINA_DEVICE unsigned flowing(unsigned pair, unsigned y) {
-  return (from_bf16(uint16_t(y)) <= 0 ? 0u : pair & 0xFFFFu) | (from_bf16(uint16_t(y >> 16)) <= 0 ? 0u : pair & 0xFFFF0000u);
+/// Of the gradients of a ReLU in a word, those that flow: where its output y is not 0.
+template <TensorNumber T> LAMINA_DEVICE unsigned flowing(unsigned gradients, unsigned y) {
+  if constexpr (std::is_same_v<T, bf16>) return (from_bf16(uint16_t(y)) <= 0 ? 0u : gradients & 0xFFFFu) | (from_bf16(uint16_t(y >> 16)) <= 0 ? 0u : gradients & 0xFFFF0000u);
+  else return number_of<T>({y}, 0) <= 0 ? 0u : gradients;
 }
 
-LAMINA_DEVICE void only_flowing(unsigned (&pairs)[4], const unsigned (&y)[4]) {
+template <TensorNumber T> LAMINA_DEVICE void only_flowing(unsigned (&words)[4], const unsigned (&y)[4]) {
   LAMINA_UNROLL
-  for (int e = 0; e < 4; ++e) pairs[e] = flowing(pairs[e], y[e]);
+  for (int e = 0; e < 4; ++e) words[e] = flowing<T>(words[e], y[e]);
 }
 
-/// A row-major matrix in device memory; its columns are a multiple of 8.
-struct Matrix { const bf16* data; int rows, columns; };
+/// A row-major matrix in device memory; its columns are a multiple of a chunk.
+template <class T> struct Matrix { const T* data; int rows, columns; };
 
-/// 64 x Columns of a matrix in shared memory. Chunk i of 8 numbers of a row lies at i ^ key, so that those of eight neighbouring rows cover all 32 banks.
-template <int Columns> struct Tile {
-  static constexpr int rows = 64, chunks = Columns / 8, rows_per_key = 8 / chunks, bytes = rows * Columns * 2;
-  static_assert(Columns == 32 || Columns == 64);
+/// Rows x Columns of a matrix in shared memory.
+template <class T, int Rows, int Columns, Rowed R> struct Tile : Panel<T, Columns, R> {
+  using Panel = kernels::Panel<T, Columns, R>;
+  static constexpr int rows = Rows, bytes = Panel::bytes(Rows);
+  using Panel::chunks;
 
-  uint16_t* data;
-  LAMINA_DEVICE uint16_t* chunk(unsigned row, unsigned i) const { return data + (row * chunks + (i ^ (row / rows_per_key % chunks))) * 8; }
   /// Begins to copy what lies at (row, column) of m; zeros beyond it.
-  template <int Threads> LAMINA_DEVICE void copy(Matrix m, int row, int column) const {
+  template <int Threads> LAMINA_DEVICE void copy(Matrix<T> m, int row, int column) const {
     constexpr unsigned step = Threads / chunks;
     const unsigned t = unsigned(thread_index()), i = t % chunks;
-    const int first = row + int(t / chunks), c = column + int(i) * 8;
+    const int first = row + int(t / chunks), c = column + int(i) * in_chunk<T>;
     LAMINA_UNROLL
     for (unsigned r = 0; r < rows; r += step) {
       const Index from = Index(first + int(r)) * m.columns + c;
       const bool inside = first + int(r) < m.rows && c < m.columns;
-      copy_async(chunk(t / chunks + r, i), m.data + (inside ? from : 0), inside);
+      copy_async(this->chunk(int(t / chunks + r), int(i)), m.data + (inside ? from : 0), inside);
     }
   }
 };
 
-/// How a factor of a product lies in memory: in the direction that is summed over, or across it.
-enum class Sums { along, across };
 /// Which factor is a gradient that flows where the matrix of a third tile is above 0.
 enum class Masked { none, first, second };
 
-/// 64 x Columns sums of a(m, k) b(k, n), 64 of k at a time. Four warps have 32 x Columns / 2 each: element e of `sum[i][j]` is at row(i, e), column(j) + e % 2.
-template <Sums A, Sums B, Masked M = Masked::none, int Columns = 64> struct Product {
-  static_assert(B == Sums::across || Columns == 64);
-  using First = Tile<64>;
-  using Second = Tile<Columns>;
-  using Mask = Tile<M == Masked::second ? Columns : 64>;
-  static constexpr int threads = 128, stages = 3, side = 64, wide = Columns / 16;
+/// 64 x Columns sums of a(m, k) b(k, n), `depth` of k at a time. Four warps have 32 x Columns / 2 each: element e of `sum[i][j]` is at row(i, e), column(j) + e % 2.
+template <class T, Rowed A, Rowed B, Masked M = Masked::none, int Columns = 64> struct Product {
+  static_assert(B == Rowed::across || Columns == 64);
+  static constexpr int threads = 128, stages = 3, side = 64, wide = Columns / 16, depth = 128 / int(sizeof(T)), step = 2 * in_chunk<T>;
+  template <Rowed R, int Side> using Factor = Tile<T, R == Rowed::along ? Side : depth, R == Rowed::along ? depth : Side, R>;
+  using First = Factor<A, 64>;
+  using Second = Factor<B, Columns>;
+  using Mask = std::conditional_t<M == Masked::second, Second, First>;
+  using Out = Tile<T, 64, Columns, Rowed::across>;
   static constexpr int stage_bytes = First::bytes + Second::bytes + (M == Masked::none ? 0 : Mask::bytes), shared_bytes = stages * stage_bytes;
+  static_assert(Out::bytes <= shared_bytes);
 
   float sum[2][wide][4];
 
-  LAMINA_DEVICE static uint16_t* at(int stage, int bytes) { return reinterpret_cast<uint16_t*>(shared_memory() + stage % stages * stage_bytes + bytes); }
+  LAMINA_DEVICE static T* at(int stage, int bytes) { return reinterpret_cast<T*>(shared_memory() + stage % stages * stage_bytes + bytes); }
   LAMINA_DEVICE static First first(int stage) { return {at(stage, 0)}; }
   LAMINA_DEVICE static Second second(int stage) { return {at(stage, First::bytes)}; }
   LAMINA_DEVICE static Mask mask(int stage) { return {at(stage, First::bytes + Second::bytes)}; }
@@ -75,16 +75,16 @@ template <Sums A, Sums B, Masked M = Masked::none, int Columns = 64> struct Prod
   }
   LAMINA_DEVICE void clear() { each([](float& left, float& right, int, int) { left = right = 0; }); }
 
-  /// 16 rows and 16 of k, or for B 16 columns and 16 of k.
+  /// 16 rows and a step of k, or for B 16 columns and a step of k.
   LAMINA_DEVICE static void load_first(unsigned (&a)[4], First s, int i, int k) {
-    const int lane = thread_index() % 32, r = first_row() + i * 16;
-    if constexpr (A == Sums::along) load_matrices(a, s.chunk(r + lane % 16, k / 8 + lane / 16));
-    else load_matrices_transposed(a, s.chunk(k + lane / 16 * 8 + lane % 8, r / 8 + lane / 8 % 2));
+    const int r = first_row() + i * 16;
+    if constexpr (A == Rowed::along) left_along(a, s, r, k / in_chunk<T>);
+    else left_across<T>(a, s, r, [k](int term) { return k + term; });
   }
   LAMINA_DEVICE static void load_second(unsigned (&b)[4], Second s, int j, int k) {
-    const int lane = thread_index() % 32, c = first_column() + j * 8;
-    if constexpr (B == Sums::along) load_matrices(b, s.chunk(c + lane / 16 * 8 + lane % 8, k / 8 + lane / 8 % 2));
-    else load_matrices_transposed(b, s.chunk(k + lane % 16, c / 8 + lane / 16));
+    const int c = first_column() + j * 8;
+    if constexpr (B == Rowed::along) right_along(b, s, c, k / in_chunk<T>);
+    else right_across<T>(b, s, c, [k](int term) { return k + term; });
   }
 
   /// begin(step) begins the copies of a step into its tiles. In the end the tiles are free.
@@ -100,59 +100,59 @@ template <Sums A, Sums B, Masked M = Masked::none, int Columns = 64> struct Prod
       if (s + stages - 1 < steps) begin(s + stages - 1);
       copy_commit();
       LAMINA_UNROLL
-      for (int k = 0; k < side; k += 16) {
+      for (int k = 0; k < depth; k += step) {
         unsigned a[2][4], b[wide / 2][4], y[4];
         LAMINA_UNROLL
         for (int i = 0; i < 2; ++i) {
           load_first(a[i], first(s), i, k);
-          if constexpr (M == Masked::first) load_first(y, mask(s), i, k), only_flowing(a[i], y);
+          if constexpr (M == Masked::first) load_first(y, mask(s), i, k), only_flowing<T>(a[i], y);
         }
         LAMINA_UNROLL
         for (int j = 0; j < wide / 2; ++j) {
           load_second(b[j], second(s), j * 2, k);
-          if constexpr (M == Masked::second) load_second(y, mask(s), j * 2, k), only_flowing(b[j], y);
+          if constexpr (M == Masked::second) load_second(y, mask(s), j * 2, k), only_flowing<T>(b[j], y);
         }
         LAMINA_UNROLL
         for (int i = 0; i < 2; ++i)
           LAMINA_UNROLL
-          for (int j = 0; j < wide; ++j) multiply_add(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+          for (int j = 0; j < wide; ++j) multiply_add_of<T>(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
       }
     }
     copy_wait<0>();
     sync_block();
   }
 
-  /// The sums as bf16 to (row, column) of `to` (rows, columns), by way of shared memory: whole rows leave.
-  LAMINA_DEVICE void write(bf16* to, int rows, int columns, int at_row, int at_column) {
-    const Second tile{at(0, 0)};
-    each([&](float left, float right, int r, int c) { store(reinterpret_cast<unsigned*>(tile.chunk(r, c / 8) + c % 8), pack_bf16(left, right)); });
+  /// The sums, rounded, to (row, column) of `to` (rows, columns), by way of shared memory: whole rows leave.
+  LAMINA_DEVICE void write(T* to, int rows, int columns, int at_row, int at_column) {
+    const Out tile{at(0, 0)};
+    each([&](float left, float right, int r, int c) { store_two(tile.number(r, c), left, right); });
     sync_block();
     LAMINA_UNROLL
-    for (int i = 0; i < Second::rows * Second::chunks / threads; ++i) {
-      const int chunk = i * threads + thread_index(), r = chunk / Second::chunks, c = chunk % Second::chunks;
-      if (at_row + r < rows && at_column + c * 8 < columns)
-        store(reinterpret_cast<Vec4*>(to + Index(at_row + r) * columns + at_column + c * 8), load(reinterpret_cast<const Vec4*>(tile.chunk(r, c))));
+    for (int i = 0; i < Out::rows * Out::chunks / threads; ++i) {
+      const int chunk = i * threads + thread_index(), r = chunk / Out::chunks, c = chunk % Out::chunks;
+      if (at_row + r < rows && at_column + c * in_chunk<T> < columns)
+        store(reinterpret_cast<Vec4*>(to + Index(at_row + r) * columns + at_column + c * in_chunk<T>), load(reinterpret_cast<const Vec4*>(tile.chunk(r, c))));
     }
   }
 };
 
 struct alignas(8) TwoFloats { float left, right; };
 
-/// y = x w + b within bounds, or parts (slices, N, O) of x w without b: slice z sums `steps` times 64 of the inputs. grid: (tiles of outputs, tiles of samples, slices)
-template <int Columns> struct DenseForward {
-  using P = Product<Sums::along, Sums::across, Masked::none, Columns>;
+/// y = x w + b within bounds, or parts (slices, N, O) of x w without b: slice z sums `steps` times P::depth of the inputs. grid: (tiles of outputs, tiles of samples, slices)
+template <TensorNumber T, int Columns> struct DenseForward {
+  using P = Product<T, Rowed::along, Rowed::across, Masked::none, Columns>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
 
   LAMINA_DEVICE static void run(int n, int c, int o, int steps,
-                                const bf16* x, const bf16* w, const float* b,   // (N, C), (C, O), (O) or null
-                                Bounds<float> bounds, bf16* y, float* parts) {  // (N, O), null where parts are made
+                                const T* x, const T* w, const float* b,   // (N, C), (C, O), (O) or null
+                                Bounds<float> bounds, T* y, float* parts) {  // (N, O), null where parts are made
     const auto block = block_index();
-    const int i0 = block.y * P::side, o0 = block.x * Columns, c0 = block.z * steps * P::side, left = (c - c0 + P::side - 1) / P::side;
+    const int i0 = block.y * P::side, o0 = block.x * Columns, c0 = block.z * steps * P::depth, left = (c - c0 + P::depth - 1) / P::depth;
     P p;
     p.clear();
     p.run(left < steps ? left : steps, [&](int step) {
-      P::first(step).template copy<threads>({x, n, c}, i0, c0 + step * P::side);
-      P::second(step).template copy<threads>({w, c, o}, c0 + step * P::side, o0);
+      P::first(step).template copy<threads>({x, n, c}, i0, c0 + step * P::depth);
+      P::second(step).template copy<threads>({w, c, o}, c0 + step * P::depth, o0);
     });
     if (y) {
       p.each([&](float& left_sum, float& right_sum, int, int column) {
@@ -170,16 +170,16 @@ template <int Columns> struct DenseForward {
 };
 
 /// dx = dy w^T, dw += x^T dy, db += the sums of dy over the samples, or dw and db = them; with Relu, dy only where y > 0. grid: blocks of dx, then of dw, then of db
-template <bool Relu> struct DenseBackward {
-  using X = Product<Sums::along, Sums::along, Relu ? Masked::first : Masked::none>;
-  using W = Product<Sums::across, Sums::across, Relu ? Masked::second : Masked::none>;
-  static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = X::side;
+template <TensorNumber T, bool Relu> struct DenseBackward {
+  using X = Product<T, Rowed::along, Rowed::along, Relu ? Masked::first : Masked::none>;
+  using W = Product<T, Rowed::across, Rowed::across, Relu ? Masked::second : Masked::none>;
+  static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = X::side, depth = X::depth;
   struct Tiles { int samples, inputs, outputs; bool x; };
 
   LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
-                                const bf16* x, const bf16* w,     // (N, C), (C, O)
-                                const bf16* dy, const bf16* y,    // (N, O)
-                                bf16* dx, float* dw, float* db, bool writes) {   // (N, C); (C, O), (O) or null
+                                const T* x, const T* w,     // (N, C), (C, O)
+                                const T* dy, const T* y,    // (N, O)
+                                T* dx, float* dw, float* db, bool writes) {   // (N, C); (C, O), (O) or null
     int block = block_index().x;
     const int of_x = tiles.x ? tiles.samples * tiles.inputs : 0, of_w = tiles.outputs * tiles.inputs;
     if (block < of_x) return input_gradient(n, c, o, block % tiles.samples * side, block / tiles.samples * side, w, dy, y, dx);
@@ -189,17 +189,17 @@ template <bool Relu> struct DenseBackward {
   }
 
  private:
-  LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int c0, const bf16* w, const bf16* dy, const bf16* y, bf16* dx) {
+  LAMINA_DEVICE static void input_gradient(int n, int c, int o, int i0, int c0, const T* w, const T* dy, const T* y, T* dx) {
     X p;
     p.clear();
-    p.run((o + side - 1) / side, [&](int step) {
-      X::first(step).template copy<threads>({dy, n, o}, i0, step * side);
-      X::second(step).template copy<threads>({w, c, o}, c0, step * side);
-      if constexpr (Relu) X::mask(step).template copy<threads>({y, n, o}, i0, step * side);
+    p.run((o + depth - 1) / depth, [&](int step) {
+      X::first(step).template copy<threads>({dy, n, o}, i0, step * depth);
+      X::second(step).template copy<threads>({w, c, o}, c0, step * depth);
+      if constexpr (Relu) X::mask(step).template copy<threads>({y, n, o}, i0, step * depth);
     });
     p.write(dx, n, c, i0, c0);
   }
-  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y, float* dw, bool writes) {
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y, float* dw, bool writes) {
     W p;
     const auto at = [&](int row, int column) { return reinterpret_cast<TwoFloats*>(dw + Index(c0 + row) * o + o0 + column); };
     p.each([&](float& left, float& right, int row, int column) {     // on their way while the copies are
@@ -214,34 +214,34 @@ template <bool Relu> struct DenseBackward {
 
  public:
   /// p += x^T dy of a tile.
-  LAMINA_DEVICE static void multiply(W& p, int n, int c, int o, int c0, int o0, const bf16* x, const bf16* dy, const bf16* y) {
-    p.run((n + side - 1) / side, [&](int step) {
-      W::first(step).template copy<threads>({x, n, c}, step * side, c0);
-      W::second(step).template copy<threads>({dy, n, o}, step * side, o0);
-      if constexpr (Relu) W::mask(step).template copy<threads>({y, n, o}, step * side, o0);
+  LAMINA_DEVICE static void multiply(W& p, int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y) {
+    p.run((n + depth - 1) / depth, [&](int step) {
+      W::first(step).template copy<threads>({x, n, c}, step * depth, c0);
+      W::second(step).template copy<threads>({dy, n, o}, step * depth, o0);
+      if constexpr (Relu) W::mask(step).template copy<threads>({y, n, o}, step * depth, o0);
     });
   }
-  /// 64 outputs: 16 samples at a time, a thread adds eight outputs of every 16th.
-  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const bf16* dy, const bf16* y, float* db, bool writes) {
-    constexpr int chunks = side / 8, rows = threads / chunks;
+  /// 64 outputs: 16 or 8 samples at a time, a thread adds a chunk of outputs of every 16th or 8th.
+  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const T* dy, const T* y, float* db, bool writes) {
+    constexpr int each = in_chunk<T>, chunks = side / each, rows = threads / chunks;
     const int first = thread_index() / chunks, chunk = thread_index() % chunks;
     float* const sums = reinterpret_cast<float*>(shared_memory());   // (rows, 64)
-    float sum[8] = {};
-    if (o0 + chunk * 8 < o) {
+    float sum[each] = {};
+    if (o0 + chunk * each < o) {
       for (int i = first; i < n; i += rows) {
-        const Index at = Index(i) * o + o0 + chunk * 8;
+        const Index at = Index(i) * o + o0 + chunk * each;
         Vec4 d = load(reinterpret_cast<const Vec4*>(dy + at));
         if constexpr (Relu) {
           const Vec4 v = load(reinterpret_cast<const Vec4*>(y + at));
-          d = {flowing(d.x, v.x), flowing(d.y, v.y), flowing(d.z, v.z), flowing(d.w, v.w)};
+          d = {flowing<T>(d.x, v.x), flowing<T>(d.y, v.y), flowing<T>(d.z, v.z), flowing<T>(d.w, v.w)};
         }
-        const unsigned pairs[4] = {d.x, d.y, d.z, d.w};
+        const unsigned words[4] = {d.x, d.y, d.z, d.w};
         LAMINA_UNROLL
-        for (int e = 0; e < 8; ++e) sum[e] += from_bf16(uint16_t(pairs[e / 2] >> 16 * (e % 2)));
+        for (int e = 0; e < each; ++e) sum[e] += number_of<T>(words, e);
       }
     }
     LAMINA_UNROLL
-    for (int e = 0; e < 8; ++e) store(sums + first * side + chunk * 8 + e, sum[e]);
+    for (int e = 0; e < each; ++e) store(sums + first * side + chunk * each + e, sum[e]);
     sync_block();
     const int column = thread_index();
     if (column >= side || o0 + column >= o) return;

@@ -6,8 +6,8 @@
 namespace lamina::kernels::inline LAMINA_SIMT {
 
 /// 64 x 64 sums of a(m, k) b(k, n), 16 of k at a time, 4 x 4 a thread. The factors are functions of (row or column of the tile, k), 0 beyond their ends;
-/// Sums says in which direction neighbouring threads ask for neighbours.
-template <class M, Sums A, Sums B> struct PlainProduct {
+/// Rowed says in which direction neighbouring threads ask for neighbours.
+template <class M, Rowed A, Rowed B> struct PlainProduct {
   static constexpr int threads = 256, side = 64, depth = 16, pitch = side + 4, each = side * depth / threads;
   static constexpr int stage = 2 * depth * pitch, shared_bytes = 2 * stage * int(sizeof(M));
 
@@ -23,13 +23,13 @@ template <class M, Sums A, Sums B> struct PlainProduct {
   }
   LAMINA_DEVICE void clear() { all([](M& v, int, int) { v = 0; }); }
 
-  template <Sums S> LAMINA_DEVICE static int place(int i) { return S == Sums::along ? thread_index() / depth + i * (threads / depth) : thread_index() % side; }
-  template <Sums S> LAMINA_DEVICE static int step(int i) { return S == Sums::along ? thread_index() % depth : thread_index() / side + i * (threads / side); }
-  template <Sums S, class F> LAMINA_DEVICE static void fetch(M (&v)[each], int k, F f) {
+  template <Rowed S> LAMINA_DEVICE static int place(int i) { return S == Rowed::along ? thread_index() / depth + i * (threads / depth) : thread_index() % side; }
+  template <Rowed S> LAMINA_DEVICE static int step(int i) { return S == Rowed::along ? thread_index() % depth : thread_index() / side + i * (threads / side); }
+  template <Rowed S, class F> LAMINA_DEVICE static void fetch(M (&v)[each], int k, F f) {
     LAMINA_UNROLL
     for (int i = 0; i < each; ++i) v[i] = f(place<S>(i), k + step<S>(i));
   }
-  template <Sums S> LAMINA_DEVICE static void put(M* to, const M (&v)[each]) {
+  template <Rowed S> LAMINA_DEVICE static void put(M* to, const M (&v)[each]) {
     LAMINA_UNROLL
     for (int i = 0; i < each; ++i) store(to + step<S>(i) * pitch + place<S>(i), v[i]);
   }
@@ -66,7 +66,7 @@ template <class M, Sums A, Sums B> struct PlainProduct {
 /// y = x w + b within bounds, or parts (slices, N, O) of x w without b, slice z of `each` inputs. grid: (tiles of outputs, tiles of samples, slices)
 template <class T> struct DenseTilesForward {
   using M = Master<T>;
-  using P = PlainProduct<M, Sums::along, Sums::across>;
+  using P = PlainProduct<M, Rowed::along, Rowed::across>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
 
   LAMINA_DEVICE static void run(int n, int c, int o, int each, const T* x, const T* w, const M* b, Bounds<M> bounds, T* y, M* parts) {
@@ -87,8 +87,8 @@ template <class T> struct DenseTilesForward {
 /// dx = dy w^T, dw += x^T dy, or = it, and db is the row of dw that belongs to an input of 1; with Relu, dy only where y > 0. grid: blocks of dx, then of dw
 template <class T, bool Relu> struct DenseTilesBackward {
   using M = Master<T>;
-  using X = PlainProduct<M, Sums::along, Sums::along>;
-  using W = PlainProduct<M, Sums::across, Sums::across>;
+  using X = PlainProduct<M, Rowed::along, Rowed::along>;
+  using W = PlainProduct<M, Rowed::across, Rowed::across>;
   static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = X::side;
 
   LAMINA_DEVICE static void run(int n, int c, int o, int of_x,

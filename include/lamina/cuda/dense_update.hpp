@@ -1,4 +1,4 @@
-/// The dense layer in bf16 whose weights are updated by who sums their gradients: those never reach memory.
+/// The dense layer on tensor cores whose weights are updated by who sums their gradients: those never reach memory.
 #pragma once
 #include "dense_tensor.hpp"
 #include "optimizer.hpp"
@@ -8,16 +8,16 @@ namespace lamina {
 namespace kernels::inline LAMINA_SIMT {
 
 /// A step of the optimizer for 64 x 64 weights of a block, with dw = x^T dy; db = the sums of dy over the samples. With Relu, dy only where y > 0. grid: tiles of weights, then of biases
-template <bool Relu, class Opt> struct DenseUpdate {
-  using Backward = DenseBackward<Relu>;
+template <TensorNumber T, bool Relu, class Opt> struct DenseUpdate {
+  using Backward = DenseBackward<T, Relu>;
   using W = typename Backward::W;
   static constexpr int threads = W::threads, shared_bytes = W::shared_bytes, side = W::side, pitch = side + 8, chunks = side / 4, together = 2, blocks = 3;
   using Clock = typename Opt::Clock;
   using Weights = OptimizerPack<float, 4>;
 
   LAMINA_DEVICE static void run(Opt opt, int slots, const Clock* clock, int n, int c, int o,
-                                const bf16* x, const bf16* dy, const bf16* y,    // (N, C), (N, O), the same
-                                float* p, float* state, Index apart, bf16* low,  // (C, O), (slots, apart), (C, O)
+                                const T* x, const T* dy, const T* y,    // (N, C), (N, O), the same
+                                float* p, float* state, Index apart, T* low,  // (C, O), (slots, apart), (C, O)
                                 float* db) {                                     // (O) or null
     const int outputs = (o + side - 1) / side, tiles = outputs * ((c + side - 1) / side), block = block_index().x;
     if (block >= tiles) return Backward::bias_gradient(n, o, (block - tiles) * side, dy, y, db, true);
@@ -45,7 +45,7 @@ template <bool Relu, class Opt> struct DenseUpdate {
         if (at[u] < 0) continue;
         w[u].update(opt, now, load(packs<4>(static_cast<const float*>(gradient + i / chunks * pitch + i % chunks * 4))));
         w[u].put(p + at[u], state + at[u], apart, slots);
-        store(packs<4>(low + at[u]), packed<bf16>(w[u].p.v));
+        store(packs<4>(low + at[u]), packed<T>(w[u].p.v));
       }
     }
   }
@@ -54,11 +54,11 @@ template <bool Relu, class Opt> struct DenseUpdate {
 }  // namespace kernels::inline LAMINA_SIMT
 
 /// What way 3 of dense_backward with dw and an optimizer's step of the weights would do. What `relu` says followed.
-template <RunsKernels D, class Opt> requires UpdatesInVectors<Opt>
-void dense_update(D& dev, const Opt& opt, const typename Opt::Clock* clock, bool relu, Index n, Index c, Index o, const bf16* x, const bf16* dy, const bf16* y, float* p, float* state, Index apart,
-                  bf16* low, float* db) {
+template <RunsKernels D, TensorNumber T, class Opt> requires UpdatesInVectors<Opt>
+void dense_update(D& dev, const Opt& opt, const typename Opt::Clock* clock, bool relu, Index n, Index c, Index o, const T* x, const T* dy, const T* y, float* p, float* state, Index apart,
+                  T* low, float* db) {
   const auto launch = [&]<bool Relu>(std::bool_constant<Relu>) {
-    using K = kernels::DenseUpdate<Relu, Opt>;
+    using K = kernels::DenseUpdate<T, Relu, Opt>;
     const Index outputs = pieces(o, K::side);
     dev.template launch<K>(Grid{int(outputs * (pieces(c, K::side) + (db ? 1 : 0)))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db);
   };

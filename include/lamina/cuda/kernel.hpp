@@ -16,6 +16,9 @@ struct Grid { int x = 1, y = 1, z = 1; };
 /// Cuda, and in the tests of the library its emulator.
 template <class D> concept RunsKernels = Device<D> && requires { requires D::runs_kernels; };
 
+/// What tensor cores multiply.
+template <class T> concept TensorNumber = std::is_same_v<T, bf16> || std::is_same_v<T, tf32>;
+
 /// Bytes that an arena has at least, once it is reserved: for what works without a model. So it need not grow, and move, for that.
 inline constexpr std::size_t least_arena = 2048;
 

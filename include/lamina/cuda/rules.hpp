@@ -20,29 +20,31 @@ struct CudaRules {
     return std::is_same_v<T, bf16> ? detail::pooled_way(k, in, mid) : k.groups == 1 && k.pool.k == 2 && many_weights(k.conv, in, mid);
   }
 
+  template <class T> static constexpr int chunk = 16 / int(sizeof(T));       // channels that move at once
+
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(DenseRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormAddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
-  /// 0: any shape. 1: few outputs. 2: many weights. 3: bf16 on tensor cores.
-  template <class T> static constexpr int ways(DenseSpec) { return std::is_same_v<T, bf16> ? 4 : 3; }
+  /// 0: any shape. 1: few outputs. 2: many weights. 3: on tensor cores.
+  template <class T> static constexpr int ways(DenseSpec) { return TensorNumber<T> ? 4 : 3; }
   template <class T> static constexpr int way(DenseSpec, Shape in, Shape out) {
-    const bool tensor = std::is_same_v<T, bf16> && in.c % 8 == 0 && out.c % 8 == 0, few = tensor ? out.c <= 16 && in.c <= 2048 : out.c <= 32;
+    const bool tensor = TensorNumber<T> && in.c % chunk<T> == 0 && out.c % chunk<T> == 0, few = tensor ? out.c <= 16 && in.c <= 2048 : out.c <= 32;
     return few ? 1 : tensor ? 3 : Index(in.c) * out.c >= 8192 ? 2 : 0;
   }
 
   /// Whether dense_update does what an optimizer would with the gradient of this way.
-  template <class T, int W> static constexpr bool updates(DenseSpec, Way<W>) { return std::is_same_v<T, bf16> && W == 3; }
+  template <class T, int W> static constexpr bool updates(DenseSpec, Way<W>) { return TensorNumber<T> && W == 3; }
 
   static constexpr bool many_weights(Window v, Shape in, Shape out) { return Index(v.k) * v.k * in.c * out.c >= 512; }
-  /// 0: any shape. 1: every channel by itself. 2: many weights. In bf16 on tensor cores: 3, channels and filters in multiples of 8; 4, few channels; above, 3x3 of stride 1 (conv_taps_ways.hpp).
-  template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? detail::TapsWay::end : 3; }
+  /// 0: any shape. 1: every channel by itself. 2: many weights. On tensor cores: 3, channels and filters in chunks; 4, few channels; above, in bf16, 3x3 of stride 1 (conv_taps_ways.hpp).
+  template <class T> static constexpr int ways(ConvSpec) { return std::is_same_v<T, bf16> ? detail::TapsWay::end : TensorNumber<T> ? detail::TapsWay::first : 3; }
   template <class T> static constexpr int way(ConvSpec c, Shape in, Shape out) {
     if (c.groups > 1) return c.groups == in.c && out.c == in.c;
     if (const int taps = std::is_same_v<T, bf16> ? detail::taps_way(c, in, out) : 0) return taps;
-    if (std::is_same_v<T, bf16> && out.c % 8 == 0) return in.c % 8 == 0 ? 3 : 4;
+    if (TensorNumber<T> && out.c % chunk<T> == 0) return in.c % chunk<T> == 0 ? 3 : 4;
     return many_weights(c.window, in, out) ? 2 : 0;
   }
 };

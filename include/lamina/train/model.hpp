@@ -47,7 +47,7 @@ struct NamedTensor { std::string name; Dims dims; Index at; bool learned; };
 
 /// A model without the type of its network: what fit, evaluate, checkpoints and callbacks work on.
 template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBase {
-  static_assert(is_number<T>, "a model computes in float or double, or stores what is between its layers as bf16");
+  static_assert(is_number<T>, "a model computes in float or double, or stores what is between its layers as bf16 or tf32");
   static constexpr bool has_low = !std::is_same_v<T, Master<T>>;
 
  public:
