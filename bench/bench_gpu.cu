@@ -1,5 +1,5 @@
 /// How fast is training on a GPU, and where does its time go?
-/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]
+/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]
 /// A row is a network, the side of its pictures, the batch. A step is the forward pass, cross-entropy, all gradients and Adam, of a batch that lies on the GPU, as one graph; a time is
 /// the median over groups of steps between two events, and a line of JSON. bench/peers/speed_torch_gpu.py runs the same in PyTorch. --kernels prints the time
 /// of every launch of a step; --once is one step without a graph, for a profiler.
@@ -32,14 +32,14 @@ Options options(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--kernels") o.kernels = true;
     else if (word == "--once") o.once = true;
-    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]");
+    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once]");
     else if (word == "--rows") rows = argv[++i];
     else if (word == "--number") o.number = argv[++i];
     else if (word == "--rounds") o.rounds = std::atoi(argv[++i]);
     else if (word == "--seconds") o.seconds = std::atof(argv[++i]);
     else throw Error("there is no option ", word);
   }
-  if (o.number != "bf16" && o.number != "float32") throw Error("--number is bf16 or float32");
+  if (o.number != "bf16" && o.number != "tf32" && o.number != "float32") throw Error("--number is bf16, tf32 or float32");
   std::istringstream all(rows);
   for (std::string row; std::getline(all, row, ',');) {
     bench::Work work{.mode = "train"};
@@ -267,6 +267,7 @@ int main(int argc, char** argv) try {
   for (int round = 0; round < o.rounds; ++round)
     for (const bench::Work& work : o.rows)
       if (o.number == "bf16") run<bf16>(work, o);
+      else if (o.number == "tf32") run<tf32>(work, o);
       else run<float>(work, o);
 } catch (const Error& e) {
   return std::fprintf(stderr, "bench_gpu: %s\n", e.what()), 1;

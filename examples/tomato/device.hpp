@@ -14,7 +14,8 @@ template <class F> int on_device(const TrainSettings& s, F f) {
   if (s.device == "cpu" && s.precision == "fp32") return f(lamina::Cpu(s.threads), float());
   if (s.device == "cpu") throw lamina::Error("--precision ", s.precision, " is for --device cuda: the CPU computes in fp32");
 #if defined(__CUDACC__)
-  return s.precision == "fp32" ? f(lamina::Cuda(), float()) : f(lamina::Cuda(), lamina::bf16());
+  if (s.precision == "fp32") return f(lamina::Cuda(), float());
+  return s.precision == "tf32" ? f(lamina::Cuda(), lamina::tf32()) : f(lamina::Cuda(), lamina::bf16());
 #else
   throw lamina::Error("this program was built without CUDA: build it with cmake -DLAMINA_CUDA=ON where nvcc is, or train with --device cpu");
 #endif

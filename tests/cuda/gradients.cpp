@@ -31,6 +31,7 @@ struct Scale {
 struct Scaled : Network<Input<4, 4, 2>, Scale, Conv<3, 3>, Scale, ReLU, Flatten, Dense<5>> {};
 struct Many : Network<Input<9, 7, 3>, Conv<24, 3>, DepthwiseConv<3>, ReLU, Conv<40, 3>, BatchNorm, ReLU, MaxPool<2>, Block<32>, Flatten, Dense<70>, ReLU, Dense<120>, Dense<5>> {};
 struct Tensor16 : Network<Input<24, 18, 3>, Block<16>, Block<32>, Conv<16, 3>, BatchNorm, ReLU, Conv<8, 3, 2>, DepthwiseConv<3>, Flatten, Dense<72>, ReLU, Dense<64>, Dense<5>> {};
+struct Tensor8 : Network<Input<9, 8, 3>, Block<8>, Conv<12, 3, 2>, BatchNorm, ReLU, Flatten, Dense<20>, ReLU, Dense<28>, Dense<5>> {};
 
 constexpr Index n = 3;
 template <class Net, class T> struct Trained {
@@ -87,6 +88,7 @@ TEST_CASE("a step that begins without gradients writes them, and they are zero t
   check<SmallRes, double>();
   check<Many, float>();
   check<Tensor16, bf16>();
+  check<Tensor8, tf32>();
 }
 
 TEST_CASE("a layer that adds to its gradients by itself finds zeros") { check<Scaled, double>(); }
