@@ -1,4 +1,4 @@
-// A training step of LeafNet at 64 x 64 x 3 in bf16, on a device that only says what it would launch, and with how many threads and bytes of shared memory: the kernels that
+// A training step of LeafNet at 64 x 64 x 3 in bf16, and the kernels on tensor cores that tf32 has instead, on a device that only says what it would launch, and with how many threads and bytes of shared memory: the kernels that
 // table.sh asks ptxas about.
 #include <lamina/cuda.hpp>
 
@@ -31,6 +31,24 @@ struct Listing : CudaRules {
   template <class F> void for_each(Index n, F f) { launch<kernels::ForEach<F>>(Grid{}, n, f); }
 };
 
+/// The verbs of LeafNet's last block of convolutions, and of its first dense layer.
+void in_tf32(Listing dev) {
+  constexpr Shape in(16, 16, 64), mid(16, 16, 128), out(8, 8, 128);
+  constexpr ConvReluPool block{{3, 1, 1}, {2, 2, 0}};
+  constexpr int number = CudaRules::way<tf32>(block, in, mid);
+  constexpr Way<number> way;
+  static_assert(number >= detail::PooledWay::first && CudaRules::way<tf32>(DenseSpec(), {8192}, {128}) == 3);
+  tf32 x;
+  float w;
+  std::uint8_t codes;
+  conv_relu_pool_forward(dev, way, block, in, mid, out, 1, &x, &x, &w, &x, &codes);
+  conv_relu_pool_backward(dev, way, block, in, mid, out, 1, &x, &x, &codes, &x, &x, &w, &w);
+  dense_forward(dev, Way<3>(), 64, 8192, 128, &x, &x, &w, &x, ReLU::clamp);
+  dense_backward(dev, Way<3>(), 64, 8192, 128, &x, &x, &x, &x, &w, &w, &x);
+  const Adam::Clock clock{};
+  dense_update(dev, Adam(), &clock, true, 64, 8192, 128, &x, &x, &x, &w, &w, 1, &x, &w);
+}
+
 int main() {
   Model<lamina_test::LeafNet, Listing, bf16> model({.batch = 2});
   const std::vector<float> x(2 * size(lamina_test::LeafNet::input));
@@ -46,4 +64,5 @@ int main() {
   float sum;
   detail::first_conv_forward<3>(dev, extent, &bytes, 1.f, &number, &sum, &number, &bytes);
   detail::first_conv_backward<3>(dev, extent, &bytes, 1.f, &bytes, &number, &sum, &sum);
+  in_tf32(dev);
 }

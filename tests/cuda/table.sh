@@ -15,10 +15,10 @@ trap 'rm -rf "$folder"' EXIT
 version=$("$nvcc" --version | grep -oE 'V[0-9.]+')
 nvdisasm=$(command -v nvdisasm || command -v "$(dirname "$(command -v "$nvcc")")/nvdisasm" || true)
 
-# name: the kernels of lines with a symbol in the first column, as C++ without namespaces and spaces; zeros at the end of a literal, which not every compiler writes, are left out.
+# name: the kernels of lines with a symbol in the first column, as C++ without namespaces and spaces; zeros at the end of a literal, which not every compiler writes, are left out, and so is false.
 name() {
   c++filt | awk '
-    { line = $0; gsub(/lamina::|kernels::|gpu::|\(anonymous namespace\)::/, "", line); sub(/^void /, "", line); gsub(/, /, ",", line); while (gsub(/> >/, ">>", line)) {}; while (gsub(/,0\}/, "}", line)) {}; gsub(/unsigned char/, "byte", line)
+    { line = $0; gsub(/lamina::|kernels::|gpu::|\(anonymous namespace\)::/, "", line); sub(/^void /, "", line); gsub(/, /, ",", line); while (gsub(/> >/, ">>", line)) {}; while (gsub(/,(0|false)\}/, "}", line)) {}; gsub(/unsigned char/, "byte", line)
       if (sub(/^entry</, "", line)) {                  # the first argument of entry<Kernel, Arguments...>
         for (i = 1; i <= length(line); ++i) {
           c = substr(line, i, 1)

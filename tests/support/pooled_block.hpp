@@ -1,4 +1,4 @@
-/// A block Conv 3x3, ReLU, MaxPool 2x2 in bf16: its results by plain loops, and those of a device's verbs beside them.
+/// A block Conv 3x3, ReLU, MaxPool 2x2 in bf16 or tf32: its results by plain loops, and those of a device's verbs beside them.
 #pragma once
 #include <lamina/core/device.hpp>
 #include <lamina/core/precision.hpp>
@@ -102,11 +102,11 @@ template <class D> void poison_arena(D& dev, Index bytes) {
 struct Asked { bool bias = true, dx = true; };
 
 /// Forward, as training and as inference do, and backward; outputs and arena are NaN before.
-template <int W, class D> BlockResult run_block(D& dev, const PooledBlock& p, Asked asked = {}) {
+template <int W, class T = bf16, class D> BlockResult run_block(D& dev, const PooledBlock& p, Asked asked = {}) {
   constexpr lamina::Way<W> way;
-  poison_arena(dev, conv_relu_pool_arena(dev, way, bf16(), pooled_block, p.in, p.mid, p.n));
-  const OnDevice<D, bf16> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
-  OnDevice<D, bf16> y(dev, nan_poison(p.dy.size())), again(dev, nan_poison(p.dy.size())), dx(dev, nan_poison(p.x.size()));
+  poison_arena(dev, conv_relu_pool_arena(dev, way, T(), pooled_block, p.in, p.mid, p.n));
+  const OnDevice<D, T> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
+  OnDevice<D, T> y(dev, nan_poison(p.dy.size())), again(dev, nan_poison(p.dy.size())), dx(dev, nan_poison(p.x.size()));
   OnDevice<D, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
   const OnDevice<D, float> b(dev, p.b);
   OnDevice<D, float> dw(dev, p.dw), db(dev, p.db);
@@ -114,10 +114,10 @@ template <int W, class D> BlockResult run_block(D& dev, const PooledBlock& p, As
   conv_relu_pool_forward(dev, way, pooled_block, p.in, p.mid, p.out, p.n, x.data(), w.data(), asked.bias ? b.data() : nullptr, again.data(), nullptr);
   conv_relu_pool_backward(dev, way, pooled_block, p.in, p.mid, p.out, p.n, x.data(), w.data(), codes.data(), dy.data(), asked.dx ? dx.data() : nullptr, dw.data(), asked.bias ? db.data() : nullptr);
   dev.wait();
-  const auto floats = [](const std::vector<bf16>& v) { return std::vector<float>(v.begin(), v.end()); };
-  const auto bits = [](const OnDevice<D, bf16>& v) {
-    std::vector<std::uint16_t> all;
-    for (const bf16 e : v.read()) all.push_back(e.bits);
+  const auto floats = [](const std::vector<T>& v) { return std::vector<float>(v.begin(), v.end()); };
+  const auto bits = [](const OnDevice<D, T>& v) {
+    std::vector<std::uint32_t> all;
+    for (const T e : v.read()) all.push_back(e.bits);
     return all;
   };
   BlockResult r{floats(y.read()), asked.dx ? floats(dx.read()) : std::vector<float>(), dw.read(), db.read(), codes.read()};
@@ -126,11 +126,11 @@ template <int W, class D> BlockResult run_block(D& dev, const PooledBlock& p, As
 }
 
 /// Whole numbers are the expected ones, rounded as they are stored.
-inline void check_whole(const BlockResult& r, const PooledBlock& p, Asked asked = {}) {
+template <class T = bf16> void check_whole(const BlockResult& r, const PooledBlock& p, Asked asked = {}) {
   const auto e = p.expected(asked.bias);
   const auto rounded = [](const std::vector<double>& v) {
     std::vector<float> f;
-    for (const double d : v) f.push_back(bf16(float(d)));
+    for (const double d : v) f.push_back(T(float(d)));
     return f;
   };
   CHECK(r.codes == e.codes);
@@ -140,13 +140,13 @@ inline void check_whole(const BlockResult& r, const PooledBlock& p, Asked asked 
   const auto& db = asked.bias ? e.db : p.db;
   CHECK(r.db == std::vector<float>(db.begin(), db.end()));
 }
-/// Fractions are right to within two roundings to bf16.
-inline void check_near(const BlockResult& r, const PooledBlock& p, bool dx) {
+/// Fractions are right to within two roundings, each to half of this.
+inline void check_near(const BlockResult& r, const PooledBlock& p, bool dx, double rounding = 0x1p-8) {
   const auto e = p.expected();
-  const auto near = [](const std::vector<float>& got, const std::vector<double>& want) {
+  const auto near = [rounding](const std::vector<float>& got, const std::vector<double>& want) {
     REQUIRE(got.size() == want.size());
     std::size_t wrong = 0;
-    for (std::size_t i = 0; i < got.size(); ++i) wrong += !(std::abs(double(got[i]) - want[i]) <= std::abs(want[i]) / 256 + 1e-4);
+    for (std::size_t i = 0; i < got.size(); ++i) wrong += !(std::abs(double(got[i]) - want[i]) <= std::abs(want[i]) * rounding + 1e-4);
     return wrong == 0;
   };
   CHECK(r.codes == e.codes);

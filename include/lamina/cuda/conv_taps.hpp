@@ -38,19 +38,10 @@ template <TapTile T, bool Backward> struct ConvTaps {
       LAMINA_UNROLL
       for (int below = 0; below < 2; ++below) {
         bf16* const pixel = to + size.pixel(image, row + below, column) * made + first + Sums::first_channel();
-        LAMINA_UNROLL
-        for (int j = 0; j < Sums::channels / 8; j += 4) {
-          unsigned word[4] = {};
-          LAMINA_UNROLL
-          for (int i = 0; i < 4 && j + i < Sums::channels / 8; ++i) {
-            const float left = s.sum[m][j + i][2 * below], right = s.sum[m][j + i][2 * below + 1];
-            word[i] = Backward ? pack_bf16(left, right) : pack_bf16(bounds(left), bounds(right));
-          }
-          transpose_quad(word);
-          const int chunk = j + lane % 4;
-          if (image < size.n && row + below < size.h && column < size.w && chunk < Sums::channels / 8)
-            store(reinterpret_cast<Vec4*>(pixel + chunk * 8), Vec4{word[0], word[1], word[2], word[3]});
-        }
+        store_pixel<Sums::channels / 8>(pixel, image < size.n && row + below < size.h && column < size.w, [&](int j, int e) {
+          const float value = s.sum[m][j][2 * below + e];
+          return Backward ? value : bounds(value);
+        });
       }
     }
   }

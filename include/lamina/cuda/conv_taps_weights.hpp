@@ -19,8 +19,8 @@ struct TapsWeightTile {
 /// x: (N, H, W, C); dy: (N, H, W, K); db: (K) or null
 template <TapsWeightTile T> struct ConvTapsWeightGradient {
   static constexpr int threads = T.threads(), width = T.tile_w + 2, halo = (T.tile_h + 2) * width, pixels = T.pixels(), patches = pixels / 16, patches_across = T.tile_w / 8;
-  using X = Rows<T.c>;
-  using Dy = Rows<T.k>;
+  using X = Rows<bf16, T.c>;
+  using Dy = Rows<bf16, T.k>;
   static constexpr int warp_c = T.warp_c(), warp_k = T.warp_k();
   static constexpr int x_bytes = X::bytes(T.pictures * halo), dy_bytes = Dy::bytes(pixels), bias_bytes = threads / 32 * T.k * 4, shared_bytes = 2 * (x_bytes + dy_bytes);
   static_assert(bias_bytes <= shared_bytes);

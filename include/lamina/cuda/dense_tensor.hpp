@@ -19,11 +19,11 @@ template <TensorNumber T> LAMINA_DEVICE void only_flowing(unsigned (&words)[4], 
 /// A row-major matrix in device memory; its columns are a multiple of a chunk.
 template <class T> struct Matrix { const T* data; int rows, columns; };
 
-/// Rows x Columns of a matrix in shared memory.
-template <class T, int Rows, int Columns, Rowed R> struct Tile : Panel<T, Columns, R> {
-  using Panel = kernels::Panel<T, Columns, R>;
-  static constexpr int rows = Rows, bytes = Panel::bytes(Rows);
-  using Panel::chunks;
+/// Down x Columns of a matrix in shared memory.
+template <class T, int Down, int Columns, Rowed R> struct Tile : Rows<T, Columns, R> {
+  using Lines = Rows<T, Columns, R>;
+  static constexpr int rows = Down, bytes = Lines::bytes(Down);
+  using Lines::chunks;
 
   /// Begins to copy what lies at (row, column) of m; zeros beyond it.
   template <int Threads> LAMINA_DEVICE void copy(Matrix<T> m, int row, int column) const {
@@ -141,7 +141,7 @@ struct alignas(8) TwoFloats { float left, right; };
 /// y = x w + b within bounds, or parts (slices, N, O) of x w without b: slice z sums `steps` times P::depth of the inputs. grid: (tiles of outputs, tiles of samples, slices)
 template <TensorNumber T, int Columns> struct DenseForward {
   using P = Product<T, Rowed::along, Rowed::across, Masked::none, Columns>;
-  static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
+  static constexpr int threads = P::threads, shared_bytes = P::shared_bytes, blocks = sizeof(T) == 4 ? 4 : 0;      // tf32: nvcc 13 wants seven on sm_100, and spills
 
   LAMINA_DEVICE static void run(int n, int c, int o, int steps,
                                 const T* x, const T* w, const float* b,   // (N, C), (C, O), (O) or null

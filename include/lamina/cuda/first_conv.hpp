@@ -59,7 +59,7 @@ template <FirstTile T, class Pixel> struct FirstConvForward {
   static constexpr int threads = T.threads(), blocks = T.blocks, windows_across = T.tile_w / 2, patches = T.tile_h * T.tile_w / 16 / T.warps;
   static_assert(patches % 2 == 0);
   using Pixels = FirstPixels<T, Pixel>;
-  using Weights = Rows<T.k>;
+  using Weights = Rows<bf16, T.k>;
   static constexpr int zero_row = 9 * T.channels;      // of weights: where there is none
   static constexpr int tile_bytes = (Pixels::bytes + 127) / 128 * 128, bias_at = tile_bytes + Weights::bytes(zero_row + 1), shared_bytes = bias_at + T.k * 4;
 
@@ -127,7 +127,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
   static_assert(T.valid());
   static constexpr int threads = T.threads(), blocks = T.blocks, patches_across = T.tile_w / 8, patches = T.tile_h * T.tile_w / 16 / T.warps;
   using Pixels = FirstPixels<T, Pixel>;
-  using Dy = Rows<T.k>;
+  using Dy = Rows<bf16, T.k>;
   static constexpr int block = 16 * (T.k + 8);         // floats of the sums of a row of the kernel
   static constexpr int dy_bytes = Dy::bytes(T.tile_h * T.tile_w), tile_bytes = dy_bytes + Pixels::bytes;
   static constexpr int sums_bytes = 2 * 3 * block * 4;
@@ -141,9 +141,9 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
     float bias_sum[8] = {};
     float sum[3][T.k / 8][4] = {};
     Pixels pixels;
-    using Gradients = SpreadGradient<T.k, T.tile_h, T.tile_w, 0, threads>;
+    using Gradients = SpreadGradient<bf16, T.k, T.tile_h, T.tile_w, 0, threads>;
     const Gradients gradients{dp + k0, codes + k0, chunks, size};
-    WindowGradient next[Gradients::each];
+    WindowGradient<bf16> next[Gradients::each];
     const auto fetch_tile = [&](const Slab& at) {
       pixels.fetch(x, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
       gradients.fetch(next, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
@@ -154,7 +154,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
       sync_block();
       pixels.put(tile);
       Gradients::spread(next, dy);
-      for (const WindowGradient& g : next) g.add_winners(bias_sum);
+      for (const WindowGradient<bf16>& g : next) g.add_winners(bias_sum);
       sync_block();
       if (++at.tile < at.end) fetch_tile(at);
       LAMINA_NO_UNROLL

@@ -1,4 +1,4 @@
-/// Conv 3x3 + bias + ReLU + MaxPool 2x2 in bf16 on tensor cores: forward, and the gradient of its input.
+/// Conv 3x3 + bias + ReLU + MaxPool 2x2 in bf16 or tf32 on tensor cores: forward, and the gradient of its input.
 #pragma once
 #include "slab_sum.hpp"
 #include "tap_sums.hpp"
@@ -18,7 +18,7 @@ LAMINA_DEVICE float float_of(int bits) {
 }
 
 // A sum and the tap it came from are one int: the sum's bits, of which the lowest two make room for 3 - tap. Positive floats are in the order of their bits, NaN above all;
-// of equals the first tap is the largest. What pooling keeps is rounded to bf16, which asks for 16 of these bits.
+// of equals the first tap is the largest. What pooling keeps is rounded to bf16 or tf32, which ask for 17 or 20 of these bits.
 LAMINA_DEVICE int tagged(float sum, int tap) { return (bits_of(sum) & ~3) | (3 - tap); }
 LAMINA_DEVICE float value_of(int best) { return float_of(best & ~3); }
 LAMINA_DEVICE unsigned tap_of(int best) { return best > 3 ? unsigned(~best & 3) : nobody; }
@@ -33,14 +33,21 @@ template <bool Right> LAMINA_DEVICE void pool_side(int (&best)[2], const float (
 }
 
 /// Stores four chunks of eight channels, as far as there are `chunks`, from `at` on, and the codes, if they are wanted. The lanes of a quad have two channels of each chunk.
-LAMINA_DEVICE void store_pooled(const int (&best)[4][2], int chunks, bf16* y, uint8_t* codes, Index at, bool inside) {
+template <TensorNumber T> LAMINA_DEVICE void store_pooled(const int (&best)[4][2], int chunks, T* y, uint8_t* codes, Index at, bool inside) {
   unsigned word[4], code[2];
-  LAMINA_UNROLL
-  for (int i = 0; i < 4; ++i) word[i] = pack_bf16(value_of(best[i][0]), value_of(best[i][1]));
-  transpose_quad(word);
   const int chunk = thread_index() % 4;
-  at += chunk * 8;
-  if (inside && chunk < chunks) store(reinterpret_cast<Vec4*>(y + at), Vec4{word[0], word[1], word[2], word[3]});
+  if constexpr (std::is_same_v<T, bf16>) {
+    LAMINA_UNROLL
+    for (int i = 0; i < 4; ++i) word[i] = pack_bf16(value_of(best[i][0]), value_of(best[i][1]));
+    transpose_quad(word);
+    at += chunk * 8;
+    if (inside && chunk < chunks) store(reinterpret_cast<Vec4*>(y + at), Vec4{word[0], word[1], word[2], word[3]});
+  } else {
+    LAMINA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      if (inside && i < chunks) store_two(y + at + i * 8 + chunk * 2, value_of(best[i][0]), value_of(best[i][1]));
+    at += chunk * 8;
+  }
   if (!codes) return;
   LAMINA_UNROLL
   for (int i = 0; i < 2; ++i) code[i] = tap_of(best[2 * i][0]) | tap_of(best[2 * i][1]) << 8 | tap_of(best[2 * i + 1][0]) << 16 | tap_of(best[2 * i + 1][1]) << 24;
@@ -52,9 +59,10 @@ LAMINA_DEVICE void store_pooled(const int (&best)[4][2], int chunks, bf16* y, ui
 /// x: (N, H, W, C); w: (9, C, K); bias: (K) or null; y, codes: (N, H/2, W/2, K), codes may be null
 template <TapTile T> struct PooledConvForward {
   using Sums = TapSums<T, false, true>;
+  using Number = typename Sums::Number;
   static constexpr int threads = T.threads(), shared_bytes = Sums::shared_bytes, blocks = T.blocks;
 
-  LAMINA_DEVICE static void run(const bf16* x, const bf16* w, const float* bias, bf16* y, uint8_t* codes, Extent size) {
+  LAMINA_DEVICE static void run(const Number* x, const Number* w, const float* bias, Number* y, uint8_t* codes, Extent size) {
     const Place block = block_index();
     Sums s;
     if constexpr (Sums::resident) {
@@ -82,7 +90,7 @@ template <TapTile T> struct PooledConvForward {
   }
 
  private:
-  LAMINA_DEVICE static void store_sums(const Sums& s, bf16* y, uint8_t* codes, Extent size, int n, int h0, int w0, int k0) {
+  LAMINA_DEVICE static void store_sums(const Sums& s, Number* y, uint8_t* codes, Extent size, int n, int h0, int w0, int k0) {
     const int lane = thread_index() % 32;
     const Index first = size.window(n, h0 / 2, w0 / 2) * size.k + k0 + Sums::first_channel();
     LAMINA_UNROLL
@@ -104,14 +112,15 @@ template <TapTile T> struct PooledConvForward {
 /// dx = dLoss/dx. grid: (tiles across x blocks of C, tiles down, N), or where weights stay (any number, blocks of C). dp: (N, H/2, W/2, K), the pooled gradient; dx: (N, H, W, C)
 template <TapTile T> struct PooledConvDataGradient {
   using Sums = TapSums<T, true>;
+  using Number = typename Sums::Number;
   static constexpr int threads = T.threads(), shared_bytes = Sums::shared_bytes, blocks = T.blocks;
 
-  using Gradients = SpreadGradient<T.in, T.tile_h, T.tile_w, 1, threads>;
+  using Gradients = SpreadGradient<Number, T.in, T.tile_h, T.tile_w, 1, threads>;
   static_assert(Gradients::each < 9);
 
-  LAMINA_DEVICE static void run(const bf16* dp, const uint8_t* codes, const bf16* w, bf16* dx, Extent size) {
+  LAMINA_DEVICE static void run(const Number* dp, const uint8_t* codes, const Number* w, Number* dx, Extent size) {
     const Place block = block_index();
-    WindowGradient gradients[Gradients::each], g;
+    WindowGradient<Number> gradients[Gradients::each], g;
     Sums s;
     if constexpr (Sums::resident) {
       const int c0 = block.y * T.out;
@@ -142,7 +151,7 @@ template <TapTile T> struct PooledConvDataGradient {
   }
 
  private:
-  LAMINA_DEVICE static void store_sums(const Sums& s, bf16* dx, Extent size, int n, int h0, int w0) {
+  LAMINA_DEVICE static void store_sums(const Sums& s, Number* dx, Extent size, int n, int h0, int w0) {
     const int lane = thread_index() % 32;
     LAMINA_UNROLL
     for (int m = 0; m < Sums::patches; ++m) {
@@ -150,16 +159,8 @@ template <TapTile T> struct PooledConvDataGradient {
       const int row = h0 + patch / Sums::patches_across * 2, column = w0 + patch % Sums::patches_across * 8 + lane / 4;
       LAMINA_UNROLL
       for (int below = 0; below < 2; ++below) {
-        bf16* pixel = dx + size.pixel(n, row + below, column) * size.c + Sums::first_channel();
-        LAMINA_UNROLL
-        for (int j = 0; j < Sums::channels / 8; j += 4) {
-          unsigned word[4] = {};
-          LAMINA_UNROLL
-          for (int i = 0; i < 4 && j + i < Sums::channels / 8; ++i) word[i] = pack_bf16(s.sum[m][j + i][2 * below], s.sum[m][j + i][2 * below + 1]);
-          transpose_quad(word);
-          const int chunk = j + lane % 4;
-          if (row + below < size.h && column < size.w && chunk < Sums::channels / 8) store(reinterpret_cast<Vec4*>(pixel + chunk * 8), Vec4{word[0], word[1], word[2], word[3]});
-        }
+        Number* const pixel = dx + size.pixel(n, row + below, column) * size.c + Sums::first_channel();
+        store_pixel<Sums::channels / 8>(pixel, row + below < size.h && column < size.w, [&](int j, int e) { return s.sum[m][j][2 * below + e]; });
       }
     }
   }

@@ -37,16 +37,16 @@ template <int Columns, int Width = Columns + 8> LAMINA_DEVICE void add_block(flo
     }
 }
 
-/// The bias sums of all threads, of which thread t has those of chunk t % (Channels / 8): added within the warps, and then in the order of the warps, to `before`. `scratch`: a float for each channel
+/// The bias sums of all threads, of which thread t has those of chunk t % (Channels / Each): added within the warps, and then in the order of the warps, to `before`. `scratch`: a float for each channel
 /// of each warp, shared.
-template <int Channels, int Threads> LAMINA_DEVICE void write_bias_sums(float* scratch, float (&sum)[8], int channels, float* partial, float before = 0) {
-  constexpr int chunks = Channels / 8;
+template <int Channels, int Threads, int Each> LAMINA_DEVICE void write_bias_sums(float* scratch, float (&sum)[Each], int channels, float* partial, float before = 0) {
+  constexpr int chunks = Channels / Each;
   const int lane = thread_index() % 32, warp = thread_index() / 32;
   LAMINA_UNROLL
-  for (int e = 0; e < 8; ++e) {
+  for (int e = 0; e < Each; ++e) {
     LAMINA_UNROLL
     for (int other = chunks; other < 32; other *= 2) sum[e] += shuffle_xor(sum[e], other);
-    if (lane < chunks) store(scratch + warp * Channels + lane * 8 + e, sum[e]);
+    if (lane < chunks) store(scratch + warp * Channels + lane * Each + e, sum[e]);
   }
   sync_block();
   if (thread_index() < channels) {

@@ -17,9 +17,9 @@ template <TensorNumber T, TileShape S, Rowed A, Rowed B> struct TileSums {
   static constexpr int M = S.m, N = S.n, Depth = S.depth * 2 / int(sizeof(T)), Stages = S.stages;
   static constexpr int m = M, n = N, depth = Depth, stages = Stages, threads = 128;
   static constexpr int warp_m = S.warp_m(), warp_n = S.warp_n(), blocks = M * N > 128 * 64 ? 2 : M * N > 64 * 64 ? 3 : 4;    // of a multiprocessor, by their registers
-  using First = Panel<T, A == Rowed::along ? Depth : M, A>;
-  using Second = Panel<T, B == Rowed::along ? Depth : N, B>;
-  using Out = Panel<T, N, Rowed::across>;
+  using First = Rows<T, A == Rowed::along ? Depth : M, A>;
+  using Second = Rows<T, B == Rowed::along ? Depth : N, B>;
+  using Out = Rows<T, N, Rowed::across>;
   static constexpr int first_rows = A == Rowed::along ? M : Depth, second_rows = B == Rowed::along ? N : Depth;
   static constexpr int first_bytes = First::bytes(first_rows), stage_bytes = first_bytes + Second::bytes(second_rows);
   static constexpr int shared_bytes = Stages * stage_bytes;
@@ -98,9 +98,9 @@ template <TensorNumber T, TileShape S, Rowed A, Rowed B> struct TileSums {
 };
 
 /// How the lanes of a block fill a panel: lane t has chunks t % lanes, + lanes, ... of rows t / lanes, + step, ...: eight lanes never meet in a bank.
-template <class P, int Rows, int Threads> struct Filling {
-  static constexpr int lanes = P::chunks < 8 ? P::chunks : 8, across = P::chunks / lanes, step = Threads / lanes, down = Rows / step;
-  static_assert(Rows % step == 0);
+template <class P, int Count, int Threads> struct Filling {
+  static constexpr int lanes = P::chunks < 8 ? P::chunks : 8, across = P::chunks / lanes, step = Threads / lanes, down = Count / step;
+  static_assert(Count % step == 0);
   LAMINA_DEVICE static int row(int i) { return thread_index() / lanes + i * step; }
   LAMINA_DEVICE static int chunk(int i) { return thread_index() % lanes + i * lanes; }
 };
