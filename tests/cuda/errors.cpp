@@ -12,13 +12,20 @@
 using namespace lamina;
 using namespace lamina_test;
 
-TEST_CASE("a batch that does not fit is told with the largest that does") {
-  using M = Model<SmallLeaf, Emulated, bf16>;
-  const auto refusal = [](Index batch, Index free) -> std::string {
-    Emulated gpu;
-    gpu.set_free_bytes(free);
+namespace {
+/// A GPU that has so much memory free, and counts what it gives.
+struct Weighed : Emulated {
+  std::shared_ptr<Index> given = std::make_shared<Index>(0);
+  explicit Weighed(Index free) { set_free_bytes(free); }
+  void* allocate(std::size_t bytes) { return *given += Index(bytes), Emulated::allocate(bytes); }
+  void reserve(std::size_t bytes) { *given += Index(bytes), Emulated::reserve(bytes); }
+};
+
+/// make(batch, gpu) is refused with the largest batch that fits, and that one fits. Returns it.
+template <class Make> Index check_largest_batch(const std::string& what, const Make& make) {
+  const auto refusal = [&](Index batch, Index free) -> std::string {
     try {
-      M({.batch = batch}, gpu);
+      make(batch, Weighed(free));
     } catch (const Error& e) {
       return e.what();
     }
@@ -26,7 +33,7 @@ TEST_CASE("a batch that does not fit is told with the largest that does") {
   };
   CHECK(refusal(64, 1 << 30) == "");
   const std::string words = refusal(1 << 20, 1 << 20);
-  CHECK(words.find("a model for batches of 1048576 samples needs ") == 0);
+  CHECK(words.find("a " + what + " for batches of 1048576 samples needs ") == 0);
   const std::string before = " MiB and an emulated GPU has 1 MiB free: the largest batch that fits is ";
   REQUIRE(words.find(before) != std::string::npos);
   const Index fits = std::atol(words.substr(words.find(before) + before.size()).c_str());
@@ -34,6 +41,21 @@ TEST_CASE("a batch that does not fit is told with the largest that does") {
   CHECK(refusal(fits, 1 << 20) == "");
   CHECK(refusal(fits + 1, 1 << 20) != "");
   CHECK(refusal(8, 1000).find("not one sample fits, take a smaller network") != std::string::npos);
+  return fits;
+}
+}  // namespace
+
+TEST_CASE("a batch that does not fit is told with the largest that does") {
+  struct Sliced : Network<Input<9, 9, 8>, Conv<8, 3, 2>, ReLU, Conv<8, 3>, Flatten, Dense<2>> {};      // its sums take an arena
+  const Index of_model = check_largest_batch("model", [](Index batch, Weighed gpu) { Model<Sliced, Weighed, bf16>({.batch = batch}, gpu); });
+  Model<Sliced, Emulated, bf16> model({.batch = 2}, Emulated());
+  const auto predictor = [&](Index batch, Weighed gpu) { Predictor<Sliced, Weighed, bf16>(model, {.batch = batch}, gpu); };
+  const Index of_predictor = check_largest_batch("predictor", predictor);
+  CHECK(of_predictor > 3 * of_model);                              // it remembers nothing for the way back
+  const Weighed gpu(1 << 20);
+  predictor(of_predictor, gpu);
+  CHECK(*gpu.given > (1 << 20) * 9 / 10);
+  CHECK(*gpu.given <= (1 << 20) + 4096);
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../support/check_model.hpp"
+#include "../support/integers.hpp"
 #include "../support/nets.hpp"
 
 using namespace lamina;
@@ -95,7 +96,7 @@ TEST_CASE("steps at once, one half after the other, and all anew: the same bits"
   CHECK(once.loss == apart.loss);
 }
 
-TEST_CASE("a Predictor gives the scores of its model") {
+TEST_CASE("a Predictor gives the scores of its model, where nothing is folded to the bit") {
   const Data data;
   Model<Leaf, Gpu, bf16> model({.batch = n, .seed = 3}, Gpu());
   Predictor<Leaf, Gpu, bf16> predict(model, {.batch = n});
@@ -105,4 +106,30 @@ TEST_CASE("a Predictor gives the scores of its model") {
     predict.device().download(found.data(), predict(data.x.data(), n), found.size() * sizeof(bf16));
     for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i].bits == expected[i].bits);
   }
+}
+
+namespace {
+/// Of a model on the CPU, after some steps.
+template <class Net, class T> void check_predictor(double allowed) {
+  INFO(name<Net>().s << " in " << sizeof(T) << " bytes");
+  ModelOnTrial<Net, Cpu> trial;
+  auto& model = trial.model();
+  for (int t = 0; t < 3; ++t) trial.loss();
+  constexpr Index count = trial.n * size(Net::output);
+  Predictor<Net, Cpu, double> by_cpu(model, {.batch = trial.n});
+  Predictor<Net, Gpu, T> by_gpu(model, {.batch = trial.n}, Gpu());
+  const double* const scores = by_cpu(trial.batch().x, trial.n);
+  std::vector<T> found(static_cast<std::size_t>(count));
+  by_gpu.device().download(found.data(), by_gpu(trial.batch().x, trial.n), found.size() * sizeof(T));
+  const std::vector<double> expected(scores, scores + count);
+  CHECK(largest_error(found, expected) < allowed);
+  const double* const of_model = model.forward(trial.batch().x, trial.n);
+  CHECK(largest_error(std::vector<double>(of_model, of_model + count), expected) < 1e-13);
+}
+}  // namespace
+
+TEST_CASE("predictions are the CPU's") {
+  check_predictor<SmallRes, double>(1e-13);
+  check_predictor<SmallRes, bf16>(0.02);
+  check_predictor<Overlap, double>(1e-13);
 }

@@ -49,6 +49,7 @@ class Cpu {
   template <class T> static constexpr bool fuses(ConvReluPool k) {
     return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15;
   }
+  template <class T> static constexpr bool fuses(ConvClamp) { return std::floating_point<T>; }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }

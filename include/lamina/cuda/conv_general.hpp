@@ -128,5 +128,7 @@ void conv_backward(D& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n, 
 template <RunsKernels D, class T> Index conv_arena(const D&, Way<0>, T, ConvSpec spec, Shape in, Shape out, Index n) {
   return detail::weight_gradient_arena<T>(spec, in, out, n * out.h * out.w);
 }
+/// Of conv_forward alone, in ways that do not cut its sums into slices.
+template <RunsKernels D, int W, class T> requires (W < 3) Index conv_forward_arena(const D&, Way<W>, T, ConvSpec, Shape, Shape, Index) { return 0; }
 
 }  // namespace lamina

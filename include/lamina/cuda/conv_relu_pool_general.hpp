@@ -68,5 +68,7 @@ template <RunsKernels D, class T> Index conv_relu_pool_arena(const D&, Way<0>, T
   const Shape out = k.pool.over(mid, mid.c);
   return detail::weight_gradient_arena<T>({k.conv, k.groups}, in, mid, n * out.h * out.w);
 }
+/// Forward no way needs an arena.
+template <RunsKernels D, int W, class T> Index conv_relu_pool_forward_arena(const D&, Way<W>, T, ConvReluPool, Shape, Shape, Index) { return 0; }
 
 }  // namespace lamina

@@ -100,5 +100,6 @@ template <RunsKernels D, int W> requires OnTaps<W> Index conv_arena(const D&, Wa
   const int slabs = detail::taps_slabs<W, D>(size);
   return slabs > 1 ? slabs * (Index(9) * size.c + 1) * size.k * Index(sizeof(float)) : 0;
 }
+template <RunsKernels D, int W> requires OnTaps<W> Index conv_forward_arena(const D&, Way<W>, bf16, ConvSpec, Shape, Shape, Index) { return 0; }
 
 }  // namespace lamina

@@ -339,5 +339,9 @@ template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index 
   const Index forward = detail::slice_numbers(n * out.h * out.w, out.c), backward = W == 3 ? detail::slice_numbers(n * in.h * in.w, in.c) : 0;
   return std::max({with.slabs * with.numbers, without.slabs * without.numbers, forward, backward}) * Index(sizeof(float));
 }
+/// Bytes of the parts of conv_forward's sums.
+template <RunsKernels D, int W> requires OnTensorCores<W> Index conv_forward_arena(const D&, Way<W>, bf16, ConvSpec, Shape, Shape out, Index n) {
+  return detail::slice_numbers(n * out.h * out.w, out.c) * Index(sizeof(float));
+}
 
 }  // namespace lamina

@@ -23,6 +23,7 @@ struct CudaRules {
 
   template <class T> static constexpr int chunk = 16 / int(sizeof(T));       // channels that move at once
 
+  template <class T> static constexpr bool fuses(ConvClamp) { return true; }
   template <class T> static constexpr bool fuses(AddRelu) { return true; }
   template <class T> static constexpr bool fuses(DenseRelu) { return true; }
   template <class T> static constexpr bool fuses(NormClamp) { return true; }

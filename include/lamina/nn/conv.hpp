@@ -67,6 +67,8 @@ template <class L, Window V, bool Bias> struct Convolution {
   static void turn(D& dev, Shape in, const T* w, T* to) { conv_turn(dev, Way<N>(), spec(in), in, out(in), w, to); }
   template <class D, class T, int N> static Index turned(const D& dev, Shape in) { return conv_turned(dev, Way<N>(), T(), spec(in), in, out(in)); }
   template <class D, class T, int N = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_arena(dev, Way<N>(), T(), spec(in), in, out(in), n); }
+  template <class D, class T, int N> requires requires(const D& dev) { conv_forward_arena(dev, Way<N>(), T(), ConvSpec(), Shape(), Shape(), 1); }
+  static Index forward_arena(const D& dev, Shape in, Index n) { return conv_forward_arena(dev, Way<N>(), T(), spec(in), in, out(in), n); }
 };
 }  // namespace detail
 

@@ -80,6 +80,8 @@ template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : 
   static void turn(D& dev, Shape in, const T* w, T* to) { conv_relu_pool_turn(dev, Way<W>(), kernel, in, Fused::out(in), w, to); }
   template <class D, class T, int W> static Index turned(const D& dev, Shape in) { return conv_relu_pool_turned(dev, Way<W>(), T(), kernel, in, Fused::out(in)); }
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return conv_relu_pool_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
+  template <class D, class T, int W> requires requires(const D& dev) { conv_relu_pool_forward_arena(dev, Way<W>(), T(), kernel, Shape(), Shape(), 1); }
+  static Index forward_arena(const D& dev, Shape in, Index n) { return conv_relu_pool_forward_arena(dev, Way<W>(), T(), kernel, in, conv::out(in), n); }
 };
 
 /// y = relu(x w + b).
@@ -162,6 +164,9 @@ template <class D, class T> struct Functions {
   void (*backward)(D&, const Step<T>&) = nullptr;
   void (*learn)(D&, const Step<T>&, const Learner<Master<T>>&, Master<T>*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
+  // If its parameters are made of those of several layers, on the host and for inference: how many numbers they are then, and how they are made from (w, state). They are its w.
+  Index (*folded)(Shape) = nullptr;
+  void (*fold)(Shape, const Master<T>*, const Master<T>*, Master<T>*) = nullptr;
   // If forward wants its weights made ready: how many numbers those are, and how they are made from (w, state). They are its w.
   Index (*prepared)(const D&, Shape) = nullptr;
   void (*prepare)(D&, Shape, const Master<T>*, const Master<T>*, T*) = nullptr;
@@ -201,8 +206,10 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
   using M = Master<T>;
   Functions<D, T> f;
   if constexpr (requires(D& d, const Step<T>& s) { L::template forward<D, T, W>(d, s); }) f.forward = &L::template forward<D, T, W>;
-  if constexpr (requires(const D& d) { L::template arena<D, T, W>(d, Shape(), 1); }) f.arena = &L::template arena<D, T, W>;
+  if constexpr (purpose == Purpose::inference && requires(const D& d) { L::template forward_arena<D, T, W>(d, Shape(), 1); }) f.arena = &L::template forward_arena<D, T, W>;
+  else if constexpr (requires(const D& d) { L::template arena<D, T, W>(d, Shape(), 1); }) f.arena = &L::template arena<D, T, W>;
   if constexpr (requires(D& d, const M* w, T* to) { L::template prepare<D, T, W>(d, Shape(), w, w, to); }) f.prepared = &L::template prepared<D, T, W>, f.prepare = &L::template prepare<D, T, W>;
+  if constexpr (purpose == Purpose::inference && requires { L::folded(Shape()); }) f.folded = &L::folded, f.fold = &L::template fold<M>;
   if constexpr (purpose == Purpose::training) {
     if constexpr (requires(D& d, const Step<T>& s) { L::template backward<D, T, W>(d, s); }) f.backward = &L::template backward<D, T, W>, f.halves = true;
     if constexpr (requires { L::dense_step; requires D::template updates<T>(DenseSpec(), Way<W>()); }) f.updates = L::dense_step;

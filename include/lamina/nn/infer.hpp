@@ -3,7 +3,6 @@
 #pragma once
 #include <cmath>
 #include <span>
-#include <vector>
 
 #include "program.hpp"
 
@@ -18,46 +17,52 @@ template <auto... A> inline constexpr bool is_conv<DepthwiseConv<A...>> = true;
 template <class A> inline constexpr Clamp clamp_of{};            // of no layer
 template <Clamping A> inline constexpr Clamp clamp_of<A> = A::clamp;
 
-/// The weights and then, on a line of their own, the biases (O) of a convolution C that does the work of the norm B behind it, or void, too.
-template <class C, class B, class T> [[gnu::cold]] std::vector<T> folded(Shape in, const T* w, const T* state) {
-  const int o = C::out(in).c;
-  const Index count = C::weights(in);
-  std::vector<T> to(static_cast<std::size_t>(room(count) + o));
-  T* const bias = to.data() + room(count);
-  std::copy_n(w, count, to.data());
-  if (const T* b = C::bias(w, in)) std::copy_n(b, o, bias);
-  if constexpr (!std::is_void_v<B>) {
-    const T *gamma = w + lamina::places<C>(in).parameters, *beta = gamma + room(o), *mean = state, *variance = state + room(o);
-    for (int k = 0; k < o; ++k) {
-      const T scale = gamma[k] / std::sqrt(variance[k] + T(B::spec.epsilon));
-      for (Index i = k; i < count; i += o) to[std::size_t(i)] *= scale;
-      bias[k] = (bias[k] - mean[k]) * scale + beta[k];
+/// A convolution as it is, but for a bias that it has in any case.
+template <class C> struct WithBias;
+template <int Out, int K, int Stride, int Pad, bool Bias, int Groups> struct WithBias<Conv<Out, K, Stride, Pad, Bias, Groups>> { using type = Conv<Out, K, Stride, Pad, true, Groups>; };
+template <int K, int Stride, int Pad, bool Bias, int Multiplier> struct WithBias<DepthwiseConv<K, Stride, Pad, Bias, Multiplier>> { using type = DepthwiseConv<K, Stride, Pad, true, Multiplier>; };
+
+/// The work of the layers Ls, which begin with the convolution C and the norm B, or void, as L does it, a layer that begins with C with a bias: its parameters are made of theirs on the host.
+template <class L, class C, class B, class... Ls> struct Folding : Chain<Ls...> {
+  using conv = typename WithBias<C>::type;
+  static constexpr Needs needs(Shape in) { return Folding::Chain::needs(in, Needs{}); }
+  static constexpr Shape accepts(Shape in) { return C::accepts(in); }
+  static constexpr Index folded(Shape in) { return conv::parameters(in).place(); }
+  /// to: zeros.
+  template <class T> [[gnu::cold]] static void fold(Shape in, const T* w, const T* state, T* to) {
+    const int o = C::out(in).c;
+    const Index count = C::weights(in);
+    T* const bias = conv::bias(to, in);
+    std::copy_n(w, count, to);
+    if (const T* b = C::bias(w, in)) std::copy_n(b, o, bias);
+    if constexpr (!std::is_void_v<B>) {
+      const T *gamma = w + lamina::places<C>(in).parameters, *beta = gamma + room(o), *mean = state, *variance = state + room(o);
+      for (int k = 0; k < o; ++k) {
+        const T scale = gamma[k] / std::sqrt(variance[k] + T(B::spec.epsilon));
+        for (Index i = k; i < count; i += o) to[i] *= scale;
+        bias[k] = (bias[k] - mean[k]) * scale + beta[k];
+      }
     }
   }
-  return to;
-}
 
-/// A convolution C with the norm B behind it, or void, and the activation A, or void. Its weights are made ready as those of C, then come the biases (O).
-template <class C, class B, class A, class... Ls> struct FoldedConv : Chain<Ls...> {
-  static constexpr Needs needs(Shape in) { return FoldedConv::Chain::needs(in, Needs{}); }
-  static constexpr Shape accepts(Shape in) { return C::accepts(in); }
-  template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvSpec>();
-  template <class D, class T> static constexpr int way(Shape in) { return detail::way<D, T>(C::spec(in), in, C::out(in)); }
+  template <class D, class T> static constexpr int ways = L::template ways<D, T>;
+  template <class D, class T> static constexpr int way(Shape in) { return L::template way<D, T>(in); }
+  template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return L::template arena<D, T, W>(dev, in, n); }
+  template <class D, class T, int W> requires requires(const D& dev) { L::template forward_arena<D, T, W>(dev, Shape(), 1); }
+  static Index forward_arena(const D& dev, Shape in, Index n) { return L::template forward_arena<D, T, W>(dev, in, n); }
+  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return L::template prepared<D, T, W>(dev, in); }
+  template <class D, class T, int W> requires requires(D& dev, const T* w, T* to) { L::template prepare<D, T, W>(dev, Shape(), w, w, to); }
+  static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) { L::template prepare<D, T, W>(dev, in, w, state, to); }
+};
 
-  template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return C::template arena<D, T, W>(dev, in, n); }
-  template <class D, class T, int W> static Index bias_at(const D& dev, Shape in) { return room(C::template ready<D, T, W>(dev, in)); }
-  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return C::template prepared<D, T, W>(dev, in); }
-  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
-    const std::vector<T> both = folded<C, B>(in, w, state);
-    if constexpr (requires { conv_prepare(dev, Way<W>(), C::spec(in), in, in, w, to); }) conv_prepare(dev, Way<W>(), C::spec(in), in, C::out(in), both.data(), to);
-    else std::copy_n(both.data(), C::weights(in), to);
-    std::copy_n(both.data() + room(C::weights(in)), C::out(in).c, to + bias_at<D, T, W>(dev, in));
-  }
+/// A convolution C with the norm B behind it, or void, and the activation A, or void.
+template <class C, class B, class A, class... Ls> struct FoldedConv : Folding<typename WithBias<C>::type, C, B, Ls...> {
+  using conv = typename WithBias<C>::type;
   template <class D, class T, int W = 0> static void forward(D& dev, const Step<T>& s) {
-    conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.w, s.w + bias_at<D, T, W>(dev, s.in), s.y, clamp_of<A>);
+    conv_forward(dev, Way<W>(), C::spec(s.in), s.in, C::out(s.in), s.n, s.x, s.weights(), conv::bias(s.w, conv::template ready<D, T, W>(dev, s.in)), s.y, clamp_of<A>);
   }
 };
-template <class D, class T> concept Clamps = requires { requires D::host_memory; } && requires(D& dev, T* p) { conv_forward(dev, Way<0>(), ConvSpec(), Shape(), Shape(), 1, p, p, p, p, Clamp()); };
+template <class D, class T> concept Folds = D::template fuses<T>(ConvClamp{});
 }  // namespace detail
 
 template <class C> requires (detail::is_conv<C>) struct Folded<C> : detail::FoldedConv<C, void, void, C> {};
@@ -65,21 +70,10 @@ template <class C, Clamping A> requires (detail::is_conv<C>) struct Folded<C, A>
 template <class C, detail::IsNorm B> requires (detail::is_conv<C>) struct Folded<C, B> : detail::FoldedConv<C, B, void, C, B> {};
 template <class C, detail::IsNorm B, Clamping A> requires (detail::is_conv<C>) struct Folded<C, B, A> : detail::FoldedConv<C, B, A, C, B, A> {};
 /// y = pool(relu(norm(conv(x)))): as Fused does the rest, with the weights and biases of both.
-template <int Out, int K, int Stride, int Pad, bool Bias, int Groups, detail::IsNorm B, auto... P>
-struct Folded<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> : Chain<Conv<Out, K, Stride, Pad, Bias, Groups>, B, ReLU, MaxPool<P...>> {
-  using conv = Conv<Out, K, Stride, Pad, Bias, Groups>;
-  using pooled = Fused<Conv<Out, K, Stride, Pad, true, Groups>, ReLU, MaxPool<P...>>;
-  static constexpr Needs needs(Shape in) { return Folded::Chain::needs(in, Needs{}); }
-  static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
-  template <class D, class T> static constexpr int ways = pooled::template ways<D, T>;
-  template <class D, class T> static constexpr int way(Shape in) { return pooled::template way<D, T>(in); }
-  template <class D, class T, int W> static Index arena(const D& dev, Shape in, Index n) { return pooled::template arena<D, T, W>(dev, in, n); }
-  template <class D, class T, int W> static Index prepared(const D& dev, Shape in) { return pooled::template prepared<D, T, W>(dev, in); }
-  template <class D, class T, int W> static void prepare(D& dev, Shape in, const T* w, const T* state, T* to) {
-    const std::vector<T> both = detail::folded<conv, B>(in, w, state);
-    if constexpr (requires { &pooled::template prepare<D, T, W>; }) pooled::template prepare<D, T, W>(dev, in, both.data(), nullptr, to);
-    else std::copy_n(both.data(), both.size(), to);
-  }
+template <auto... C, detail::IsNorm B, auto... P>
+struct Folded<Conv<C...>, B, ReLU, MaxPool<P...>>
+    : detail::Folding<Fused<typename detail::WithBias<Conv<C...>>::type, ReLU, MaxPool<P...>>, Conv<C...>, B, Conv<C...>, B, ReLU, MaxPool<P...>> {
+  using pooled = Fused<typename detail::WithBias<Conv<C...>>::type, ReLU, MaxPool<P...>>;
   template <class D, class T, int W = 0> requires (D::template fuses<T>(pooled::kernel)) static void forward(D& dev, const Step<T>& s) { pooled::template forward<D, T, W>(dev, s); }
 };
 
@@ -87,8 +81,8 @@ namespace detail {
 template <class... Ls> inline constexpr int layers_of<Folded<Ls...>> = sizeof...(Ls);
 
 template <class D, class T, class A, class B, class C, class E> constexpr auto longest_folded() {
-  if constexpr (Clamps<D, T> && requires(D& dev, const Step<T>& s) { Folded<A, B, C, E>::forward(dev, s); }) return std::type_identity<Folded<A, B, C, E>>();
-  else if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Clamps<D, T>) return longest<D, T, A, B, C>();
+  if constexpr (Folds<D, T> && requires(D& dev, const Step<T>& s) { Folded<A, B, C, E>::forward(dev, s); }) return std::type_identity<Folded<A, B, C, E>>();
+  else if constexpr (LayerOn<Fused<A, B, C>, D, T> || !Folds<D, T>) return longest<D, T, A, B, C>();
   else if constexpr (Layer<Folded<A, B, C>>) return std::type_identity<Folded<A, B, C>>();
   else if constexpr (Layer<Folded<A, B>>) return std::type_identity<Folded<A, B>>();
   else if constexpr (Layer<Folded<A>>) return std::type_identity<Folded<A>>();

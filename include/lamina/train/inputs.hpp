@@ -20,6 +20,9 @@ template <Device D, class T> class Inputs {
         label_(dev, batch), as_float_(dev, host || std::is_same_v<T, float> ? 0 : batch * std::max(picture, scores)) {}
 
   const T* pictures(D& dev, const float* x, Index n) { return bring(dev, x, n * picture_, x_); }
+  /// The same in two halves, for whoever records what is launched: x comes to the device, and becomes there what a network takes.
+  const T* upload_pictures(D& dev, const float* x, Index n) { return upload(dev, x, n * picture_, x_); }
+  void convert_pictures(D& dev, const float* x, Index n) { convert(dev, x, n * picture_, x_); }
   const Master<T>* targets(D& dev, const float* t, Index n) { return t ? bring(dev, t, n * scores_, target_) : nullptr; }
   const std::int32_t* labels(D& dev, const std::int32_t* label, Index n) {
     if (!label) return nullptr;
@@ -30,13 +33,20 @@ template <Device D, class T> class Inputs {
 
  private:
   template <class To> const To* bring(D& dev, const float* from, Index count, Buffer<D, To>& to) {
+    const To* const there = upload(dev, from, count, to);
+    convert(dev, from, count, to);
+    return there;
+  }
+  template <class To> const To* upload(D& dev, const float* from, Index count, Buffer<D, To>& to) {
     if constexpr (in_place<To>) return from;
-    else if constexpr (std::is_same_v<To, float>) dev.upload(to.data(), from, std::size_t(count) * sizeof *from);
     else {
-      if constexpr (!host) dev.upload(as_float_.data(), from, std::size_t(count) * sizeof *from), from = as_float_.data();
-      parallel_for(dev, count, CopyAs<float, To>{from, to.data()});
+      if constexpr (std::is_same_v<To, float>) dev.upload(to.data(), from, std::size_t(count) * sizeof *from);
+      else if constexpr (!host) dev.upload(as_float_.data(), from, std::size_t(count) * sizeof *from);
+      return to.data();
     }
-    return to.data();
+  }
+  template <class To> void convert(D& dev, const float* from, Index count, Buffer<D, To>& to) {
+    if constexpr (!std::is_same_v<To, float>) parallel_for(dev, count, CopyAs<float, To>{host ? from : as_float_.data(), to.data()});
   }
 
   Index picture_, scores_;

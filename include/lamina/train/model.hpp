@@ -10,6 +10,7 @@
 #include "../nn/loss.hpp"
 #include "../nn/network.hpp"
 #include "../nn/program.hpp"
+#include "batch_that_fits.hpp"
 #include "inputs.hpp"
 #include "passes.hpp"
 #include "recordings.hpp"
@@ -190,17 +191,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     const Index of_sample = size(p.input) * Index(sizeof(T) + sizeof(float)) + size(p.output) * Index(sizeof(T) + 2 * sizeof(Parameter));
     return p.parameters * Index(4 * sizeof(Parameter) + (has_low ? sizeof(T) : 0)) + (p.state + p.statistics) * Index(sizeof(Parameter)) + p.workspace(n) + n * of_sample + 2 * arena;
   }
-  /// The batch, if a device that says how much memory it has free has enough for it. Throws Error otherwise, with the largest batch that fits.
   [[gnu::cold]] static Index fitting(const ProgramView<D, T>& p, const D& device, Index batch) {
-    if constexpr (requires { device.free_bytes(); }) {
-      const Index free = device.free_bytes(), all = needed(p, device, batch);
-      if (all <= free) return batch;
-      Index fits = 0;
-      for (Index more = batch; more > 0; more /= 2)
-        while (needed(p, device, fits + more) <= free) fits += more;
-      throw Error("a model for batches of ", batch, " samples needs ", all >> 20, " MiB and ", device.name(), " has ", free >> 20, " MiB free: ",
-                  fits ? "the largest batch that fits is " : "not one sample fits, take a smaller network", fits ? std::to_string(fits) : "");
-    } else return batch;
+    return detail::batch_that_fits(device, "model", batch, [&](Index n) { return needed(p, device, n); });
   }
   /// Throws unless the samples have labels or targets, and the labels are classes of the network.
   void check_targets(const Batch& b) const {

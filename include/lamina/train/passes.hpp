@@ -117,7 +117,7 @@ template <Device D, class T> class Passes {
     }
     worker = (worker + 63) / 64 * 64;
     device_.reserve(std::size_t(std::max(whole, threads() * worker)));
-    beside_.reserve(std::size_t(whole));
+    if (std::any_of(rows_.begin(), rows_.end(), [](const auto& r) { return r.aside; })) beside_.reserve(std::size_t(whole));
     return worker;
   }
   /// The most that weights made ready and the parts of gradients take, of steps that are joined.

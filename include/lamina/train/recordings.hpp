@@ -13,9 +13,9 @@ enum class Pass { forward, backward, learn, step, inference, evaluation };
 /// What the launches of a pass are a function of, beside the model: where all of it is the same, so are they.
 struct PassKey {
   Pass pass;
-  Index optimizer;                         // its id, or 0
-  Index n, total, first;                   // samples of the batch and of the global one, and the place of the first
-  bool labels, targets;
+  Index optimizer = 0;                     // its id, or 0
+  Index n = 0, total = 0, first = 0;       // samples of the batch and of the global one, and the place of the first
+  bool labels = false, targets = false;
   const void* arena = nullptr;             // of the device, which another model may have made larger
   bool operator==(const PassKey&) const = default;
 };
