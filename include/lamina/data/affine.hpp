@@ -4,24 +4,15 @@
 #include <cmath>
 #include <vector>
 
+#include "../core/changes.hpp"
 #include "picture.hpp"
 
 namespace lamina {
-
-/// What lies outside the picture, as in scipy.ndimage: the nearest pixel (aaaa|abcd|dddd), one value (kkkk|abcd|kkkk),
-/// the mirror (dcba|abcd|dcba), or the picture again (with scipy's period of n - 1 pixels).
-enum class FillMode { nearest, constant, reflect, wrap };
 
 /// Whose matrix. `corrected` is Keras's current one with its two faults taken out: it turns and zooms about the middle of pictures that are not square
 /// too, and width_shift moves along the width. `current` is keras.src.legacy as it stands, `legacy_1_1_2` keras-preprocessing 1.1.2: there shear moves
 /// rows, x means rows and y columns, and the middle is half a pixel off on either side.
 enum class KerasVersion { corrected, current, legacy_1_1_2 };
-
-/// A place (row, column) of the new picture comes from (yy row + yx column + y0, xy row + xx column + x0) of the old one.
-struct Affine {
-  double yy = 1, yx = 0, y0 = 0;
-  double xy = 0, xx = 1, x0 = 0;
-};
 
 /// The map of Keras's parameters: M = R(theta) T(tx, ty) S(shear) Z(zx, zy) about the middle of the picture, angles in degrees, shifts in pixels, with
 /// R = [[cos, -sin], [sin, cos]], S = [[1, -sin], [0, cos]] and Z = diag(zx, zy), from new places to old: a factor below one magnifies.
@@ -51,40 +42,16 @@ struct Taps {
 
   /// Places at[i], mapped into the line as scipy.ndimage maps them.
   void locate(double* at, int count, int n, int stride, FillMode fill, bool linear) {
-    const double last = n - 1;
     if (fill == FillMode::constant)
-      for (int i = 0; i < count; ++i) inside[i] = at[i] >= 0 && at[i] <= last;
+      for (int i = 0; i < count; ++i) inside[i] = pixel::inside(at[i], n);
     else if (fill != FillMode::nearest)
-      for (int i = 0; i < count; ++i) at[i] = fill == FillMode::reflect ? reflect(at[i], n) : wrap(at[i], n);
+      for (int i = 0; i < count; ++i) at[i] = fill == FillMode::reflect ? pixel::reflect(at[i], n) : pixel::wrap(at[i], n);
     if (fill == FillMode::constant || fill == FillMode::nearest)
-      for (int i = 0; i < count; ++i) at[i] = at[i] < 0 ? 0 : at[i] > last ? last : at[i];
+      for (int i = 0; i < count; ++i) at[i] = pixel::nearest(at[i], n);
     for (int i = 0; i < count; ++i) {
-      const double place = linear ? at[i] : at[i] + 0.5;
-      const int below = int(place + 1) - 1;                                     // floor, for places above -1
-      weight[i] = linear ? float(place - below) : 0.f;
-      first[i] = std::min(std::max(below, 0), n - 1) * stride;
-      second[i] = std::min(below + 1, n - 1) * stride;
+      const pixel::Neighbours two = pixel::around(at[i], n, linear);
+      first[i] = two.first * stride, second[i] = two.second * stride, weight[i] = two.weight;
     }
-  }
-
-  static double reflect(double at, int n) {
-    if (n == 1) return 0;
-    const double period = 2.0 * n;
-    if (at < 0) {
-      if (at < -period) at += period * std::floor(-at / period);
-      return at < -n ? at + period : -at - 1;
-    }
-    if (at > n - 1) {
-      at -= period * std::floor(at / period);
-      if (at >= n) at = period - at - 1;
-    }
-    return at;
-  }
-  static double wrap(double at, int n) {
-    if (n == 1) return 0;
-    const double period = n - 1;
-    if (at < 0) return at + period * (std::floor(-at / period) + 1);
-    return at > period ? at - period * std::floor(at / period) : at;
   }
 };
 
@@ -106,24 +73,24 @@ template <int C> void map_picture(const std::uint8_t* x, Size s, const Affine& m
     const double row = mirror_rows ? s.h - 1 - i : i;
     float* const line = scratch.line.data();
     if (level) {
-      at[0] = row * m.yy + m.y0;
+      at[0] = m.row(row, 0);
       rows.locate(at, 1, s.h, stride, fill, linear);
       const std::uint8_t *p = x + rows.first[0], *q = x + rows.second[0];
       const float f = rows.weight[0];
-      for (int j = 0; j < stride; ++j) line[j] = float(p[j]) + f * (float(q[j]) - float(p[j]));
+      for (int j = 0; j < stride; ++j) line[j] = pixel::blend(p[j], q[j], f);
     }
     for (int j0 = 0; j0 < s.w; j0 += Taps::most) {
       const int n = std::min(Taps::most, s.w - j0);
-      for (int j = 0; j < n; ++j) at[j] = row * m.xy + (mirror_columns ? s.w - 1 - j0 - j : j0 + j) * m.xx + m.x0;
+      for (int j = 0; j < n; ++j) at[j] = m.column(row, mirror_columns ? s.w - 1 - j0 - j : j0 + j);
       columns.locate(at, n, s.w, C, fill, linear);
       float* out = y + (Index(i) * s.w + j0) * C;
       if (level) {
         for (int j = 0; j < n; ++j) {
           const float *p = line + columns.first[j], *q = line + columns.second[j], f = columns.weight[j];
-          for (int k = 0; k < C; ++k) out[j * C + k] = p[k] + f * (q[k] - p[k]);
+          for (int k = 0; k < C; ++k) out[j * C + k] = pixel::blend(p[k], q[k], f);
         }
       } else {
-        for (int j = 0; j < n; ++j) at[j] = row * m.yy + (mirror_columns ? s.w - 1 - j0 - j : j0 + j) * m.yx + m.y0;
+        for (int j = 0; j < n; ++j) at[j] = m.row(row, mirror_columns ? s.w - 1 - j0 - j : j0 + j);
         rows.locate(at, n, s.h, stride, fill, linear);
         for (int j = 0; j < n; ++j) {
           const std::uint8_t *p = x + rows.first[j], *q = x + rows.second[j];
@@ -131,8 +98,7 @@ template <int C> void map_picture(const std::uint8_t* x, Size s, const Affine& m
           const float f = columns.weight[j], g = rows.weight[j];
           for (int k = 0; k < C; ++k) {
             const float a = p[one + k], b = p[next + k], c = q[one + k], d = q[next + k];
-            const float top = a + f * (b - a), bottom = c + f * (d - c);
-            out[j * C + k] = top + g * (bottom - top);
+            out[j * C + k] = pixel::blend(pixel::blend(a, b, f), pixel::blend(c, d, f), g);
           }
         }
       }

@@ -60,7 +60,7 @@ struct Transform {
   bool flip_horizontal = false, flip_vertical = false;
   double channel_shift = 0, brightness = 1, contrast = 1, saturation = 1;
   int crop_y = 0, crop_x = 0;
-  struct { int y = 0, x = 0, h = 0, w = 0; } erased;
+  Rectangle erased;
 
   bool moves() const { return theta != 0 || tx != 0 || ty != 0 || shear != 0 || zx != 1 || zy != 1; }
 };
@@ -143,15 +143,30 @@ inline Transform draw(const AugmentationOptions& o, const Random& random, Index 
   return t;
 }
 
+/// What was drawn, as a device carries it out.
+inline Changes changes(const Transform& t, Size size, KerasVersion version) {
+  Changes c;
+  c.crop_y = t.crop_y, c.crop_x = t.crop_x;
+  if (t.moves()) c.map = affine(t.theta, t.tx, t.ty, t.shear, t.zx, t.zy, size, version);
+  c.flip_vertical = t.flip_vertical, c.flip_horizontal = t.flip_horizontal;
+  c.channel_shift = t.channel_shift, c.brightness = t.brightness, c.contrast = t.contrast, c.saturation = t.saturation;
+  c.erased = t.erased;
+  return c;
+}
+inline CommonChanges common_changes(const AugmentationOptions& o) {
+  CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .linear = o.linear, .stretches = o.keras == KerasVersion::legacy_1_1_2};
+  for (std::size_t k = 0; k < 3; ++k) all.scale[k] = float(o.rescale / o.deviation[k]), all.offset[k] = float(-o.mean[k] / o.deviation[k]);
+  return all;
+}
+
 namespace detail {
 
 /// x (H, W, C) moved by (dy, dx) pixels, the border mirrored without its edge: what lies at (i, j) comes from (i + dy, j + dx).
 inline void crop(const std::uint8_t* x, Shape s, int dy, int dx, std::uint8_t* y) {
-  const auto mirror = [](int i, int n) { return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i; };
   const std::size_t c = std::size_t(s.c), line = std::size_t(s.w) * c;
   for (int i = 0; i < s.h; ++i) {
-    const std::uint8_t* row = x + std::size_t(mirror(i + dy, s.h)) * line;
-    for (int j = 0; j < s.w; ++j) std::memcpy(y + std::size_t(i) * line + std::size_t(j) * c, row + std::size_t(mirror(j + dx, s.w)) * c, c);
+    const std::uint8_t* row = x + std::size_t(pixel::mirror(i + dy, s.h)) * line;
+    for (int j = 0; j < s.w; ++j) std::memcpy(y + std::size_t(i) * line + std::size_t(j) * c, row + std::size_t(pixel::mirror(j + dx, s.w)) * c, c);
   }
 }
 
@@ -169,61 +184,48 @@ template <int C> void copy_picture(const std::uint8_t* x, Size s, bool mirror_ro
 }
 
 /// The changes of colour, in grey levels 0..255.
-inline void change_colours(const Transform& t, Shape s, KerasVersion version, float* y) {
+inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, float* y) {
   const Index n = lamina::size(s), pixels = n / s.c;
-  if (t.channel_shift != 0) {
+  if (c.channel_shift != 0) {
     const auto [low, high] = std::minmax_element(y, y + n);
-    const float least = *low, most = *high, shift = float(t.channel_shift);
-    for (Index i = 0; i < n; ++i) y[i] = std::min(std::max(y[i] + shift, least), most);
+    const float least = *low, most = *high, shift = float(c.channel_shift);
+    for (Index i = 0; i < n; ++i) y[i] = pixel::within(y[i] + shift, least, most);
   }
-  if (t.brightness != 1) {                                                        // Pillow works on whole grey levels, and cuts what it makes of them
-    const bool stretched = version == KerasVersion::legacy_1_1_2;                 // there to 0..255 first, on the way into Pillow
+  if (c.brightness != 1) {                                                        // Pillow works on whole grey levels, and cuts what it makes of them
     const auto [low, high] = std::minmax_element(y, y + n);
-    const float least = *low, range = *high > least ? *high - least : 1, factor = float(t.brightness);
-    for (Index i = 0; i < n; ++i) {
-      const float v = stretched ? (y[i] - least) / range * 255 : std::min(std::max(y[i], 0.f), 255.f);
-      y[i] = float(int(std::min(factor * float(int(v)), 255.f)));
-    }
+    const float least = *low, range = *high > least ? *high - least : 1, factor = float(c.brightness);
+    for (Index i = 0; i < n; ++i) y[i] = pixel::brighten(all.stretches ? pixel::stretch(y[i], least, range) : pixel::within(y[i], 0, 255), factor);
   }
-  if (s.c != 3 || (t.contrast == 1 && t.saturation == 1)) return;
-  const auto grey = [&](Index i) { return 0.2989f * y[3 * i] + 0.587f * y[3 * i + 1] + 0.114f * y[3 * i + 2]; };
-  const auto blend = [](float v, float middle, float factor) { return std::min(std::max(middle + factor * (v - middle), 0.f), 255.f); };
-  if (t.contrast != 1) {
+  if (s.c != 3 || (c.contrast == 1 && c.saturation == 1)) return;
+  if (c.contrast != 1) {
     double sum = 0;
-    for (Index i = 0; i < pixels; ++i) sum += grey(i);
-    const float middle = float(sum / double(pixels)), factor = float(t.contrast);
-    for (Index i = 0; i < n; ++i) y[i] = blend(y[i], middle, factor);
+    for (Index i = 0; i < pixels; ++i) sum += pixel::grey(y + 3 * i);
+    const float middle = float(sum / double(pixels)), factor = float(c.contrast);
+    for (Index i = 0; i < n; ++i) y[i] = pixel::spread(y[i], middle, factor);
   }
-  if (t.saturation != 1)
+  if (c.saturation != 1)
     for (Index i = 0; i < pixels; ++i) {
-      const float middle = grey(i);
-      for (int k = 0; k < 3; ++k) y[3 * i + k] = blend(y[3 * i + k], middle, float(t.saturation));
+      const float middle = pixel::grey(y + 3 * i);
+      for (int k = 0; k < 3; ++k) y[3 * i + k] = pixel::spread(y[3 * i + k], middle, float(c.saturation));
     }
 }
 
-template <int C> void transform_picture(const std::uint8_t* x, Size s, const Transform& t, const AugmentationOptions& o, float* y, Scratch& scratch) {
+template <int C> void change_picture(const std::uint8_t* x, Size s, const Changes& c, const CommonChanges& all, float* y, Scratch& scratch) {
   const Shape shape{s.h, s.w, C};
-  if (t.crop_y != 0 || t.crop_x != 0) {
+  if (c.crop_y != 0 || c.crop_x != 0) {
     if (Index(scratch.picture.size()) < lamina::size(shape)) scratch.picture.resize(std::size_t(lamina::size(shape)));
-    crop(x, shape, t.crop_y, t.crop_x, scratch.picture.data());
+    crop(x, shape, c.crop_y, c.crop_x, scratch.picture.data());
     x = scratch.picture.data();
   }
-  if (t.moves())
-    map_picture<C>(x, s, affine(t.theta, t.tx, t.ty, t.shear, t.zx, t.zy, s, o.keras), o.fill_mode, float(o.cval), o.linear, t.flip_vertical,
-                   t.flip_horizontal, y, scratch);
-  else
-    copy_picture<C>(x, s, t.flip_vertical, t.flip_horizontal, y);
-  change_colours(t, shape, o.keras, y);
-  float scale[C], offset[C];
-  for (int k = 0; k < C; ++k) {
-    const auto channel = std::size_t(k % 3);
-    scale[k] = float(o.rescale / o.deviation[channel]);
-    offset[k] = float(-o.mean[channel] / o.deviation[channel]);
-  }
+  if (c.map == Affine()) copy_picture<C>(x, s, c.flip_vertical, c.flip_horizontal, y);
+  else map_picture<C>(x, s, c.map, all.fill, all.outside, all.linear, c.flip_vertical, c.flip_horizontal, y, scratch);
+  change_colours(c, all, shape, y);
   const Index pixels = Index(s.h) * s.w;
+  float scale[C], offset[C];
+  for (int k = 0; k < C; ++k) scale[k] = all.scale[k], offset[k] = all.offset[k];
   for (Index i = 0; i < pixels; ++i)
-    for (int k = 0; k < C; ++k) y[i * C + k] = y[i * C + k] * scale[k] + offset[k];
-  for (int i = 0; i < t.erased.h; ++i) std::fill_n(y + (Index(t.erased.y + i) * s.w + t.erased.x) * C, t.erased.w * C, 0.f);
+    for (int k = 0; k < C; ++k) y[i * C + k] = pixel::normalise(y[i * C + k], scale[k], offset[k]);
+  for (int i = 0; i < c.erased.h; ++i) std::fill_n(y + (Index(c.erased.y + i) * s.w + c.erased.x) * C, c.erased.w * C, 0.f);
 }
 
 }  // namespace detail
@@ -232,8 +234,9 @@ template <int C> void transform_picture(const std::uint8_t* x, Size s, const Tra
 /// contrast, saturation, rescale and normalisation, erasing. `scratch` is kept from call to call so that nothing is allocated.
 /// Order and meaning are those of Keras's apply_transform and standardize.
 inline void transform(const std::uint8_t* x, Shape shape, const Transform& t, const AugmentationOptions& o, float* y, detail::Scratch& scratch) {
-  if (shape.c == 3) return detail::transform_picture<3>(x, {shape.h, shape.w}, t, o, y, scratch);
-  if (shape.c == 1) return detail::transform_picture<1>(x, {shape.h, shape.w}, t, o, y, scratch);
+  const Size s{shape.h, shape.w};
+  if (shape.c == 3) return detail::change_picture<3>(x, s, changes(t, s, o.keras), common_changes(o), y, scratch);
+  if (shape.c == 1) return detail::change_picture<1>(x, s, changes(t, s, o.keras), common_changes(o), y, scratch);
   throw Error("a picture of ", shape.c, " channels cannot be augmented: give it one channel or three");
 }
 

@@ -1,0 +1,57 @@
+/// What is done to the pictures of a batch on their way into a network, whoever does it: drawn and filled in by the data set, carried out by the CPU or by a device.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "pixel.hpp"
+#include "shape.hpp"
+
+namespace lamina {
+
+/// A place (row, column) of the new picture comes from (yy row + yx column + y0, xy row + xx column + x0) of the old one.
+struct Affine {
+  double yy = 1, yx = 0, y0 = 0;
+  double xy = 0, xx = 1, x0 = 0;
+  friend constexpr bool operator==(const Affine&, const Affine&) = default;
+  LAMINA_HD double row(double i, double j) const { return pixel::product(i, yy) + pixel::product(j, yx) + y0; }
+  LAMINA_HD double column(double i, double j) const { return pixel::product(i, xy) + pixel::product(j, xx) + x0; }
+};
+
+/// Pixels.
+struct Rectangle { int y = 0, x = 0, h = 0, w = 0; };
+
+/// What is done to one picture, in this order; as it stands, nothing. A device has an array of them.
+struct alignas(16) Changes {
+  Index place = 0;                                        // of the sample in its data set
+  int crop_y = 0, crop_x = 0;                             // pixels it is moved by, the border mirrored without its edge
+  Affine map;
+  bool flip_vertical = false, flip_horizontal = false;    // of what the map makes
+  double channel_shift = 0;                               // grey levels added, kept within the picture's own range
+  double brightness = 1, contrast = 1, saturation = 1;    // factors; the last two of pictures with colours
+  Rectangle erased;                                       // zero, at the end
+};
+
+/// What is common to all pictures of a source.
+struct CommonChanges {
+  FillMode fill = FillMode::nearest;
+  float outside = 0;                                      // with FillMode::constant
+  bool linear = true;                                     // between pixels; else the nearest
+  bool stretches = false;                                 // pictures that are made brighter or darker are stretched to 0..255 first
+  float scale[3] = {1, 1, 1}, offset[3] = {0, 0, 0};      // x scale + offset for each channel, before what is erased
+};
+
+/// Whether a pixel depends on all others of its picture.
+constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, int channels) {
+  return c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && c.contrast != 1);
+}
+
+/// A batch as bytes, with what is to be done to them. All of it belongs to the source and holds as long as the batch does.
+struct Pictures {
+  std::shared_ptr<const void> source;        // of which these are samples: nothing else has the same while anybody keeps it
+  Index samples = 0;                         // of the source
+  CommonChanges common;
+  const std::uint8_t* const* pixels = nullptr;   // (N) pictures (H, W, C)
+  const Changes* changes = nullptr;          // (N)
+};
+
+}  // namespace lamina
