@@ -1,5 +1,6 @@
 /// All verbs of a GPU.
 #pragma once
+#include "augment.hpp"
 #include "batch_norm.hpp"
 #include "batch_norm_add.hpp"
 #include "batch_norm_pool.hpp"

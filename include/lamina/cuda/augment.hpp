@@ -1,0 +1,168 @@
+/// Pictures of a data set on a GPU: those of a batch are gathered, changed and normalised in one launch.
+#pragma once
+#include "../core/changes.hpp"
+#include "places.hpp"
+
+namespace lamina {
+
+namespace kernels::inline LAMINA_SIMT {
+
+/// All of it with loads of 16 bytes.
+LAMINA_DEVICE Changes load_changes(const Changes* p) {
+  static_assert(sizeof(Changes) % sizeof(Vec4) == 0);
+  Vec4 words[sizeof(Changes) / sizeof(Vec4)];
+  LAMINA_UNROLL
+  for (unsigned i = 0; i < sizeof(Changes) / sizeof(Vec4); ++i) words[i] = load(reinterpret_cast<const Vec4*>(p) + i);
+  Changes c;
+  std::memcpy(&c, words, sizeof c);
+  return c;
+}
+
+/// A picture before and after its changes.
+template <int C> struct ChangedPicture {
+  struct Colour { float v[C]; };
+  const std::uint8_t* x;      // (H, W, C)
+  int h, w;
+  Changes c;
+  CommonChanges all;
+  float least = 0, most = 0, middle = 0;     // of the picture: its extremes once it was moved, its mean grey before the contrast
+
+  LAMINA_DEVICE float at(int row, int column, int k) const {
+    return float(load(x + (Index(pixel::mirror(row + c.crop_y, h)) * w + pixel::mirror(column + c.crop_x, w)) * C + k));
+  }
+  LAMINA_DEVICE pixel::Neighbours around(double place, int n) const {
+    const double there = all.fill == FillMode::reflect ? pixel::reflect(place, n) : all.fill == FillMode::wrap ? pixel::wrap(place, n) : pixel::nearest(place, n);
+    return pixel::around(there, n, all.linear);
+  }
+  /// Cropped and moved. Where a new row comes from old rows as they are, the CPU blends these first, and otherwise columns.
+  LAMINA_DEVICE Colour moved(int i, int j) const {
+    Colour y;
+    const double row = c.flip_vertical ? h - 1 - i : i, column = c.flip_horizontal ? w - 1 - j : j;
+    const double from_row = c.map.row(row, column), from_column = c.map.column(row, column);
+    if (all.fill == FillMode::constant && !(pixel::inside(from_row, h) && pixel::inside(from_column, w))) {
+      for (int k = 0; k < C; ++k) y.v[k] = all.outside;
+      return y;
+    }
+    const pixel::Neighbours r = around(from_row, h), s = around(from_column, w);
+    const bool between = r.weight != 0 || s.weight != 0, level = c.map.yx == 0;
+    LAMINA_UNROLL
+    for (int k = 0; k < C; ++k) {
+      y.v[k] = at(r.first, s.first, k);
+      if (!between) continue;
+      const float right = at(r.first, s.second, k), below = at(r.second, s.first, k), last = at(r.second, s.second, k);
+      const float u = level ? r.weight : s.weight, v = level ? s.weight : r.weight;
+      y.v[k] = pixel::blend(pixel::blend(y.v[k], level ? below : right, u), pixel::blend(level ? right : below, last, u), v);
+    }
+    return y;
+  }
+  LAMINA_DEVICE Colour before_contrast(int i, int j) const {
+    Colour y = moved(i, j);
+    const float low = shifted(least), high = shifted(most), range = high > low ? high - low : 1;
+    LAMINA_UNROLL
+    for (int k = 0; k < C; ++k) {
+      float& v = y.v[k];
+      if (c.channel_shift != 0) v = shifted(v);
+      if (c.brightness != 1) v = pixel::brighten(all.stretches ? pixel::stretch(v, low, range) : pixel::within(v, 0, 255), float(c.brightness));
+    }
+    return y;
+  }
+  LAMINA_DEVICE float shifted(float v) const { return c.channel_shift != 0 ? pixel::within(v + float(c.channel_shift), least, most) : v; }
+  LAMINA_DEVICE Colour operator()(int i, int j) const {
+    Colour y = before_contrast(i, j);
+    if constexpr (C == 3) {
+      if (c.contrast != 1)
+        for (float& v : y.v) v = pixel::spread(v, middle, float(c.contrast));
+      if (c.saturation != 1) {
+        const float grey = pixel::grey(y.v);
+        for (float& v : y.v) v = pixel::spread(v, grey, float(c.saturation));
+      }
+    }
+    const bool erased = i >= c.erased.y && i < c.erased.y + c.erased.h && j >= c.erased.x && j < c.erased.x + c.erased.w;
+    LAMINA_UNROLL
+    for (int k = 0; k < C; ++k) y.v[k] = erased ? 0.f : pixel::normalise(y.v[k], all.scale[k], all.offset[k]);
+    return y;
+  }
+};
+
+/// What f makes of all that the lanes of a block have, in a fixed order; every lane gets it. `room` (Threads) is shared memory that nobody else uses.
+template <int Threads, class V, class F> LAMINA_DEVICE V block_fold(V v, V* room, const F& f) {
+  const int t = thread_index();
+  store(room + t, v);
+  for (int half = Threads / 2; half > 0; half /= 2) {
+    sync_block();
+    if (t < half) v = f(v, load(room + t + half)), store(room + t, v);
+  }
+  sync_block();
+  v = load(room);
+  sync_block();
+  return v;
+}
+
+/// Pictures x[changes[i].place] -> y[i]. Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole).
+/// What a block is done with goes by way of shared memory, so that it is stored in one stretch. grid: (N each)
+template <class T, int C, bool Whole> struct Augment {
+  static constexpr int threads = 256, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = Whole ? 2 : 0;
+  static constexpr int together = int(16 / sizeof(T));
+
+  LAMINA_DEVICE static void run(const std::uint8_t* x, const Changes* changes, CommonChanges all, int h, int w, int each, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
+    const int image = block_index().x / each, block = block_index().x % each, pixels = h * w, lane = thread_index();
+    const Changes mine = load_changes(changes + image);
+    ChangedPicture<C> picture{x + mine.place * pixels * C, h, w, mine, all};
+    if constexpr (Whole) look_at(picture);
+    T* const out = y + Index(image) * pixels * C;
+    T* const tile = reinterpret_cast<T*>(shared_memory());
+    const bool in_packs = pixels * C % together == 0;
+    for (int first = block * threads; first < pixels; first += each * threads) {
+      if (first + lane < pixels) {
+        const auto colour = picture((first + lane) / w, (first + lane) % w);
+        LAMINA_UNROLL
+        for (int k = 0; k < C; ++k) store(tile + lane * C + k, stored<T>(Master<T>(colour.v[k])));
+      }
+      sync_block();
+      const int numbers = (pixels - first < threads ? pixels - first : threads) * C;
+      if (in_packs)
+        for (int i = lane * together; i < numbers; i += threads * together) store(packs<together>(out + first * C + i), load(packs<together>(tile + i)));
+      else
+        for (int i = lane; i < numbers; i += threads) store(out + first * C + i, load(tile + i));
+      sync_block();
+    }
+  }
+
+ private:
+  LAMINA_DEVICE static void look_at(ChangedPicture<C>& p) {
+    const int pixels = p.h * p.w;
+    if (p.c.channel_shift != 0 || (p.all.stretches && p.c.brightness != 1)) {
+      float least = __builtin_inff(), most = -__builtin_inff();
+      for (int i = thread_index(); i < pixels; i += threads) {
+        const auto colour = p.moved(i / p.w, i % p.w);
+        LAMINA_UNROLL
+        for (int k = 0; k < C; ++k) least = colour.v[k] < least ? colour.v[k] : least, most = colour.v[k] > most ? colour.v[k] : most;
+      }
+      float* const room = reinterpret_cast<float*>(shared_memory());
+      p.least = block_fold<threads>(least, room, [](float a, float b) { return a < b ? a : b; });
+      p.most = block_fold<threads>(most, room, [](float a, float b) { return a > b ? a : b; });
+    }
+    if (C == 3 && p.c.contrast != 1) {
+      double sum = 0;
+      for (int i = thread_index(); i < pixels; i += threads) sum += double(pixel::grey(p.before_contrast(i / p.w, i % p.w).v));
+      p.middle = float(block_fold<threads>(sum, reinterpret_cast<double*>(shared_memory()), [](double a, double b) { return a + b; }) / double(pixels));
+    }
+  }
+};
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+/// y[i] = picture x[changes[i].place] with what transform() of data/augmentation.hpp makes of it, for n pictures of one or three channels; `whole`: of some of them needs_whole_picture() holds.
+/// The bits are those of the CPU, but that the mean grey of a picture of which the contrast is changed may differ in its last bit.
+template <RunsKernels D, class T> void augment(D& dev, Shape shape, Index n, const std::uint8_t* x, const Changes* changes, const CommonChanges& all, bool whole, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
+  const auto launch = [&]<int C, bool Whole>(std::integral_constant<int, C>, std::bool_constant<Whole>) {
+    using K = kernels::Augment<T, C, Whole>;
+    const Index blocks = Whole ? 1 : pieces(Index(shape.h) * shape.w, K::threads);
+    dev.template launch<K>(Grid{int(n * blocks)}, x, changes, all, shape.h, shape.w, int(blocks), y);
+  };
+  if (n == 0) return;
+  if (shape.c == 3) whole ? launch(std::integral_constant<int, 3>(), std::true_type()) : launch(std::integral_constant<int, 3>(), std::false_type());
+  else whole ? launch(std::integral_constant<int, 1>(), std::true_type()) : launch(std::integral_constant<int, 1>(), std::false_type());
+}
+
+}  // namespace lamina
