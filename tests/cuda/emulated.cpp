@@ -117,6 +117,30 @@ TEST_CASE("one queue within a graph that does not wait for another is told so") 
   CHECK(holds(says([](auto& dev, auto& beside, auto& m) { dev.replay(dev.record([&] { next(dev, nullptr, &m.a); })), next(beside, &m.a, nullptr); }), "nothing makes it wait"));
 }
 
+TEST_CASE("host memory that a GPU reads by itself is written to by those who waited") {
+  const auto with = [](auto f) {
+    return says([=](auto& dev, auto& beside, auto& m) {
+      const lamina::HostBuffer<Emulated, int> host(dev, 64);
+      f(dev, beside, m, host.data());
+    });
+  };
+  const auto again = [](auto wait) {
+    return [=](auto& dev, auto& beside, auto& m, int* host) {
+      beside.upload_later(m.a.data(), host, m.a.bytes());
+      const auto there = beside.mark();
+      dev.wait(), wait(beside, there);
+      host[3] = 1;
+      beside.upload_later(m.b.data(), host + 32, m.b.bytes());
+    };
+  };
+  CHECK(holds(with(again([](auto&, auto&) {})), "nobody has waited for the copy that reads it"));
+  CHECK(with(again([](auto& beside, auto& there) { beside.wait_until(there); })) == "nothing");
+  CHECK(with(again([](auto& beside, auto&) { beside.wait(); })) == "nothing");
+  CHECK(holds(with([](auto&, auto& beside, auto& m, int* host) { beside.upload_later(m.a.data(), host, m.a.bytes()), host[3] = 1; }), "host memory was written to before the queue had read it"));
+  CHECK(holds(with([](auto&, auto& beside, auto& m, int* host) { beside.upload_later(m.a.data(), host + 33, m.a.bytes()); }), "in no host memory that a GPU reads"));
+  CHECK(holds(with([](auto& dev, auto& beside, auto& m, int* host) { next(dev, &m.a, &m.b), beside.upload_later(m.a.data(), host, m.a.bytes()); }), "nothing makes it wait"));
+}
+
 TEST_CASE("recordings that could not be a graph are refused") {
   Emulated dev, beside = dev.fork();
   const Memory m(dev);

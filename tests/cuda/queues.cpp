@@ -121,6 +121,27 @@ TEST_CASE("a second queue has the same memory and an arena of its own, and waits
   }
 }
 
+TEST_CASE("memory of the host that the device reads by itself, until somebody waited") {
+  Dev dev, beside = dev.fork();
+  Numbers x(dev), y(dev);
+  const HostBuffer<Dev, int> host(dev, n);
+  for (int turn = 0; turn < 4; ++turn) {
+    for (int i = 0; i < n; ++i) host.data()[i] = turn + i;
+    triple(beside, x, x, 0, 500);
+    beside.upload_later(x.data(), host.data(), x.buffer.bytes());
+    const auto there = beside.mark();
+    triple(beside, x, y, turn);
+    beside.wait_until(there);
+  }
+  for (int i = 0; i < n; ++i) host.data()[i] = -1;
+  dev.wait_for(beside.mark());
+  CHECK(y.get() == each([](int i) { return 3 * (3 + i) + 3; }));
+  CHECK_THROWS_WITH_AS(dev.record([&] { dev.upload_later(x.data(), host.data(), x.buffer.bytes()); }), "while a graph is recorded nothing can be uploaded", Error);
+  CHECK_THROWS_WITH_AS(dev.record([&] { dev.allocate_host(8); }), "while a graph is recorded memory cannot be allocated", Error);
+  const HostBuffer<Dev, int> nothing(dev, 0);
+  CHECK(nothing.data() == nullptr);
+}
+
 TEST_CASE("a graph holds what other queues do meanwhile") {
   Dev dev, beside = dev.fork();
   Numbers x(dev), y(dev), z(dev), sum(dev);

@@ -1,6 +1,7 @@
 /// Steps of a training on a GPU with two queues, which are recorded and replayed: in whatever order the queues run, each waits for what it needs, and each step is that of its own batch.
 #include "../support/emulator/emulated.hpp"
 
+#include <lamina/cuda/augment.hpp>
 #include <lamina/cuda/dense.hpp>
 #include <lamina/cuda/loss.hpp>
 #include <lamina/nn/dense.hpp>

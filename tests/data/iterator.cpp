@@ -156,6 +156,47 @@ TEST_CASE("iterator: a picture is changed as draw() says for its place in the da
   CHECK((at_home > 30 && at_home < 100));                                          // one an epoch is expected of 60, deviation 7.7; no order is left out
 }
 
+TEST_CASE("iterator: batches of pictures as bytes, with the changes that make the numbers of them, wherever the pictures lie") {
+  const lamina_test::TemporaryFolder t;
+  for (int i = 0; i < 20; ++i)
+    lamina_test::write(t.path / (i % 2 ? "a" : "b") / (std::to_string(i) + ".png"), lamina_test::png(noise(16 + i % 3, 12, 3, std::uint64_t(i))));
+  for (const std::size_t cache : {std::size_t(1) << 20, std::size_t(5 * 16 * 12 * 3), std::size_t(0)}) {
+    AugmentationOptions o = everything(2);
+    o.cache_bytes = cache;
+    AugmentationIterator numbers(ImageFolder(t.path), o), pictures(ImageFolder(t.path), o);
+    numbers.start(4, 0);
+    CHECK(!pictures.hand_out_pictures(true));
+    CHECK(pictures.hand_out_pictures(true));
+    pictures.start(4, 1), pictures.start(4, 0);
+    std::vector<float> y(16 * 12 * 3);
+    detail::Scratch scratch;
+    Batch a, b;
+    while (numbers.next(a)) {
+      REQUIRE(pictures.next(b));
+      CHECK((a.n == b.n && a.first == b.first && !b.x && !a.pictures));
+      CHECK((b.pictures->samples == 20 && b.pictures->shape == Shape(16, 12, 3)));
+      for (Index i = 0; i < b.n; ++i) {
+        CHECK(a.label[i] == b.label[i]);
+        detail::change_picture<3>(b.pictures->pixels[i], {16, 12}, b.pictures->changes[i], b.pictures->common, y.data(), scratch);
+        REQUIRE(std::memcmp(a.x + i * Index(y.size()), y.data(), y.size() * sizeof(float)) == 0);
+      }
+    }
+    CHECK(!pictures.next(b));
+    CHECK(pictures.hand_out_pictures(false));
+    CHECK(says(sentence([&] { pictures.next(b); }), "before an epoch was started"));
+    CHECK(epoch(pictures, 5) == epoch(numbers, 5));
+  }
+  EvaluationIterator one(garden(), {.size = {16, 12}}), other(garden(), {.size = {16, 12}});
+  const auto source = [](EvaluationIterator& it) {
+    it.hand_out_pictures(true), it.start(0, 0);
+    Batch b;
+    it.next(b);
+    return b.pictures->source;
+  };
+  CHECK(source(one) == source(one));
+  CHECK(source(one) != source(other));
+}
+
 TEST_CASE("iterator: a batch holds until the next one is asked for") {
   AugmentationIterator it(garden(), everything(2, 1));
   it.start(0, 0);

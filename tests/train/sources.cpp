@@ -91,6 +91,16 @@ TEST_CASE("a batch without labels, or with labels that are no classes, gets a se
   CHECK_THROWS_WITH_AS(fit(model, bad, good, Adam{}, Constant{}, {.epochs = 1}), doctest::Contains("no samples"), Error);
 }
 
+TEST_CASE("bytes for a device that takes numbers get a sentence") {
+  AugmentationIterator train(pictures(3), {.size = {8, 8}, .batch = 4});
+  train.hand_out_pictures(true);
+  train.start(0, 0);
+  Batch b;
+  REQUIRE(train.next(b));
+  M model({.batch = 4});
+  CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("say hand_out_pictures(false) to its source"), Error);
+}
+
 TEST_CASE_TEMPLATE("a NaN in a picture reaches the loss, fused or not", D, Cpu, Unfused<Cpu>) {
   One train, val;
   train.x[100] = std::numeric_limits<float>::quiet_NaN();

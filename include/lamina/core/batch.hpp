@@ -2,7 +2,7 @@
 #pragma once
 #include <concepts>
 
-#include "shape.hpp"
+#include "changes.hpp"
 
 namespace lamina {
 
@@ -13,6 +13,7 @@ struct Batch {
   const float* x = nullptr;               // (N, H, W, C)
   const std::int32_t* label = nullptr;    // (N) class of each, or null
   const float* target = nullptr;          // (N, classes) soft targets, or null
+  const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
 };
 
 /// A source of batches, epoch after epoch. What it hands out is a function of (its seed, epoch, batch) alone.
@@ -25,5 +26,9 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
   s.start(epoch, first_batch);                  // begins an epoch, at any batch of it
   { s.next(batch) } -> std::same_as<bool>;      // false once the epoch is over
 };
+
+/// One that hands out pictures as bytes to whoever tells it so, from the next start() on. It returns what it did before; where that is something else, a running epoch ends.
+template <class S>
+concept PictureSource = BatchSource<S> && requires(S& s, bool yes) { { s.hand_out_pictures(yes) } -> std::same_as<bool>; };
 
 }  // namespace lamina

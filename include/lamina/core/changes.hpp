@@ -49,6 +49,7 @@ constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, i
 struct Pictures {
   std::shared_ptr<const void> source;        // of which these are samples: nothing else has the same while anybody keeps it
   Index samples = 0;                         // of the source
+  Shape shape;                               // of each
   CommonChanges common;
   const std::uint8_t* const* pixels = nullptr;   // (N) pictures (H, W, C)
   const Changes* changes = nullptr;          // (N)

@@ -85,6 +85,21 @@ concept Forks = Device<D> && requires(D& d) {
   d.wait_for(d.mark());
 };
 
+/// A device that reads memory of the host by itself while the host goes on: what allocate_host() gave stays as upload_later() found it until somebody has waited for a mark() behind that,
+/// wait_until(mark). It says how much memory it has free.
+template <class D>
+concept Stages = Forks<D> && requires(D& d, const D& c, void* p, const void* q, std::size_t bytes) {
+  { d.allocate_host(bytes) } -> std::same_as<void*>;
+  d.deallocate_host(p, bytes);            // once all that was read is there
+  d.upload_later(p, q, bytes);
+  d.wait_until(d.mark());
+  { c.free_bytes() } -> std::same_as<Index>;
+};
+
+/// A device with the verb augment(): it makes of a data set's bytes what a network reads.
+template <class D>
+concept ChangesPictures = Stages<D> && requires { requires D::changes_pictures; };
+
 /// A device whose verbs, as long as it says `writes_gradients`, write the gradients of parameters instead of adding to them: a training step that begins with none need then not
 /// read what is zero, nor leave zeros.
 template <class D>
@@ -106,6 +121,22 @@ template <Device D, class T> class Buffer {
   ~Buffer() { device_->deallocate(data_, bytes()); }
   T* data() const { return data_; }
   Index count() const { return count_; }
+  std::size_t bytes() const { return std::size_t(count_) * sizeof(T); }
+
+ private:
+  D* device_;
+  Index count_;
+  T* data_;
+};
+
+/// Memory of the host that a device reads by itself.
+template <Stages D, class T> class HostBuffer {
+ public:
+  HostBuffer(D& device, Index count) : device_(&device), count_(count), data_(static_cast<T*>(device.allocate_host(bytes()))) {}
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+  ~HostBuffer() { device_->deallocate_host(data_, bytes()); }
+  T* data() const { return data_; }
   std::size_t bytes() const { return std::size_t(count_) * sizeof(T); }
 
  private:

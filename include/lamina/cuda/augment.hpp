@@ -1,5 +1,7 @@
 /// Pictures of a data set on a GPU: those of a batch are gathered, changed and normalised in one launch.
 #pragma once
+#include <cstring>
+
 #include "../core/changes.hpp"
 #include "places.hpp"
 

@@ -84,6 +84,26 @@ class Cuda : public CudaRules {
   void deallocate(void* p, std::size_t) { if (p) cudaFree(p); }
   void upload(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes, cudaMemcpyHostToDevice, "nothing can be uploaded"); }
   void download(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes, cudaMemcpyDeviceToHost, "nothing can be downloaded"); }
+  /// Memory of the host that the GPU reads by itself. Throws Error if there is not so much.
+  void* allocate_host(std::size_t bytes) {
+    refuse_recording("memory cannot be allocated");
+    if (!bytes) return nullptr;
+    use();
+    void* p = nullptr;
+    if (cudaHostAlloc(&p, bytes, cudaHostAllocDefault) == cudaSuccess) return p;
+    cudaGetLastError();
+    throw Error("the host has no ", bytes, " bytes at once that a GPU could read: take a smaller batch");
+  }
+  /// Waits for the GPU, which may still read it.
+  void deallocate_host(void* p, std::size_t) {
+    if (p) cudaDeviceSynchronize(), cudaFreeHost(p);
+  }
+  /// Uploads while the host goes on: `from`, memory of allocate_host(), stays as it is until somebody has waited for a mark() behind this.
+  void upload_later(void* to, const void* from, std::size_t bytes) {
+    refuse_recording("nothing can be uploaded");
+    use();
+    if (bytes) detail::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
+  }
   /// Makes the arena at least this large. Called when a model is made, never in a step.
   void reserve(std::size_t bytes) {
     if (bytes <= own_->bytes) return;
@@ -175,6 +195,12 @@ class Cuda : public CudaRules {
   void wait_for(const Event& event) {
     use();
     detail::check(cudaStreamWaitEvent(stream(), event.get(), 0), "cudaStreamWaitEvent");
+  }
+  /// Until that place is reached.
+  void wait_until(const Event& event) {
+    refuse_recording("nobody can wait");
+    use();
+    detail::check(cudaEventSynchronize(event.get()), "cudaEventSynchronize");
   }
 
  private:

@@ -7,7 +7,7 @@
 namespace lamina {
 
 struct CudaRules {
-  static constexpr bool runs_kernels = true;
+  static constexpr bool runs_kernels = true, changes_pictures = true;
   /// Sums over a batch are planned for so many multiprocessors, those of the largest GPUs, whatever GPU it is: they have the same order on all.
   static constexpr int multiprocessors = 132;
   /// Verbs write the gradients of parameters, where they would add to them: dw =, db =.

@@ -58,7 +58,10 @@ class BatchMaker {
         store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), threads_(options.workers),
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
-    for (Index i = 0; i <= options_.prefetch; ++i) ring_.push_back(std::make_unique<Slot>(batch_size(), lamina::size(shape())));
+    for (Index i = 0; i <= options_.prefetch; ++i) {
+      ring_.push_back(std::make_unique<Slot>(batch_size(), lamina::size(shape())));
+      ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_)};
+    }
     thread_ = start_thread([this] { work(); });
   }
   BatchMaker(const BatchMaker&) = delete;
@@ -87,12 +90,22 @@ class BatchMaker {
   /// Seconds that next() has waited for batches since start().
   double waited() const { return waited_; }
 
+  /// From the next start() on batches are pictures as bytes, with what is to be done to them, or the numbers of a network again; returns which they were. Ends a running epoch of others.
+  [[gnu::cold]] bool hand_out_pictures(bool yes) {
+    if (yes == as_pictures_) return yes;
+    std::unique_lock lock(mutex_);
+    halt(lock);
+    as_pictures_ = yes;
+    return !yes;
+  }
+
   /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
   [[gnu::cold]] void start(Index epoch, Index first_batch) {
     if (epoch < 0 || first_batch < 0 || first_batch > batches())
       throw Error("an epoch was to start at batch ", first_batch, " of epoch ", epoch, ": there are ", batches(), " batches in an epoch, counted from 0");
     std::unique_lock lock(mutex_);
     halt(lock);
+    for (auto& slot : ring_) slot->prepare(as_pictures_, !store_.keeps_all());
     std::iota(order_.begin(), order_.end(), Index(0));
     if (shuffled_) shuffle(order_, Random(options_.seed, Stream::shuffle, 0, std::uint32_t(epoch)));
     changes_ = Random(options_.seed, Stream::augmentation, 0, std::uint32_t(epoch));
@@ -117,7 +130,7 @@ class BatchMaker {
     }
     if (made_ == handed_) std::rethrow_exception(failure_);
     const Slot& slot = *ring_[std::size_t(handed_) % ring_.size()];
-    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr};
+    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr, as_pictures_ ? &slot.pictures : nullptr};
     ++handed_;
     lock.unlock();
     wake_.notify_all();
@@ -135,13 +148,26 @@ class BatchMaker {
  private:
   struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Slot {
-    Slot(Index batch, Index picture)
-        : x(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow))), label(std::size_t(batch)) {
+    Slot(Index most, Index numbers) : batch(most), picture(numbers), label(std::size_t(most)) { make_x(); }
+    void make_x() {
+      x.reset(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow)));
       if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", batch * picture * Index(sizeof(float)), " bytes: take a smaller batch");
     }
-    std::unique_ptr<float, Aligned> x;        // (batch, H, W, C)
+    /// For pictures as bytes or for numbers; `apart`: some pictures lie nowhere else.
+    [[gnu::cold]] void prepare(bool as_pictures, bool apart) {
+      if (as_pictures) {
+        x.reset();
+        pixels.resize(std::size_t(batch)), changes.resize(std::size_t(batch)), room.resize(std::size_t(apart ? batch * picture : 0));
+        pictures.pixels = pixels.data(), pictures.changes = changes.data();
+      } else if (!x) make_x();
+    }
+    Index batch, picture, n = 0;
+    std::unique_ptr<float, Aligned> x;        // (batch, H, W, C), or null and then:
+    std::vector<const std::uint8_t*> pixels;  // (batch) of (H, W, C) each
+    std::vector<Changes> changes;             // (batch)
+    std::vector<std::uint8_t> room;           // (batch, H, W, C), for pictures that are not kept
+    Pictures pictures;                        // the three as they are handed out
     std::vector<std::int32_t> label;          // (batch)
-    Index n = 0;
   };
   struct Tools {                              // of one thread
     Scratch scratch;
@@ -189,8 +215,12 @@ class BatchMaker {
       try {
         Tools& tools = tools_[thread_number()];
         const Index sample = order_[std::size_t(first + i)];
-        const std::uint8_t* const x = store_.at(sample, tools.room);
-        transform(x, shape(), draw(options_, changes_, sample), options_, slot.x.get() + i * picture, tools.scratch);
+        const Transform drawn = draw(options_, changes_, sample);
+        if (as_pictures_) {
+          slot.pixels[std::size_t(i)] = store_.at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
+          slot.changes[std::size_t(i)] = changes(drawn, options_.size, options_.keras);
+          slot.changes[std::size_t(i)].place = sample;
+        } else transform(store_.at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
         slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
       } catch (...) {
         std::lock_guard lock(failing);
@@ -201,7 +231,8 @@ class BatchMaker {
   }
 
   AugmentationOptions options_;
-  bool shuffled_;
+  bool shuffled_, as_pictures_ = false;
+  std::shared_ptr<const void> source_ = std::make_shared<char>();    // nobody else has the same
   PictureStore store_;
   Threads threads_;
   tbb::task_arena arena_;
@@ -259,7 +290,7 @@ class EvaluationIterator : public detail::BatchMaker {
                    false) {}
 };
 
-static_assert(BatchSource<AugmentationIterator> && BatchSource<EvaluationIterator>);
+static_assert(PictureSource<AugmentationIterator> && PictureSource<EvaluationIterator>);
 
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
 [[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {

@@ -34,15 +34,22 @@ class PictureStore {
   const Dataset& dataset() const { return dataset_; }
   Shape shape() const { return {size_.h, size_.w, channels_}; }
 
+  /// Whether every sample is kept.
+  bool keeps_all() const { return kept_ == dataset_.size(); }
+
   /// The pixels (H, W, C) of one sample; they hold until `room` is used again. Throws Error, with the name of the file, if it cannot be decoded.
   const std::uint8_t* at(Index sample, std::vector<std::uint8_t>& room) {
+    if (const auto bytes = std::size_t(lamina::size(shape())); sample >= kept_ && room.size() < bytes) room.resize(bytes);
+    return at(sample, room.data());
+  }
+  /// The same; `room` (H, W, C) is not used if every sample is kept.
+  const std::uint8_t* at(Index sample, std::uint8_t* room) {
     const Sample& s = dataset_.samples[std::size_t(sample)];
     if (s.picture && s.picture->size() == size_) return s.picture->pixels.data();
     const std::size_t bytes = std::size_t(lamina::size(shape()));
     const bool keep = sample < kept_;
     if (keep && there_[std::size_t(sample)]) return pixels_.get() + std::size_t(sample) * bytes;
-    if (!keep && room.size() < bytes) room.resize(bytes);
-    std::uint8_t* const y = keep ? pixels_.get() + std::size_t(sample) * bytes : room.data();
+    std::uint8_t* const y = keep ? pixels_.get() + std::size_t(sample) * bytes : room;
     if (s.picture) {
       resize(s.picture->pixels.data(), s.picture->size(), channels_, size_, interpolation_, y);
     } else {

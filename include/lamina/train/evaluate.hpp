@@ -44,8 +44,24 @@ template <class M, BatchSource S> [[gnu::cold]] void check_source(M& model, cons
       throw Error("the pictures are of ", source.classes().size(), " classes and the network tells ", classes, " apart: end it with Dense<", source.classes().size(), ">");
 }
 
+/// While it lives a source hands out pictures as bytes, if it can and the device of the model changes them itself.
+template <class M, BatchSource S> class HandsOutPictures {
+  static constexpr bool whether = M::takes_pictures && PictureSource<S>;
+
+ public:
+  explicit HandsOutPictures(S& source) : source_(source) { if constexpr (whether) before_ = source.hand_out_pictures(true); }
+  HandsOutPictures(const HandsOutPictures&) = delete;
+  HandsOutPictures& operator=(const HandsOutPictures&) = delete;
+  ~HandsOutPictures() { if constexpr (whether) source_.hand_out_pictures(before_); }
+
+ private:
+  [[maybe_unused]] S& source_;
+  [[maybe_unused]] bool before_ = false;
+};
+
 template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& model, S& source) {
   check_source(model, source);
+  const HandsOutPictures<M, S> as_bytes(source);
   const Index c = size(model.program().output);
   Evaluation e{.classes = c, .confusion = Confusion(c)};
   std::vector<typename M::Number> scores;

@@ -1,10 +1,12 @@
-/// How a batch in host memory comes to the device of a model: read where it lies if the device can, copied or converted otherwise.
+/// How a batch in host memory comes to the device of a model: read where it lies if the device can, copied or converted otherwise, or made of pictures there.
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <type_traits>
 
 #include "../core/device.hpp"
 #include "../core/precision.hpp"
+#include "pictures.hpp"
 
 namespace lamina::detail {
 
@@ -15,11 +17,22 @@ template <Device D, class T> class Inputs {
   template <class To> static constexpr bool in_place = host && std::is_same_v<To, float>;
 
  public:
+  static constexpr bool takes_pictures = ChangesPictures<D>;
+
   Inputs(D& dev, Index batch, Index picture, Index scores)
       : picture_(picture), scores_(scores), x_(dev, in_place<T> ? 0 : batch * picture), target_(dev, in_place<Master<T>> ? 0 : batch * scores), spare_(dev, batch * scores),
         label_(dev, batch), as_float_(dev, host || std::is_same_v<T, float> ? 0 : batch * std::max(picture, scores)) {}
 
-  const T* pictures(D& dev, const float* x, Index n) { return bring(dev, x, n * picture_, x_); }
+  const T* pictures(D& dev, const float* x, Index n) {
+    if constexpr (takes_pictures)
+      if (changed_) changed_->use(dev, 0);
+    return bring(dev, x, n * picture_, x_);
+  }
+  /// Pictures that the device changes, with their labels; at most `limit` bytes of its memory are taken for what it keeps of them.
+  auto pictures(D& dev, const Pictures& p, const std::int32_t* label, Index n, Index batch, Index limit) requires takes_pictures {
+    if (!changed_) changed_ = std::make_unique<PictureInputs<D, T>>(dev, batch, picture_, limit, x_.data());
+    return changed_->bring(dev, p, label, n);
+  }
   /// The same in two halves, for whoever records what is launched: x comes to the device, and becomes there what a network takes.
   const T* upload_pictures(D& dev, const float* x, Index n) { return upload(dev, x, n * picture_, x_); }
   void convert_pictures(D& dev, const float* x, Index n) { convert(dev, x, n * picture_, x_); }
@@ -55,6 +68,7 @@ template <Device D, class T> class Inputs {
   Buffer<D, T> spare_;
   Buffer<D, std::int32_t> label_;
   Buffer<D, float> as_float_;
+  std::unique_ptr<PictureInputs<D, T>> changed_;
 };
 
 }  // namespace lamina::detail

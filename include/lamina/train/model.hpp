@@ -61,11 +61,14 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     std::uint64_t seed = 0;
     Init init = Init::he_uniform;
     Loss loss = {};
+    Index kept_pictures = Index(1) << 62;  // bytes of a device's memory, at most, for the pictures of data sets, on a device that changes them itself
   };
+  /// Batches may be pictures as bytes.
+  static constexpr bool takes_pictures = detail::Inputs<D, T>::takes_pictures;
 
   /// Throws Error if the options make no sense. `program` is kept.
   [[gnu::cold]] ModelBase(const ProgramView<D, T>& program, Options options, D device)
-      : program_(program), device_(std::move(device)), batch_(fitting(program, device_, positive(options.batch))), seed_(options.seed), loss_of_(std::move(options.loss)),
+      : program_(program), device_(std::move(device)), batch_(fitting(program, device_, positive(options.batch))), kept_pictures_(options.kept_pictures), seed_(options.seed), loss_of_(std::move(options.loss)),
         w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
         loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), low_(device_, has_low ? program.parameters : 0), clock_(device_, 1), totals_(device_, 1),
         inputs_(device_, batch_, size(program.input), size(program.output)),
@@ -188,7 +191,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     Index arena = 0;
     for (const auto& r : p.steps)
       if (r.arena) arena = std::max(arena, r.arena(device, r.in, n));
-    const Index of_sample = size(p.input) * Index(sizeof(T) + sizeof(float)) + size(p.output) * Index(sizeof(T) + 2 * sizeof(Parameter));
+    const Index of_sample = size(p.input) * Index(sizeof(T) + sizeof(float) + (takes_pictures ? sizeof(T) + 2 : 0)) + size(p.output) * Index(sizeof(T) + 2 * sizeof(Parameter));
     return p.parameters * Index(4 * sizeof(Parameter) + (has_low ? sizeof(T) : 0)) + (p.state + p.statistics) * Index(sizeof(Parameter)) + p.workspace(n) + n * of_sample + 2 * arena;
   }
   [[gnu::cold]] static Index fitting(const ProgramView<D, T>& p, const D& device, Index batch) {
@@ -208,13 +211,20 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
 
   void bring(const Batch& b, Index total, Index first) {
     check_targets(b);
+    if (b.pictures) return bring_pictures(b, total, first);
     now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total, first};
+  }
+  void bring_pictures(const Batch& b, Index total, Index first) {
+    if constexpr (takes_pictures) {
+      const auto brought = inputs_.pictures(device_, *b.pictures, b.label, fits(b.n), batch_, kept_pictures_);
+      now_ = {brought.x, brought.label, inputs_.targets(device_, b.target, b.n), b.n, total, first};
+    } else throw Error("a batch of ", b.n, " samples came as bytes, and this device takes numbers: say hand_out_pictures(false) to its source");
   }
   /// f() launches one pass.
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
     if constexpr (has_low)
       if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
-    recordings_.play(device_, {pass, optimizer, now_.n, now_.total, now_.first, now_.label != nullptr, now_.target != nullptr}, f);
+    recordings_.play(device_, {pass, optimizer, now_.n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
   }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
@@ -277,7 +287,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
 
   const ProgramView<D, T>& program_;
   D device_;
-  Index batch_;
+  Index batch_, kept_pictures_;
   std::uint64_t seed_;
   Loss loss_of_;
   Buffer<D, Parameter> w_, dw_, state_, statistics_, loss_, constants_;

@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-#include "queues.hpp"
+#include "host_memory.hpp"
 
 namespace lamina_test {
 
@@ -49,6 +49,35 @@ class Emulated : public lamina::CudaRules {
       std::memcpy(to, from, bytes);
     });
     wait();
+  }
+  void* allocate_host(std::size_t bytes) {
+    refuse_recording("memory cannot be allocated");
+    if (!bytes) return nullptr;
+    void* const p = std::calloc(1, bytes);
+    if (!p) throw lamina::Error("no memory for ", bytes, " bytes");
+    shared().host.add(p, bytes);
+    return p;
+  }
+  void deallocate_host(void* p, std::size_t) {
+    if (!p) return;
+    shared().wait_quietly();
+    shared().host.remove(p);
+    std::free(p);
+  }
+  void upload_later(void* to, const void* from, std::size_t bytes) {
+    refuse_recording("nothing can be uploaded");
+    if (!bytes) return;
+    const auto behind = std::make_shared<Event>();
+    shared().queues.add(queue(), [this_ = &shared(), to, from, staged = shared().host.copy(shared().queues, from, bytes, behind)] {
+      if (std::memcmp(from, staged.data(), staged.size())) lamina::simt::fail("host memory was written to before the queue had read it");
+      this_->touch(to, staged.size(), DeviceMemory::Use::write);
+      std::memcpy(to, from, staged.size());
+    });
+    shared().queues.mark(queue(), behind);
+  }
+  void wait_until(const std::shared_ptr<const Event>& event) {
+    refuse_recording("nobody can wait");
+    shared().wait([&](Queues& q) { q.wait_until(*event); });
   }
   void reserve(std::size_t bytes) {
     if (bytes <= own_->bytes) return;
@@ -126,6 +155,7 @@ class Emulated : public lamina::CudaRules {
   struct Shared {
     lamina::simt::Machine machine;
     Queues queues;
+    HostMemory host;
     unsigned seed, launches = 0;
     std::shared_ptr<void> graphs = std::make_shared<int>();  // as many more hold it as there are graphs
     std::vector<void*> freed;                                // and not yet handed back: a graph may still think that it is there

@@ -52,8 +52,7 @@ class Queues {
     if (const auto lane = recorded(q)) recording_->nodes.push_back({*lane, std::move(work), {}, {}}), ++recording_->before[*lane][*lane];
     else push(q, {std::move(work), nullptr, nullptr, host_});
   }
-  std::shared_ptr<const Event> mark(unsigned q) {
-    const auto event = std::make_shared<Event>();
+  std::shared_ptr<const Event> mark(unsigned q, std::shared_ptr<Event> event = std::make_shared<Event>()) {
     if (const auto lane = recorded(q)) {
       event->recording = recording_.get(), event->number = recording_->events++, event->before = recording_->before[*lane];
       recording_->nodes.push_back({*lane, nullptr, event->number, {}});
@@ -107,6 +106,17 @@ class Queues {
     run(q);
     host_.join(queues_[q].clock);
   }
+  /// Until the event is reached.
+  void wait_until(const Event& event) {
+    while (!event.reached) advance();
+    host_.join(event.clock);
+  }
+  /// Whether the host has waited for it, or for something behind it.
+  bool knows(const Event& event) const {
+    for (unsigned q = 0; q < Clock::queues; ++q)
+      if (host_.done[q] < event.clock.done[q]) return false;
+    return event.reached;
+  }
   void wait_for_all() { for (unsigned q = 0; q < Clock::queues; ++q) wait(q); }
 
  private:
@@ -137,15 +147,18 @@ class Queues {
     if (owned_ == 1 && !held_) run(q);  // alone it need not be late
   }
   void run(unsigned q) {
-    while (!queues_[q].waiting.empty()) {
-      unsigned ready[Clock::queues], count = 0;
-      for (unsigned i = 0; i < Clock::queues; ++i)
-        if (!queues_[i].waiting.empty() && (!queues_[i].waiting.front().awaits || queues_[i].waiting.front().awaits->reached)) ready[count++] = i;
-      try { step(ready[random_() % count]); }
-      catch (...) {
-        for (Queue& each : queues_) each.waiting.clear();
-        throw;
-      }
+    while (!queues_[q].waiting.empty()) advance();
+  }
+  /// Something that some queue has to do.
+  void advance() {
+    unsigned ready[Clock::queues], count = 0;
+    for (unsigned i = 0; i < Clock::queues; ++i)
+      if (!queues_[i].waiting.empty() && (!queues_[i].waiting.front().awaits || queues_[i].waiting.front().awaits->reached)) ready[count++] = i;
+    if (!count) throw lamina::Error("what is waited for is nothing that a queue will come to");
+    try { step(ready[random_() % count]); }
+    catch (...) {
+      for (Queue& each : queues_) each.waiting.clear();
+      throw;
     }
   }
   void step(unsigned q) {
