@@ -6,3 +6,4 @@
 #include "cuda/cuda.hpp"
 #include "cuda/verbs.hpp"
 #include "lamina.hpp"
+#include "io/tuning_file.hpp"

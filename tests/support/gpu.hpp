@@ -14,6 +14,9 @@ template <class Base> class Counted : public Base {
   struct Counters { long launches = 0, replays = 0, bank_conflicts = 0; };     // it does not tell of conflicts
   struct Machine { Counters counters; };
 
+  /// The first of several kernels that give the same bits, as in the emulator.
+  static constexpr bool races = false;
+
   /// A GPU draws the order of its blocks itself.
   explicit Counted(unsigned = 1) {}
   template <class Kernel, class... Arguments> void launch(lamina::Grid grid, Arguments... arguments) {

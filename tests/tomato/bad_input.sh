@@ -30,6 +30,7 @@ refuses 2 "there is no place for more" train leaves more --out run
 grep -qx "tomato train --help says more." complained || fail "it does not say where help is"
 refuses 2 "--seed has no value: give one" train leaves --out run --seed
 refuses 2 "--out is given more than once: give it once" train leaves --out run --out run
+refuses 1 "--tune is for --device cuda" train leaves --out run --tune races
 refuses 2 "--json takes no value: leave it out" evaluate run leaves --json=maybe
 refuses 2 "fro?b is no command" $'fro\nb'
 refuses 2 "frobnicate is no command: give train, evaluate, predict or summary" frobnicate

@@ -6,11 +6,12 @@
 #include "first_conv.hpp"
 #include "kernel.hpp"
 #include "pooled_weights.hpp"
+#include "tap_tiles.hpp"
 
 namespace lamina {
 
 namespace detail {
-/// The kernels of a way.
+/// The kernels of a way: tiles that may race (tap_tiles.hpp), and the one of the gradient of weights.
 template <int W> struct PooledKernels {
   static constexpr PooledWay way = PooledWay::numbered(W);
   static constexpr int tile_h = way.tile == PixelTile::large ? 16 : 8, tile_w = way.tile == PixelTile::small ? 8 : 16;
@@ -20,8 +21,11 @@ template <int W> struct PooledKernels {
                                                  way.tile == PixelTile::small ? split(way.k.block) : 1, 1, 3, blocks(way.c, way.k)};
   static constexpr kernels::TapTile backward_tile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, way.tile == PixelTile::small ? 4 : 8, split(way.c.block), 1, 3, blocks(way.k, way.c)};
   static constexpr kernels::WeightTile weight_tile{16, way.k.block < 32 ? 16 : 32, way.tile == PixelTile::small ? 8 : 16, way.tile == PixelTile::small ? 8 : 16};
-  using Forward = kernels::PooledConvForward<forward_tile>;
-  using DataGradient = kernels::PooledConvDataGradient<backward_tile>;
+  /// A warp with 64 pixels reads every weight for twice as many. Where weights are few, they stay.
+  static constexpr kernels::TapTile deep(kernels::TapTile t) { return {t.in, t.out, t.several, 16, 16, 4, 1, 1, !t.several && t.in <= 32 ? 9 : 3, 2}; }
+  template <kernels::TapTile T> using Raced = std::conditional_t<way.tile == PixelTile::small, TapTiles<T>, TapTiles<T, deep(T)>>;
+  using Forwards = Raced<forward_tile>;
+  using DataGradients = Raced<backward_tile>;
   using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
 };
 template <int W, class Pixel> struct FirstKernels {
@@ -92,9 +96,9 @@ void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, S
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
   if constexpr (detail::first_block<W>) detail::first_conv_forward<W>(dev, size, x, 1.f, w, b, y, codes);
   else {
-    using K = detail::PooledKernels<W>;
-    const Grid grid{int(pieces(size.w, K::tile_w)) * (size.k / K::forward_tile.out), int(pieces(size.h, K::tile_h)), size.n};
-    dev.template launch<typename K::Forward>(grid, x, w, b, y, codes, size);
+    detail::with_tap_tile<kernels::PooledConvForward>(typename detail::PooledKernels<W>::Forwards(), dev, "conv_relu_pool forward", size, size.c, size.k, [&]<kernels::TapTile T>(Grid grid) {
+      dev.template launch<kernels::PooledConvForward<T>>(grid, x, w, b, y, codes, size);
+    });
   }
 }
 
@@ -108,10 +112,10 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
     if (dw) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
   } else {
     using K = detail::PooledKernels<W>;
-    if (dx) {
-      const Grid grid{int(pieces(size.w, K::tile_w)) * (size.c / K::backward_tile.out), int(pieces(size.h, K::tile_h)), size.n};
-      dev.template launch<typename K::DataGradient>(grid, dy, codes, w, dx, size);
-    }
+    if (dx)
+      detail::with_tap_tile<kernels::PooledConvDataGradient>(typename K::DataGradients(), dev, "conv_relu_pool gradient of x", size, size.k, size.c, [&]<kernels::TapTile T>(Grid grid) {
+        dev.template launch<kernels::PooledConvDataGradient<T>>(grid, dy, codes, w, dx, size);
+      });
     if (!dw) return;
     float* const partials = reinterpret_cast<float*>(dev.arena());
     const int slabs = detail::pooled_slabs<W, D>(size);

@@ -6,7 +6,7 @@
 #include "conv_taps_weights.hpp"
 #include "kernel.hpp"
 #include "places.hpp"
-#include "tap_sums.hpp"
+#include "tap_tiles.hpp"
 
 namespace lamina {
 
@@ -50,18 +50,25 @@ template <TapTile T, bool Backward> struct ConvTaps {
 }  // namespace kernels::inline LAMINA_SIMT
 
 namespace detail {
-/// The kernels of a way.
+template <kernels::TapTile T> using TapsForward = kernels::ConvTaps<T, false>;
+template <kernels::TapTile T> using TapsDataGradient = kernels::ConvTaps<T, true>;
+
+/// The kernels of a way: tiles that may race (tap_tiles.hpp), and the one of the gradient of weights.
 template <int W> struct TapsKernels {
   static constexpr TapsWay way = TapsWay::numbered(W);
-  static constexpr int tile_h = way.tile == TapsTile::large ? 16 : 8, tile_w = way.tile == TapsTile::narrow ? 8 : 16, pictures = way.tile == TapsTile::narrow ? 2 : 1;
-  static constexpr int warps = pictures * tile_h * tile_w / 32;
-  using Forward = kernels::ConvTaps<kernels::TapTile{way.c.block, way.k.block, way.c.several, tile_h, tile_w, warps, 1, pictures}, false>;
-  using DataGradient = kernels::ConvTaps<kernels::TapTile{way.k.block, way.c.block, way.k.several, tile_h, tile_w, warps, 1, pictures}, true>;
-  static constexpr kernels::TapsWeightTile weight_tile{way.c.block, way.k.block, tile_h, tile_w, way.tile == TapsTile::narrow ? 4 : 1};
-  using WeightGradient = kernels::ConvTapsWeightGradient<weight_tile>;
-  static Grid grid(kernels::Extent size, int channels, int block) {
-    return {int(pieces(size.w, tile_w)) * (channels / block), int(pieces(size.h, tile_h)), int(pieces(size.n, pictures))};
+  static constexpr bool large = way.tile == TapsTile::large, narrow = way.tile == TapsTile::narrow;
+  static constexpr int tile_h = large ? 16 : 8, tile_w = narrow ? 8 : 16, pictures = narrow ? 2 : 1;
+  static constexpr kernels::TapTile tile(ChannelBlocks in, ChannelBlocks out) { return {in.block, out.block, in.several, tile_h, tile_w, pictures * tile_h * tile_w / 32, 1, pictures}; }
+  /// A warp with 64 pixels reads every weight for twice as many; where tiles are narrow, there are twice as many of half the size.
+  static constexpr kernels::TapTile other(kernels::TapTile t) {
+    if (narrow) return {t.in, t.out, t.several, 8, 8, 4, t.out > 16 ? 2 : 1};
+    return {t.in, t.out, t.several, tile_h, 16, t.warps / 2, 1};
   }
+  template <kernels::TapTile T> using Raced = TapTiles<T, other(T)>;
+  using Forwards = Raced<tile(way.c, way.k)>;
+  using DataGradients = Raced<tile(way.k, way.c)>;
+  static constexpr kernels::TapsWeightTile weight_tile{way.c.block, way.k.block, tile_h, tile_w, narrow ? 4 : 1};
+  using WeightGradient = kernels::ConvTapsWeightGradient<weight_tile>;
 };
 inline kernels::Extent taps_extent(Shape in, Shape out, Index n) { return {int(n), in.h, in.w, in.c, out.c}; }
 
@@ -77,16 +84,20 @@ template <int W> concept OnTaps = W >= detail::TapsWay::first;
 
 template <RunsKernels D, int W> requires OnTaps<W>
 void conv_forward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
-  using K = detail::TapsKernels<W>;
   const kernels::Extent size = detail::taps_extent(in, out, n);
-  dev.template launch<typename K::Forward>(K::grid(size, size.k, K::way.k.block), x, w, b, kernels::Bounds<float>(clamp), y, size);
+  detail::with_tap_tile<detail::TapsForward>(typename detail::TapsKernels<W>::Forwards(), dev, "conv 3x3 forward", size, size.c, size.k, [&]<kernels::TapTile T>(Grid grid) {
+    dev.template launch<detail::TapsForward<T>>(grid, x, w, b, kernels::Bounds<float>(clamp), y, size);
+  });
 }
 
 template <RunsKernels D, int W> requires OnTaps<W>
 void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const bf16* dy, bf16* dx, float* dw, float* db) {
   using K = detail::TapsKernels<W>;
   const kernels::Extent size = detail::taps_extent(in, out, n);
-  if (dx) dev.template launch<typename K::DataGradient>(K::grid(size, size.c, K::way.c.block), dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
+  if (dx)
+    detail::with_tap_tile<detail::TapsDataGradient>(typename K::DataGradients(), dev, "conv 3x3 gradient of x", size, size.k, size.c, [&]<kernels::TapTile T>(Grid grid) {
+      dev.template launch<detail::TapsDataGradient<T>>(grid, dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
+    });
   if (!dw) return;
   const int slabs = detail::taps_slabs<W, D>(size), parameters = (9 * size.c + 1) * size.k;
   auto* const partials = reinterpret_cast<float*>(dev.arena());

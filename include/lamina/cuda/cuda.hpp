@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "../core/error.hpp"
+#include "../version.hpp"
 #include "rules.hpp"
+#include "tuning.hpp"
 #include "words.hpp"
 
 namespace lamina {
@@ -44,6 +46,9 @@ template <class F> struct ForEach {
 /// One GPU with a stream. A copy shares the memory, the stream and the arena of what it was copied from.
 class Cuda : public CudaRules {
  public:
+  /// A place in a device's stream: behind all that was launched there so far.
+  using Event = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
+
   /// Throws Error if there is no such GPU, or no driver.
   explicit Cuda(int number = 0) : own_(std::make_shared<Own>(std::make_shared<Card>(number))) {}
 
@@ -57,6 +62,34 @@ class Cuda : public CudaRules {
   static int count() {
     int n = 0;
     return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+  }
+
+  /// From now on kernels that do the same work, bit for bit, race when it is first done: each is launched two dozen times, for milliseconds in all, and the quickest does it from then on, here
+  /// and on all copies and forks. `kept`, a TuningFile for example, is asked first and told afterwards. Works that were done before, and are recorded by now, stay with who did them.
+  void tune(std::shared_ptr<Tuning> kept = nullptr) { card().tuner = std::make_unique<Tuner>(std::move(kept)); }
+  Tuner* tuner() const { return card().tuner.get(); }
+  bool recording() const { return card().recording; }
+  Processors processors() const { return card().processors; }
+  /// All that a time depends on.
+  std::string described() const {
+    int driver = 0, runtime = 0;
+    cudaDeviceProp p;
+    detail::check(cudaGetDeviceProperties(&p, card().number), "cudaGetDeviceProperties");
+    detail::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+    detail::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+    return detail::sentence({p.name, ", compute capability ", p.major, ".", p.minor, ", ", p.multiProcessorCount, " multiprocessors, driver ", driver, ", runtime ", runtime, ", Lamina ", version.major, ".",
+                             version.minor, ".", version.patch});
+  }
+  /// Seconds that the GPU takes for what f() launches. Waits until it is done.
+  template <class F> double seconds(const F& f) {
+    refuse_recording("nothing can be timed");
+    const Event begin = mark(cudaEventDefault);
+    f();
+    const Event end = mark(cudaEventDefault);
+    float ms = 0;
+    detail::check(cudaEventSynchronize(end.get()), "cudaEventSynchronize");
+    detail::check(cudaEventElapsedTime(&ms, begin.get(), end.get()), "cudaEventElapsedTime");
+    return 1e-3 * ms;
   }
 
   Index free_bytes() const {
@@ -181,12 +214,10 @@ class Cuda : public CudaRules {
     refuse_recording("no stream can be made");
     return Cuda(own_->card);
   }
-  /// A place in this device's stream: behind all that was launched so far.
-  using Event = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
-  Event mark() {
+  Event mark(unsigned flags = cudaEventDisableTiming) {
     use();
     cudaEvent_t event = nullptr;
-    detail::check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    detail::check(cudaEventCreateWithFlags(&event, flags), "cudaEventCreateWithFlags");
     const Event owned(event, [](cudaEvent_t e) { cudaEventDestroy(e); });
     detail::check(cudaEventRecord(event, stream()), "cudaEventRecord");
     return owned;
@@ -207,8 +238,14 @@ class Cuda : public CudaRules {
   struct Card {
     int number;
     bool recording = false;
+    std::unique_ptr<Tuner> tuner;
+    Processors processors;
     explicit Card(int which) : number(which) {
       if (const int n = count(); which < 0 || which >= n) throw Error("there is no GPU ", which, ": this machine has ", n, " that a driver knows of; train with Cpu, or look at nvidia-smi");
+      const auto attribute = [&](int& value, cudaDeviceAttr which_one) { detail::check(cudaDeviceGetAttribute(&value, which_one, which), "cudaDeviceGetAttribute"); };
+      attribute(processors.count, cudaDevAttrMultiProcessorCount);
+      attribute(processors.shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+      attribute(processors.block_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin);
     }
   };
   struct Own {

@@ -4,11 +4,13 @@
 
 #include <lamina/core/error.hpp>
 #include <lamina/cuda/rules.hpp>
+#include <lamina/cuda/tuning.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +19,9 @@
 
 namespace lamina_test {
 
+/// A launch, to whoever says how long it takes.
+struct Launched { lamina::Grid grid; int threads, shared_bytes; };
+
 /// A copy shares the memory, the queue and the arena of what it was copied from. What a queue does comes to pass when somebody waits for it, and what is wrong with it is thrown there;
 /// while there is but one queue, at once.
 /// Functors have no words: that they stay within memory, and that queues wait for each other, is not checked of what they touch, nor is it counted.
@@ -24,7 +29,27 @@ class Emulated : public lamina::CudaRules {
  public:
   explicit Emulated(unsigned seed = 1) : Emulated(std::make_shared<Shared>(seed)) {}
 
+  /// The first of several kernels that give the same bits: what tests of one of them mean.
+  static constexpr bool races = false;
+
   std::string name() const { return "an emulated GPU"; }
+  /// As Cuda does, but that nothing is ever timed: `timer` says how many seconds a launch takes.
+  using Timer = std::function<double(const Launched&)>;
+  void tune(std::shared_ptr<lamina::Tuning> kept, Timer timer = {}) { shared().tuner = std::make_unique<lamina::Tuner>(std::move(kept)), shared().timer = std::move(timer); }
+  lamina::Tuner* tuner() const { return shared().tuner.get(); }
+  bool recording() const { return shared().queues.recording(); }
+  lamina::Processors processors() const { return shared().processors; }
+  void set_processors(lamina::Processors p) { shared().processors = p; }
+  std::string described() const { return shared().described; }
+  void set_described(std::string s) { shared().described = std::move(s); }
+  template <class F> double seconds(const F& f) {
+    refuse_recording("nothing can be timed");
+    if (!shared().timer) throw lamina::Error("the emulator times nothing: give tune() a timer");
+    shared().elapsed = 0;
+    f();
+    wait();
+    return shared().elapsed;
+  }
   lamina::Index free_bytes() const { return free_; }
   void set_free_bytes(lamina::Index bytes) { free_ = bytes; }
   void* allocate(std::size_t bytes) {
@@ -95,6 +120,7 @@ class Emulated : public lamina::CudaRules {
 
   template <class Kernel, class... Arguments> void launch(lamina::Grid grid, Arguments... arguments) {
     (shared().note_uses(arguments), ...);
+    if (shared().timer) shared().elapsed += shared().timer({grid, Kernel::threads, Kernel::shared_bytes});
     shared().queues.add(queue(), [this_ = &shared(), grid, arguments...] {
       this_->machine.launch({grid.x, grid.y, grid.z}, Kernel::threads, Kernel::shared_bytes, [&] { Kernel::run(arguments...); }, this_->next_seed());
     });
@@ -160,6 +186,11 @@ class Emulated : public lamina::CudaRules {
     std::shared_ptr<void> graphs = std::make_shared<int>();  // as many more hold it as there are graphs
     std::vector<void*> freed;                                // and not yet handed back: a graph may still think that it is there
     std::exception_ptr error;                                // of a queue, when nobody could be told
+    std::unique_ptr<lamina::Tuner> tuner;
+    Timer timer;
+    double elapsed = 0;                                      // seconds of launches, since somebody wants to know
+    lamina::Processors processors;
+    std::string described = "an emulated GPU, version 1";
 
     explicit Shared(unsigned s) : queues(machine, s), seed(s) {}
     Shared(const Shared&) = delete;

@@ -1,0 +1,107 @@
+/// Which of several kernels that do the same work runs it: the one that is the quickest by an estimate, or, on a device that was told to tune, the one that was the quickest when they raced.
+/// Whoever races gives the same bits: it adds up the same numbers in the same order. So nobody can tell from a result who ran, and a race may end otherwise than the last one did.
+#pragma once
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../core/task.hpp"
+#include "../core/text.hpp"
+#include "../core/tuning.hpp"
+#include "kernel.hpp"
+
+namespace lamina {
+
+/// What estimates go by: how many multiprocessors a GPU has, and bytes of shared memory of each and of the largest thread block. Those of an H100, unless a device says its own.
+struct Processors { int count = 132, shared_bytes = 228 << 10, block_bytes = 227 << 10; };
+
+/// Somebody who can do a work: a kernel of ours, or anybody who gives its bits.
+struct Runner {
+  const char* name;                    // no other runner of this work has it
+  double cycles;                       // of the GPU's clock, by an estimate; infinite if this GPU cannot run it
+};
+/// A kernel, what it is run on, and how many pictures.
+struct Work {
+  std::string_view kernel;
+  Shape in;
+  int filters, n;
+  bool operator==(const Work&) const = default;
+};
+
+/// The races of a device, and who won.
+class Tuner {
+ public:
+  /// `kept` is asked before a race is run, and told how it ended; it may be null.
+  explicit Tuner(std::shared_ptr<Tuning> kept) : kept_(std::move(kept)) {}
+
+  /// Who runs this work; launch(i) lets runner i run it, which writes what it makes and reads nothing of it. While a graph is recorded nobody races: the race is put off, and the estimate holds.
+  template <class D> int winner(D& dev, const Work& work, std::span<const Runner> all, int estimate, detail::FunctionRef<int> launch) {
+    for (const auto& [known, won] : won_)
+      if (known == work) return won;
+    if (dev.recording()) return estimate;
+    return won_.emplace_back(work, settle(dev, work, all, estimate, launch)).second;
+  }
+
+ private:
+  static constexpr int rounds = 6, launches = 3;         // in each round every runner is timed while it is launched so many times; the first round is for getting warm
+
+  template <class D> [[gnu::cold]] int settle(D& dev, const Work& work, std::span<const Runner> all, int estimate, detail::FunctionRef<int> launch) {
+    std::vector<int> able;
+    Race race{dev.described(), text(work.kernel, ", ", work.in, " to ", work.filters, " channels, ", work.n, work.n == 1 ? " picture" : " pictures").s, {}};
+    for (int i = 0; i < int(all.size()); ++i)
+      if (all[std::size_t(i)].cycles < std::numeric_limits<double>::infinity()) able.push_back(i), race.runners.push_back(all[std::size_t(i)].name);
+    if (able.size() < 2) return able.empty() ? estimate : able[0];
+    if (const int won = kept_ ? kept_->winner(race) : -1; won >= 0) return able.at(std::size_t(won));
+
+    std::vector<std::vector<double>> times(able.size());
+    for (int round = 0; round < rounds; ++round)         // in turns: whatever else the GPU does meanwhile hinders all of them
+      for (std::size_t i = 0; i < able.size(); ++i) {
+        launch(able[i]);                                 // keeps the GPU busy until those that count are there
+        const double seconds = dev.seconds([&] { for (int k = 0; k < launches; ++k) launch(able[i]); });
+        if (round > 0) times[i].push_back(seconds / launches);
+      }
+    std::vector<double> medians;
+    for (auto& t : times) {
+      std::sort(t.begin(), t.end());
+      medians.push_back(t[t.size() / 2]);
+    }
+    const int won = int(std::min_element(medians.begin(), medians.end()) - medians.begin());
+    if (kept_) kept_->keep(race, won, medians);
+    return able[std::size_t(won)];
+  }
+
+  std::shared_ptr<Tuning> kept_;
+  std::vector<std::pair<Work, int>> won_;
+};
+
+/// A device that can be told to tune(): tuner() is null until it was. It says what it is, described(), whether it is recording(), and how many seconds() what f() launches takes.
+template <class D> concept Tunes = requires(D& d) {
+  { d.tuner() } -> std::same_as<Tuner*>;
+};
+
+namespace detail {
+template <class D> Processors processors_of(const D& dev) {
+  if constexpr (requires { dev.processors(); }) return dev.processors();
+  else return {};
+}
+
+/// The quickest by the estimate, which has been wrong by a fourth: the first unless another is a fifth below it.
+inline int estimated(std::span<const Runner> all) {
+  int best = 0;
+  for (int i = 1; i < int(all.size()); ++i)
+    if (all[std::size_t(i)].cycles < (best == 0 ? 0.8 : 1) * all[std::size_t(best)].cycles) best = i;
+  return best;
+}
+template <class D> int chosen(D& dev, const Work& work, std::span<const Runner> all, FunctionRef<int> launch) {
+  const int estimate = estimated(all);
+  if constexpr (Tunes<D>)
+    if (Tuner* const tuner = dev.tuner()) return tuner->winner(dev, work, all, estimate, launch);
+  return estimate;
+}
+}  // namespace detail
+
+}  // namespace lamina
