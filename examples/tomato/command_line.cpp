@@ -94,6 +94,8 @@ struct Parser {
     train_command->add_option("--device", t.device, "where to compute: cpu, or cuda, the GPU")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
     train_command->add_option("--precision", t.precision, "what the GPU stores numbers between layers as, and multiplies: fp32; tf32, floats of eleven bits, on tensor cores; or bf16, eight bits, which is "
                                                            "several times as fast as fp32. Parameters, their gradients and sums are fp32 in all three")->check(CLI::IsMember({"fp32", "tf32", "bf16"}))->capture_default_str();
+    train_command->add_option("--tune", t.tune, "with --device cuda: time kernels that give the same bits when they are first needed, use the quickest, and keep who it was in this file for the next run")
+        ->check(some_path());
     train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->transform(whole_number(1, 1000000000));
 
     evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");

@@ -10,7 +10,7 @@
 namespace tomato {
 
 struct TrainSettings {
-  std::filesystem::path data, out;
+  std::filesystem::path data, out, tune;
   int size = 64, epochs = 15, batch = 32, threads = 0;
   std::uint64_t seed = 1;
   std::string recipe = "lamina", device = "cpu", precision = "fp32";
