@@ -362,6 +362,9 @@ TEST_CASE("tf32 is rounded to ten bits, ties away from zero; a product and its s
   const Array<unsigned> on_bits(dev, std::vector<unsigned>(in.size(), 1));
   dev.launch<FloatRounding>({}, on_in.data(), on_bits.data(), squares.data(), int(in.size()));
   const auto found = on_bits.get();
-  for (std::size_t i = 0; i < in.size(); ++i) CHECK((found[i] & ~0x1FFFu) == bits[i]);                                     // the lower bits are nobody's
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    CHECK((found[i] & ~0x1FFFu) == bits[i]);                                                                               // the lower bits are nobody's
+    CHECK(tf32(in[i]).bits == bits[i]);
+  }
   CHECK(squares.get()[4] == float((1 + 0x1p-12) * (1 + 0x1p-12)) + (0x1p-11f + 0x1p-24f));                                 // 2^-24 would be lost by a product that is rounded
 }
