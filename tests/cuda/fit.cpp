@@ -2,6 +2,7 @@
 #include "../support/gpu.hpp"
 #include <lamina/cuda/verbs.hpp>
 
+#include <lamina/io/picture.hpp>
 #include <lamina/lamina.hpp>
 
 #include <doctest/doctest.h>
@@ -132,6 +133,28 @@ TEST_CASE("a training that was stopped within an epoch goes on to the bit") {
   CHECK(read_file_whole(parts.path / "last.safetensors") == read_file_whole(whole.path / "last.safetensors"));
 }
 
+namespace {
+struct Removes {
+  const std::filesystem::path& folder;
+  void epoch(auto&) { std::filesystem::remove_all(folder); }
+};
+}  // namespace
+
+TEST_CASE("what the GPU keeps is not decoded again, where the host keeps nothing") {
+  const TemporaryFolder t;
+  for (std::size_t i = 0; i < 10; ++i) {
+    const std::vector<std::uint8_t> pixels(std::size_t(picture), std::uint8_t(20 * i));
+    std::filesystem::create_directories(t.path / (i % 2 ? "a" : "b"));
+    write_file_whole(t.path / (i % 2 ? "a" : "b") / (std::to_string(i) + ".png"), png_bytes(pixels.data(), {6, 5, 3}));
+  }
+  const ImageFolder folder(t.path);
+  AugmentationIterator train(folder, {.size = {6, 5}, .batch = 4, .workers = 1, .cache_bytes = 0});
+  EvaluationIterator val(folder, {.size = {6, 5}, .batch = 8, .workers = 1, .cache_bytes = 0});
+  Model<Net, Reads> model({.batch = 8, .seed = 1}, Reads());
+  CHECK(fit(model, train, val, Sgd{.rate = 0.1, .momentum = 0.5}, Constant{}, {.epochs = 3}, Removes{t.path}).steps == 9);
+  CHECK_THROWS_AS(evaluate(model, val), Error);              // which is another's to hand out by now
+}
+
 TEST_CASE("numbers and pictures by turns, and two data sets with the same samples' places") {
   const auto run = [](bool numbers) {
     AugmentationIterator one(garden(8, 1), {.size = {6, 5}, .batch = 4, .horizontal_flip = true, .workers = 1}), two(garden(8, 2), {.size = {6, 5}, .batch = 4, .contrast = 0.5, .workers = 1});
@@ -140,7 +163,7 @@ TEST_CASE("numbers and pictures by turns, and two data sets with the same sample
     std::vector<float> all;
     for (Index turn = 0; turn < 12; ++turn) {
       auto& source = turn % 2 ? one : two;
-      source.hand_out_pictures(!numbers && turn % 4 != 0);
+      source.hand_out_pictures(!numbers && turn % 4 != 0 ? &model : nullptr);
       source.start(turn, turn % 2);
       Batch b;
       REQUIRE(source.next(b));
@@ -160,10 +183,10 @@ TEST_CASE("numbers and pictures by turns, and two data sets with the same sample
 
 TEST_CASE("pictures of another size get a sentence") {
   EvaluationIterator other(garden(4, 1), {.size = {6, 6}, .batch = 4, .workers = 1});
-  other.hand_out_pictures(true);
+  Model<Net, Reads> model({.batch = 4}, Reads());
+  other.hand_out_pictures(&model);
   other.start(0, 0);
   Batch b;
   REQUIRE(other.next(b));
-  Model<Net, Reads> model({.batch = 4}, Reads());
   CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("the network takes 90"), Error);
 }

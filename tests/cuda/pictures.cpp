@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -40,20 +41,21 @@ struct Source {
   std::vector<const std::uint8_t*> pixels = std::vector<const std::uint8_t*>(most);
   std::vector<Changes> changes = std::vector<Changes>(most);
   std::vector<std::int32_t> label = std::vector<std::int32_t>(most);
-  Pictures pictures{std::make_shared<char>(), 0, shape, {}, nullptr, nullptr};
+  std::vector<std::atomic<bool>> kept;
+  Pictures pictures{std::make_shared<char>(), 0, shape, {}, nullptr, nullptr, nullptr};
   Index n = 0;
 
-  Source(Index count, std::uint64_t seed) : samples(count), data(std::size_t(count * picture)) {
+  Source(Index count, std::uint64_t seed) : samples(count), data(std::size_t(count * picture)), kept(std::size_t(count)) {
     const Random random(seed, Stream::test);
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = std::uint8_t(random.below(Index(i), 256));
-    pictures.samples = count, pictures.pixels = pixels.data(), pictures.changes = changes.data();
+    pictures.samples = count, pictures.pixels = pixels.data(), pictures.changes = changes.data(), pictures.kept = kept.data();
   }
   void next(Index step) {
     n = step % 3 == 2 ? most - 3 : most;
     for (Index i = 0; i < n; ++i) {
       const Index place = (step * 4 + i * (step % 2 ? 1 : 3)) % samples;                       // neighbours, and others
       std::copy_n(data.begin() + place * picture, picture, handed.begin() + i * picture);
-      pixels[std::size_t(i)] = handed.data() + i * picture, label[std::size_t(i)] = std::int32_t(100 * step + i);
+      pixels[std::size_t(i)] = kept[std::size_t(place)] ? nullptr : handed.data() + i * picture, label[std::size_t(i)] = std::int32_t(100 * step + i);
       Changes& c = changes[std::size_t(i)] = Changes();
       c.place = place, c.flip_horizontal = (step + i) % 2 == 0, c.channel_shift = step % 4 ? 0 : 60;
     }
@@ -85,6 +87,7 @@ Counted run(Gpu dev, Index limit, const std::vector<Source*>& sources) {
     s.next(step);
     s.expect(c.expected);
     const auto brought = inputs.bring(dev, s.pictures, s.label.data(), s.n);
+    for (Index i = 0; i < s.n; ++i) CHECK(s.kept[std::size_t(s.changes[std::size_t(i)].place)] == inputs.keeps(s.pictures));
     CHECK(std::exchange(last, brought.x) != brought.x);      // the step before may still read its own
     std::fill(s.handed.begin(), s.handed.end(), 0), std::fill(s.label.begin(), s.label.end(), -1), std::fill(s.changes.begin(), s.changes.end(), Changes());
     dev.template launch<pictures_test::Step>(Grid{int(s.n)}, brought.x, brought.label, int(picture), seen.data() + c.expected.size() - s.n * (picture + 1));
@@ -100,8 +103,9 @@ TEST_CASE("each step reads the pictures and labels of its own batch") {
     CAPTURE(queues);
     for (const Index limit : {Index(1) << 40, 11 * picture, Index(0)}) {
       Source a(11, 1), b(7, 2);
-      CHECK(run(Gpu(queues), limit, {&a}).right());
       CHECK(run(Gpu(queues), limit, {&a, &b}).right());
+      Source c(11, 3);
+      CHECK(run(Gpu(queues), limit, {&c}).right());
     }
   }
 }

@@ -165,8 +165,8 @@ TEST_CASE("iterator: batches of pictures as bytes, with the changes that make th
     o.cache_bytes = cache;
     AugmentationIterator numbers(ImageFolder(t.path), o), pictures(ImageFolder(t.path), o);
     numbers.start(4, 0);
-    CHECK(!pictures.hand_out_pictures(true));
-    CHECK(pictures.hand_out_pictures(true));
+    CHECK(!pictures.hand_out_pictures(&o));
+    CHECK(pictures.hand_out_pictures(&o) == &o);
     pictures.start(4, 1), pictures.start(4, 0);
     std::vector<float> y(16 * 12 * 3);
     detail::Scratch scratch;
@@ -182,13 +182,20 @@ TEST_CASE("iterator: batches of pictures as bytes, with the changes that make th
       }
     }
     CHECK(!pictures.next(b));
-    CHECK(pictures.hand_out_pictures(false));
+    b.pictures->kept[7] = true;                                                    // what the taker keeps it need not be given again, and another must be
+    for (const void* taker : {static_cast<const void*>(&o), static_cast<const void*>(&cache)}) {
+      pictures.hand_out_pictures(taker);
+      pictures.start(5, 0);
+      while (pictures.next(b))
+        for (Index i = 0; i < b.n; ++i) CHECK((b.pictures->pixels[i] == nullptr) == (taker == &o && b.pictures->changes[i].place == 7));
+    }
+    CHECK(pictures.hand_out_pictures(nullptr) == &cache);
     CHECK(says(sentence([&] { pictures.next(b); }), "before an epoch was started"));
     CHECK(epoch(pictures, 5) == epoch(numbers, 5));
   }
   EvaluationIterator one(garden(), {.size = {16, 12}}), other(garden(), {.size = {16, 12}});
   const auto source = [](EvaluationIterator& it) {
-    it.hand_out_pictures(true), it.start(0, 0);
+    it.hand_out_pictures(&it), it.start(0, 0);
     Batch b;
     it.next(b);
     return b.pictures->source;

@@ -93,12 +93,12 @@ TEST_CASE("a batch without labels, or with labels that are no classes, gets a se
 
 TEST_CASE("bytes for a device that takes numbers get a sentence") {
   AugmentationIterator train(pictures(3), {.size = {8, 8}, .batch = 4});
-  train.hand_out_pictures(true);
+  M model({.batch = 4});
+  train.hand_out_pictures(&model);
   train.start(0, 0);
   Batch b;
   REQUIRE(train.next(b));
-  M model({.batch = 4});
-  CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("say hand_out_pictures(false) to its source"), Error);
+  CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("say hand_out_pictures(nullptr) to its source"), Error);
 }
 
 TEST_CASE_TEMPLATE("a NaN in a picture reaches the loss, fused or not", D, Cpu, Unfused<Cpu>) {

@@ -27,8 +27,9 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
   { s.next(batch) } -> std::same_as<bool>;      // false once the epoch is over
 };
 
-/// One that hands out pictures as bytes to whoever tells it so, from the next start() on. It returns what it did before; where that is something else, a running epoch ends.
+/// One that hands out pictures as bytes to a taker, from the next start() on; to nobody: numbers again. It returns whom it handed them out to before. Where that is somebody else a running
+/// epoch ends, and what was kept is forgotten.
 template <class S>
-concept PictureSource = BatchSource<S> && requires(S& s, bool yes) { { s.hand_out_pictures(yes) } -> std::same_as<bool>; };
+concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { s.hand_out_pictures(taker) } -> std::same_as<const void*>; };
 
 }  // namespace lamina

@@ -1,5 +1,6 @@
 /// What is done to the pictures of a batch on their way into a network, whoever does it: drawn and filled in by the data set, carried out by the CPU or by a device.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -51,8 +52,9 @@ struct Pictures {
   Index samples = 0;                         // of the source
   Shape shape;                               // of each
   CommonChanges common;
-  const std::uint8_t* const* pixels = nullptr;   // (N) pictures (H, W, C)
+  const std::uint8_t* const* pixels = nullptr;   // (N) pictures (H, W, C); null: the taker has said that it keeps it
   const Changes* changes = nullptr;          // (N)
+  std::atomic<bool>* kept = nullptr;         // (samples) where the taker says so
 };
 
 }  // namespace lamina

@@ -129,7 +129,7 @@ class Cuda : public CudaRules {
   }
   /// Waits for the GPU, which may still read it.
   void deallocate_host(void* p, std::size_t) {
-    if (p) cudaDeviceSynchronize(), cudaFreeHost(p);
+    if (p) cudaSetDevice(card().number), cudaDeviceSynchronize(), cudaFreeHost(p);
   }
   /// Uploads while the host goes on: `from`, memory of allocate_host(), stays as it is until somebody has waited for a mark() behind this.
   void upload_later(void* to, const void* from, std::size_t bytes) {

@@ -56,11 +56,11 @@ class BatchMaker {
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
       : options_((validate(options), options)), shuffled_(shuffled),
         store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), threads_(options.workers),
-        arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())) {
+        arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())), kept_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) {
       ring_.push_back(std::make_unique<Slot>(batch_size(), lamina::size(shape())));
-      ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_)};
+      ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_), .kept = kept_.data()};
     }
     thread_ = start_thread([this] { work(); });
   }
@@ -90,13 +90,14 @@ class BatchMaker {
   /// Seconds that next() has waited for batches since start().
   double waited() const { return waited_; }
 
-  /// From the next start() on batches are pictures as bytes, with what is to be done to them, or the numbers of a network again; returns which they were. Ends a running epoch of others.
-  [[gnu::cold]] bool hand_out_pictures(bool yes) {
-    if (yes == as_pictures_) return yes;
+  /// From the next start() on batches are pictures as bytes, with what is to be done to them, for a taker that is not null, and else the numbers of a network; returns the taker before. If that
+  /// was another, a running epoch ends. A picture that the taker keeps is not decoded for it again.
+  [[gnu::cold]] const void* hand_out_pictures(const void* taker) {
+    if (taker == taker_) return taker;
     std::unique_lock lock(mutex_);
     halt(lock);
-    as_pictures_ = yes;
-    return !yes;
+    for (auto& kept : kept_) kept = false;
+    return std::exchange(taker_, taker);
   }
 
   /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
@@ -105,7 +106,7 @@ class BatchMaker {
       throw Error("an epoch was to start at batch ", first_batch, " of epoch ", epoch, ": there are ", batches(), " batches in an epoch, counted from 0");
     std::unique_lock lock(mutex_);
     halt(lock);
-    for (auto& slot : ring_) slot->prepare(as_pictures_, !store_.keeps_all());
+    for (auto& slot : ring_) slot->prepare(taker_, !store_.keeps_all());
     std::iota(order_.begin(), order_.end(), Index(0));
     if (shuffled_) shuffle(order_, Random(options_.seed, Stream::shuffle, 0, std::uint32_t(epoch)));
     changes_ = Random(options_.seed, Stream::augmentation, 0, std::uint32_t(epoch));
@@ -130,7 +131,7 @@ class BatchMaker {
     }
     if (made_ == handed_) std::rethrow_exception(failure_);
     const Slot& slot = *ring_[std::size_t(handed_) % ring_.size()];
-    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr, as_pictures_ ? &slot.pictures : nullptr};
+    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr, taker_ ? &slot.pictures : nullptr};
     ++handed_;
     lock.unlock();
     wake_.notify_all();
@@ -216,8 +217,9 @@ class BatchMaker {
         Tools& tools = tools_[thread_number()];
         const Index sample = order_[std::size_t(first + i)];
         const Transform drawn = draw(options_, changes_, sample);
-        if (as_pictures_) {
-          slot.pixels[std::size_t(i)] = store_.at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
+        if (taker_) {
+          const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
+          slot.pixels[std::size_t(i)] = kept ? nullptr : store_.at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
           slot.changes[std::size_t(i)] = changes(drawn, options_.size, options_.keras);
           slot.changes[std::size_t(i)].place = sample;
         } else transform(store_.at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
@@ -231,13 +233,15 @@ class BatchMaker {
   }
 
   AugmentationOptions options_;
-  bool shuffled_, as_pictures_ = false;
+  bool shuffled_;
+  const void* taker_ = nullptr;               // who is handed out pictures
   std::shared_ptr<const void> source_ = std::make_shared<char>();    // nobody else has the same
   PictureStore store_;
   Threads threads_;
   tbb::task_arena arena_;
   std::vector<Tools> tools_;                  // (threads)
   std::vector<Index> order_;                  // (samples) of this epoch
+  std::vector<std::atomic<bool>> kept_;       // (samples) by the taker
   Random changes_;
   std::vector<std::unique_ptr<Slot>> ring_;   // (prefetch + 1): the batches made ahead, and the one in use
   double waited_ = 0;

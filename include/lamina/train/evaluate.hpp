@@ -49,19 +49,23 @@ template <class M, BatchSource S> class HandsOutPictures {
   static constexpr bool whether = M::takes_pictures && PictureSource<S>;
 
  public:
-  explicit HandsOutPictures(S& source) : source_(source) { if constexpr (whether) before_ = source.hand_out_pictures(true); }
+  HandsOutPictures(S& source, const M& model) : source_(source) {
+    if constexpr (whether) before_ = source.hand_out_pictures(&model);
+  }
   HandsOutPictures(const HandsOutPictures&) = delete;
   HandsOutPictures& operator=(const HandsOutPictures&) = delete;
-  ~HandsOutPictures() { if constexpr (whether) source_.hand_out_pictures(before_); }
+  ~HandsOutPictures() {
+    if constexpr (whether) source_.hand_out_pictures(before_);
+  }
 
  private:
   [[maybe_unused]] S& source_;
-  [[maybe_unused]] bool before_ = false;
+  [[maybe_unused]] const void* before_ = nullptr;
 };
 
 template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& model, S& source) {
   check_source(model, source);
-  const HandsOutPictures<M, S> as_bytes(source);
+  const HandsOutPictures<M, S> as_bytes(source, model);
   const Index c = size(model.program().output);
   Evaluation e{.classes = c, .confusion = Confusion(c)};
   std::vector<typename M::Number> scores;

@@ -89,8 +89,8 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     throw Error("batches of ", std::max(train.batch_size(), val.batch_size()), " samples do not go into a model made for ", model.batch(), ": say Model({.batch = ...})");
   if (options.epochs < 0 || options.accumulate < 1 || options.stop_after < 0)
     throw Error("FitOptions{.epochs = ", options.epochs, ", .accumulate = ", options.accumulate, ", .stop_after = ", options.stop_after, "}: they are at least 0, 1 and 0");
-  const HandsOutPictures<M, Train> train_as_bytes(train);
-  const HandsOutPictures<M, Val> val_as_bytes(val);
+  const HandsOutPictures<M, Train> train_as_bytes(train, model);
+  const HandsOutPictures<M, Val> val_as_bytes(val, model);
   OptimizerState<Opt, typename M::DeviceType, typename M::Parameter> state(model.device(), optimizer, parameters);
   static_assert((Callback<Run<M, Opt, Sched>, Callbacks> && ...), "a callback of fit() is an object with some of: start(run), resumed(run), step(run), epoch(run), finish(run)");
   Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches()};

@@ -218,7 +218,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     if constexpr (takes_pictures) {
       const auto brought = inputs_.pictures(device_, *b.pictures, b.label, fits(b.n), batch_, kept_pictures_);
       now_ = {brought.x, brought.label, inputs_.targets(device_, b.target, b.n), b.n, total, first};
-    } else throw Error("a batch of ", b.n, " samples came as bytes, and this device takes numbers: say hand_out_pictures(false) to its source");
+    } else throw Error("a batch of ", b.n, " samples came as bytes, and this device takes numbers: say hand_out_pictures(nullptr) to its source");
   }
   /// f() launches one pass.
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {

@@ -103,7 +103,9 @@ template <ChangesPictures D, class T> class PictureInputs<D, T> {
     };
     for (Index i = 0; i < n; ++i) {
       const Index place = p.changes[i].place;
+      if (p.kept) p.kept[place].store(true, std::memory_order_relaxed);
       if (kept.there[std::size_t(place)]) continue;
+      if (!p.pixels[i]) throw Error("sample ", place, " of a batch has no pixels, and was never here: a source hands pictures out to one taker");
       if (place != end) upload(), begin = end = place;
       std::memcpy(s.pixels.data() + staged * picture_, p.pixels[i], std::size_t(picture_));
       kept.there[std::size_t(place)] = true;
