@@ -39,6 +39,15 @@ CLI::Validator some_path() {
   return {[](const std::string& s) { return s.empty() ? std::string("the path is empty: give one (was a variable of the shell not set?)") : std::string(); }, ""};
 }
 
+/// Where a command computes, and in what.
+template <class Settings> void add_device(CLI::App* command, Settings& s) {
+  command->add_option("--device", s.device, "where to compute: cpu, or cuda, the GPU")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+  command->add_option("--precision", s.precision, "what the GPU stores numbers between layers as, and multiplies: fp32; tf32, floats of eleven bits, on tensor cores; or bf16, eight bits, which is "
+                                                         "several times as fast as fp32. Parameters, their gradients and sums are fp32 in all three")->check(CLI::IsMember({"fp32", "tf32", "bf16"}))->capture_default_str();
+  command->add_option("--tune", s.tune, "with --device cuda: time kernels that give the same bits when they are first needed, use the quickest, and keep who it was in this file for the next run")
+      ->check(some_path());
+}
+
 /// What is wrong with the arguments, in a sentence.
 std::string mistake(const CLI::App& app, const CLI::ParseError& e) {
   const std::vector<std::string> left = app.remaining(true);
@@ -91,17 +100,14 @@ struct Parser {
     train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
     train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
     train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->default_str("0.1");
-    train_command->add_option("--device", t.device, "where to compute: cpu, or cuda, the GPU")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
-    train_command->add_option("--precision", t.precision, "what the GPU stores numbers between layers as, and multiplies: fp32; tf32, floats of eleven bits, on tensor cores; or bf16, eight bits, which is "
-                                                           "several times as fast as fp32. Parameters, their gradients and sums are fp32 in all three")->check(CLI::IsMember({"fp32", "tf32", "bf16"}))->capture_default_str();
-    train_command->add_option("--tune", t.tune, "with --device cuda: time kernels that give the same bits when they are first needed, use the quickest, and keep who it was in this file for the next run")
-        ->check(some_path());
+    add_device(train_command, t);
     train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->transform(whole_number(1, 1000000000));
 
     evaluate_command = app.add_subcommand("evaluate", "loss, accuracy and per-class figures of a trained network on a folder of class folders");
     evaluate_command->add_option("MODEL", evaluate.model, "folder of a run (its best checkpoint) or a .safetensors file")->required()->check(some_path());
     evaluate_command->add_option("DATA", evaluate.data, "folder of class folders")->required()->check(some_path());
     evaluate_command->add_option("--threads", evaluate.threads, "threads to use; 0 is one for each core")->transform(whole_number(0, 1024))->capture_default_str();
+    add_device(evaluate_command, evaluate);
     evaluate_command->add_flag("--json", evaluate.json, "print JSON")->disable_flag_override();
 
     predict_command = app.add_subcommand("predict", "name the class of pictures");
@@ -109,6 +115,7 @@ struct Parser {
     predict_command->add_option("PICTURE", predict.pictures, "JPEG or PNG pictures, or folders of them")->required()->check(some_path());
     predict_command->add_option("--format", predict.format, "how to print")->check(CLI::IsMember({"text", "csv", "json"}))->capture_default_str();
     predict_command->add_option("--threads", predict.threads, "threads to use; 0 is one for each core")->transform(whole_number(0, 1024))->capture_default_str();
+    add_device(predict_command, predict);
 
     summary_command = app.add_subcommand("summary", "print the network's layers, shapes and sizes");
     summary_command->add_option("--size", summary.size, "side of the pictures in pixels")->check(CLI::IsMember({64, 128, 256}))->capture_default_str();

@@ -14,7 +14,7 @@
 namespace tomato {
 
 /// f(device, T()) with the device and the numbers that the command line asks for.
-template <class F> int on_device(const TrainSettings& s, F f) {
+template <class Settings, class F> auto on_device(const Settings& s, F f) {
   if (s.device == "cpu" && !s.tune.empty()) throw lamina::Error("--tune is for --device cuda: the CPU has one kernel for each work");
   if (s.device == "cpu" && s.precision == "fp32") return f(lamina::Cpu(s.threads), float());
   if (s.device == "cpu") throw lamina::Error("--precision ", s.precision, " is for --device cuda: the CPU computes in fp32");
@@ -22,11 +22,11 @@ template <class F> int on_device(const TrainSettings& s, F f) {
   lamina::Cuda gpu;
   const auto races = s.tune.empty() ? nullptr : std::make_shared<lamina::TuningFile>(s.tune);
   if (races) gpu.tune(races);
-  const int code = s.precision == "fp32" ? f(gpu, float()) : s.precision == "tf32" ? f(gpu, lamina::tf32()) : f(gpu, lamina::bf16());
+  auto answer = s.precision == "fp32" ? f(gpu, float()) : s.precision == "tf32" ? f(gpu, lamina::tf32()) : f(gpu, lamina::bf16());
   if (races && !races->problem().empty()) std::fprintf(stderr, "tomato: the next run will have to time kernels again: %s\n", printable(races->problem()).c_str());
-  return code;
+  return answer;
 #else
-  throw lamina::Error("this program was built without CUDA: build it with cmake -DLAMINA_CUDA=ON where nvcc is, or train with --device cpu");
+  throw lamina::Error("this program was built without CUDA: build it with cmake -DLAMINA_CUDA=ON where nvcc is, or say --device cpu");
 #endif
 }
 

@@ -5,6 +5,7 @@
 #include <lamina/io/checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
+#include "device.hpp"
 #include "network.hpp"
 #include "printable.hpp"
 #include "report.hpp"
@@ -38,14 +39,15 @@ struct Answer {
 };
 
 /// `pictures_of(class names)` is asked for once the checkpoint is known to be good. No pictures, no scores.
-inline Answer ask(const std::filesystem::path& where, int threads, const std::function<lamina::Dataset(const std::vector<std::string>&)>& pictures_of) {
+using PicturesOf = std::function<lamina::Dataset(const std::vector<std::string>&)>;
+template <class D, class T> Answer ask_on(D device, T, const std::filesystem::path& where, int threads, const PicturesOf& pictures_of) {
   const std::filesystem::path path = checkpoint_path(where);
   const lamina::SafeTensors file = lamina::read_safetensors(path);
   const int side = side_of(file, path);
   Answer answer{lamina::classes_of(file), {}};
   if (const std::size_t count = answer.names.size(); count != std::size_t(classes))
     throw lamina::Error(path, " tells ", count, " classes apart and this program was built for ", classes, ": ", how_to_build(count));
-  lamina::ModelBase<lamina::Cpu> model(program<lamina::Cpu, float>(side), {.batch = evaluation_batch}, lamina::Cpu(threads));
+  lamina::ModelBase<D, T> model(program<D, T>(side), {.batch = evaluation_batch}, std::move(device));
   restore_model(model, file, path);
   lamina::Dataset set = pictures_of(answer.names);
   if (!set.size()) return answer;
@@ -53,9 +55,12 @@ inline Answer ask(const std::filesystem::path& where, int threads, const std::fu
   answer.evaluation = lamina::evaluate(model, pictures);
   return answer;
 }
+template <class Settings> Answer ask(const Settings& s, const PicturesOf& pictures_of) {
+  return on_device(s, [&](auto device, auto number) { return ask_on(std::move(device), number, s.model, s.threads, pictures_of); });
+}
 
 inline int evaluate(const EvaluateSettings& s) {
-  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& names) {
+  const auto [names, e] = ask(s, [&](const std::vector<std::string>& names) {
     if (const auto val = s.data / "val"; is_folder(s.data / "train") && is_folder(val))
       throw lamina::Error(s.data, " holds train/ and val/, and one folder of class folders can be evaluated: give ", val);
     return lamina::ImageFolder(s.data, names);
@@ -123,7 +128,7 @@ inline std::string quoted(const std::string& s) {
 inline int predict(const PredictSettings& s) {
   lamina::Dataset set;
   bool all_readable = true;
-  const auto [names, e] = ask(s.model, s.threads, [&](const std::vector<std::string>& classes) {
+  const auto [names, e] = ask(s, [&](const std::vector<std::string>& classes) {
     set = detail::named_pictures(s.pictures, classes);
     for (const auto& b : lamina::check(set, s.threads)) {
       all_readable = false;

@@ -17,8 +17,19 @@ struct TrainSettings {
   double rate = 0, validation = 0;       // 0: not given
   long stop_after = 0;
 };
-struct EvaluateSettings { std::filesystem::path model, data; int threads = 0; bool json = false; };
-struct PredictSettings { std::filesystem::path model; std::vector<std::filesystem::path> pictures; std::string format = "text"; int threads = 0; };
+struct EvaluateSettings {
+  std::filesystem::path model, data, tune;
+  int threads = 0;
+  std::string device = "cpu", precision = "fp32";
+  bool json = false;
+};
+struct PredictSettings {
+  std::filesystem::path model, tune;
+  std::vector<std::filesystem::path> pictures;
+  std::string format = "text";
+  int threads = 0;
+  std::string device = "cpu", precision = "fp32";
+};
 struct SummarySettings { int size = 64, batch = 32; };
 
 /// The version of this program.

@@ -6,7 +6,9 @@
 
 #include <doctest/doctest.h>
 
+#include "../../examples/tomato/predict.hpp"
 #include "../../examples/tomato/train.hpp"
+#include "../support/integers.hpp"
 #include "../support/temporary.hpp"
 
 using namespace lamina;
@@ -30,6 +32,14 @@ struct Leaves : TemporaryFolder {
     CHECK(tomato::train_on(device, T(), s, "tomato train") == 0);
     return std::filesystem::exists(s.out / "history.csv") ? read_history(s.out / "history.csv", 1) : std::vector<EpochRow>();
   }
+  /// What a run's network says of two pictures.
+  template <class T, class D> Evaluation answer(D device, const char* run) const {
+    return tomato::ask_on(device, T(), path / run, 2, [&](const std::vector<std::string>& names) {
+      Dataset set = ImageFolder(path / "val", names);
+      set.samples.resize(2);
+      return set;
+    }).evaluation;
+  }
   std::string checkpoint(const char* run) const { return read_file_whole(path / run / "last.safetensors"); }
 };
 }  // namespace
@@ -44,6 +54,11 @@ TEST_CASE("an epoch of leaves: in float as on the CPU, in bf16 alike, and resume
   CHECK(gpu[0].val_loss == doctest::Approx(cpu[0].val_loss).epsilon(1e-4));
   CHECK(low[0].loss == doctest::Approx(cpu[0].loss).epsilon(0.02));
   CHECK(low[0].val_loss == doctest::Approx(cpu[0].val_loss).epsilon(0.02));
+
+  const std::vector<float> scores = leaves.answer<float>(Cpu(2), "cpu").scores;
+  CHECK(scores.size() == 2 * tomato::classes);
+  CHECK(largest_error(leaves.answer<float>(Gpu(), "cpu").scores, scores) < 1e-5);
+  CHECK(largest_error(leaves.answer<bf16>(Gpu(), "cpu").scores, scores) < 0.02);
 
   leaves.train<bf16>(Gpu(), "parts", 1);
   leaves.train<bf16>(Gpu(), "parts");

@@ -39,6 +39,7 @@ refuses 2 "--out: the path is empty" train leaves --out ""
 refuses 2 "DATA: the path is empty" evaluate run ""
 refuses 2 "MODEL: the path is empty" evaluate "" leaves
 refuses 2 "PICTURE: the path is empty" predict run leaves ""
+refuses 1 "--precision bf16 is for --device cuda" predict run leaves --precision bf16
 [[ ! -e run ]] || fail "bad arguments leave a folder"
 
 # --- folders of pictures
