@@ -71,7 +71,7 @@ template <class T> void check(AugmentationOptions o, Index n = 7) {
 }
 }  // namespace
 
-TEST_CASE("pictures as they are, gathered and normalised") { check<float>({}), check<bf16>({}), check<double>({}); }
+TEST_CASE("pictures as they are, gathered and normalised") { check<float>({}), check<bf16>({}), check<tf32>({}), check<double>({}); }
 
 TEST_CASE("every fill mode, between pixels and on them, in rows that come from one row and in others") {
   for (const FillMode fill : {FillMode::nearest, FillMode::constant, FillMode::reflect, FillMode::wrap})
