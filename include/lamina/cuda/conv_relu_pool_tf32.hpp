@@ -16,22 +16,20 @@ template <int W> struct WidePooledKernels {
   static constexpr kernels::TapTile forward_tile = wide(Narrow::forward_tile), backward_tile = wide(Narrow::backward_tile);
   static constexpr kernels::WeightTile weight_tile = wide(Narrow::weight_tile);
 };
-/// Of tiles of pixels that make `made` channels.
-inline Grid pooled_grid(kernels::TapTile t, kernels::Extent size, int made) { return {int(pieces(size.w, t.tile_w)) * (made / t.out), int(pieces(size.h, t.tile_h)), size.n}; }
 }  // namespace detail
 
 template <RunsKernels D, int W> requires (W >= detail::PooledWay::first)
 void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const tf32* x, const tf32* w, const float* b, tf32* y, std::uint8_t* codes) {
   constexpr kernels::TapTile tile = detail::WidePooledKernels<W>::forward_tile;
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  dev.template launch<kernels::PooledConvForward<tile>>(detail::pooled_grid(tile, size, size.k), x, w, b, y, codes, size);
+  dev.template launch<kernels::PooledConvForward<tile>>(detail::tap_grid(tile, size, size.k, detail::processors_of(dev)), x, w, b, y, codes, size);
 }
 
 template <RunsKernels D, int W> requires (W >= detail::PooledWay::first)
 void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const tf32* x, const tf32* w, const std::uint8_t* codes, const tf32* dy, tf32* dx, float* dw, float* db) {
   using K = detail::WidePooledKernels<W>;
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  if (dx) dev.template launch<kernels::PooledConvDataGradient<K::backward_tile>>(detail::pooled_grid(K::backward_tile, size, size.c), dy, codes, w, dx, size);
+  if (dx) dev.template launch<kernels::PooledConvDataGradient<K::backward_tile>>(detail::tap_grid(K::backward_tile, size, size.c, detail::processors_of(dev)), dy, codes, w, dx, size);
   if (!dw) return;
   float* const partials = reinterpret_cast<float*>(dev.arena());
   const int slabs = detail::pooled_slabs<W, D>(size);

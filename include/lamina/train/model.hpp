@@ -304,24 +304,35 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   bool spent_ = false;                       // they are those of the last learn()
 };
 
+namespace detail {
+/// Whether a device has kernels for numbers that are stored as T and computed as others.
+template <class D, class T> inline constexpr bool stores = std::is_same_v<T, Master<T>> || !requires { requires D::host_memory; };
+template <class D, class T> struct Stores { static_assert(stores<D, T>, "the CPU computes in float or double; bf16 and tf32 are for a GPU: Model<Net, Cuda, bf16>"); };
+/// T, and in the place of what a device does not store what it would be computed as, so that one mistake is not followed by others.
+template <class D, class T> using StoredAs = std::conditional_t<stores<D, T>, T, Master<T>>;
+}  // namespace detail
+
 /// struct LeafNet : Network<...> {};   Model<LeafNet, Cpu> model({.batch = 32, .seed = 1});
-template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model : public ModelBase<D, T, Loss> {
+/// T is float, by default, or double, and on a GPU also tf32 or bf16, which are what is stored between layers: parameters, gradients of parameters and sums are float then.
+template <class Net, Device D, class T = float, class Loss = CrossEntropy<>> class Model : public ModelBase<D, detail::StoredAs<D, T>, Loss> {
   static constexpr detail::IsNetwork<Net> is_network{};
+  static constexpr detail::Stores<D, T> stores{};
+  using Base = ModelBase<D, detail::StoredAs<D, T>, Loss>;
 
  public:
   using Network = detail::NetworkOf<Net>;
 
  private:
   static constexpr Checked<decltype(detail::loss_error<Network, Loss>())> checked{};
-  using P = Program<Network, D, T>;
+  using P = Program<Network, D, detail::StoredAs<D, T>>;
 
  public:
-  using Options = typename ModelBase<D, T, Loss>::Options;
+  using Options = typename Base::Options;
   static constexpr Shape input = Network::input, output = Network::output;
   static constexpr Index parameter_count = P::table.block.parameters, state_count = P::table.block.state;   // with the room between tensors
 
   /// Throws Error if the options make no sense.
-  explicit Model(Options options, D device = D()) : ModelBase<D, T, Loss>(P::view, std::move(options), std::move(device)) {}
+  explicit Model(Options options, D device = D()) : Base(P::view, std::move(options), std::move(device)) {}
 };
 
 }  // namespace lamina
