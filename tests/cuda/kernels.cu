@@ -31,7 +31,7 @@ struct Listing : CudaRules {
   template <class F> void for_each(Index n, F f) { launch<kernels::ForEach<F>>(Grid{}, n, f); }
 };
 
-/// The verbs of LeafNet's last block of convolutions, and of its first dense layer.
+/// The verbs of LeafNet's first and last block of convolutions, and of its first dense layer.
 void in_tf32(Listing dev) {
   constexpr Shape in(16, 16, 64), mid(16, 16, 128), out(8, 8, 128);
   constexpr ConvReluPool block{{3, 1, 1}, {2, 2, 0}};
@@ -43,6 +43,8 @@ void in_tf32(Listing dev) {
   std::uint8_t codes;
   conv_relu_pool_forward(dev, way, block, in, mid, out, 1, &x, &x, &w, &x, &codes);
   conv_relu_pool_backward(dev, way, block, in, mid, out, 1, &x, &x, &codes, &x, &x, &w, &w);
+  detail::first_conv_forward<3>(dev, {1, 64, 64, 3, 32}, &x, 1.f, &x, &w, &x, &codes);
+  detail::first_conv_backward<3>(dev, {1, 64, 64, 3, 32}, &x, 1.f, &codes, &x, &w, &w);
   dense_forward(dev, Way<3>(), 64, 8192, 128, &x, &x, &w, &x, ReLU::clamp);
   dense_backward(dev, Way<3>(), 64, 8192, 128, &x, &x, &x, &x, &w, &w, &x);
   const Adam::Clock clock{};

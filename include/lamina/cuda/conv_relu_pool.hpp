@@ -51,11 +51,11 @@ template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const
 }
 
 /// dx of a few channels, number by number: each gathers from the nine pixels around it whatever won there. A first layer wants none; this is for those that are not.
-struct FewChannelGradient {
+template <class T> struct FewChannelGradient {
   kernels::Extent size;
-  const bf16 *w, *dy;            // (3, 3, C, K), (N, H/2, W/2, K)
+  const T *w, *dy;            // (3, 3, C, K), (N, H/2, W/2, K)
   const std::uint8_t* codes;     // (N, H/2, W/2, K)
-  bf16* dx;                      // (N, H, W, C)
+  T* dx;                         // (N, H, W, C)
   LAMINA_HD void operator()(Index i) const {
     const int c = int(i % size.c), column = int(i / size.c % size.w), row = int(i / size.c / size.w % size.h);
     const Index n = i / size.c / size.w / size.h;
@@ -72,14 +72,14 @@ struct FewChannelGradient {
 };
 
 /// `scale` multiplies the pictures.
-template <int W, class D, class Pixel>
-void first_conv_forward(D& dev, kernels::Extent size, const Pixel* x, float scale, const bf16* w, const float* b, bf16* y, std::uint8_t* codes) {
+template <int W, class D, class Pixel, class T>
+void first_conv_forward(D& dev, kernels::Extent size, const Pixel* x, float scale, const T* w, const float* b, T* y, std::uint8_t* codes) {
   using K = FirstKernels<W, Pixel>;
   const Grid grid{int(pieces(size.w, K::forward_tile.tile_w) * pieces(size.k, K::forward_tile.k)), int(pieces(size.h, K::forward_tile.tile_h)), size.n};
   dev.template launch<typename K::Forward>(grid, x, scale, w, b, y, codes, size);
 }
-template <int W, class D, class Pixel>
-void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float scale, const std::uint8_t* codes, const bf16* dy, float* dw, float* db) {
+template <int W, class D, class Pixel, class T>
+void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float scale, const std::uint8_t* codes, const T* dy, float* dw, float* db) {
   using K = FirstKernels<W, Pixel>;
   float* const partials = reinterpret_cast<float*>(dev.arena());
   const int slabs = pooled_slabs<W, D>(size);
@@ -108,7 +108,7 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
                              bf16* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K) or null, (K) or null
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
   if constexpr (detail::first_block<W>) {
-    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient{size, w, dy, codes, dx});
+    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient<bf16>{size, w, dy, codes, dx});
     if (dw) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
   } else {
     using K = detail::PooledKernels<W>;

@@ -1,4 +1,4 @@
-/// y = pool(relu(conv(x))) on a GPU in tf32: the kernels and ways of bf16 (conv_relu_pool.hpp) for channels in sixteens. Those that are summed over go half as many at a time, which are as many bytes.
+/// y = pool(relu(conv(x))) on a GPU in tf32: the kernels and ways of bf16 (conv_relu_pool.hpp). Channels that are summed over go half as many at a time, which are as many bytes.
 #pragma once
 #include "conv_relu_pool.hpp"
 
@@ -18,27 +18,37 @@ template <int W> struct WidePooledKernels {
 };
 }  // namespace detail
 
-template <RunsKernels D, int W> requires (W >= detail::PooledWay::first)
+template <int W> concept WideBlock = W >= 1 && (detail::first_block<W> || W >= detail::PooledWay::first);
+
+template <RunsKernels D, int W> requires WideBlock<W>
 void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const tf32* x, const tf32* w, const float* b, tf32* y, std::uint8_t* codes) {
-  constexpr kernels::TapTile tile = detail::WidePooledKernels<W>::forward_tile;
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  dev.template launch<kernels::PooledConvForward<tile>>(detail::tap_grid(tile, size, size.k, detail::processors_of(dev)), x, w, b, y, codes, size);
+  if constexpr (detail::first_block<W>) detail::first_conv_forward<W>(dev, size, x, 1.f, w, b, y, codes);
+  else {
+    constexpr kernels::TapTile tile = detail::WidePooledKernels<W>::forward_tile;
+    dev.template launch<kernels::PooledConvForward<tile>>(detail::tap_grid(tile, size, size.k, detail::processors_of(dev)), x, w, b, y, codes, size);
+  }
 }
 
-template <RunsKernels D, int W> requires (W >= detail::PooledWay::first)
+template <RunsKernels D, int W> requires WideBlock<W>
 void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const tf32* x, const tf32* w, const std::uint8_t* codes, const tf32* dy, tf32* dx, float* dw, float* db) {
-  using K = detail::WidePooledKernels<W>;
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  if (dx) dev.template launch<kernels::PooledConvDataGradient<K::backward_tile>>(detail::tap_grid(K::backward_tile, size, size.c, detail::processors_of(dev)), dy, codes, w, dx, size);
-  if (!dw) return;
-  float* const partials = reinterpret_cast<float*>(dev.arena());
-  const int slabs = detail::pooled_slabs<W, D>(size);
-  dev.template launch<kernels::PooledConvWeightGradient<K::weight_tile>>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
-  detail::add_slabs(dev, size, slabs, partials, dw, db);
+  if constexpr (detail::first_block<W>) {
+    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient<tf32>{size, w, dy, codes, dx});
+    if (dw) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
+  } else {
+    using K = detail::WidePooledKernels<W>;
+    if (dx) dev.template launch<kernels::PooledConvDataGradient<K::backward_tile>>(detail::tap_grid(K::backward_tile, size, size.c, detail::processors_of(dev)), dy, codes, w, dx, size);
+    if (!dw) return;
+    float* const partials = reinterpret_cast<float*>(dev.arena());
+    const int slabs = detail::pooled_slabs<W, D>(size);
+    dev.template launch<kernels::PooledConvWeightGradient<K::weight_tile>>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
+    detail::add_slabs(dev, size, slabs, partials, dw, db);
+  }
 }
 
 /// Bytes of the slabs' partial gradients.
-template <RunsKernels D, int W> requires (W >= detail::PooledWay::first) Index conv_relu_pool_arena(const D& dev, Way<W> way, tf32, ConvReluPool k, Shape in, Shape mid, Index n) {
+template <RunsKernels D, int W> requires WideBlock<W> Index conv_relu_pool_arena(const D& dev, Way<W> way, tf32, ConvReluPool k, Shape in, Shape mid, Index n) {
   return conv_relu_pool_arena(dev, way, bf16(), k, in, mid, n);
 }
 

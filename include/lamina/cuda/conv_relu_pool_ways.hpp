@@ -1,7 +1,8 @@
-/// The ways in which a GPU runs Conv 3x3, ReLU and MaxPool 2x2 in bf16, as numbers. Way 0 is for everything else; ways 1 to 4 are for pictures of so many channels; the others tell
+/// The ways in which a GPU runs Conv 3x3, ReLU and MaxPool 2x2 in bf16 and tf32, as numbers. Way 0 is for everything else; ways 1 to 4 are for pictures of so many channels; the others tell
 /// in which blocks channels go through the kernels and in which tiles the pixels do.
 #pragma once
 #include "../core/device.hpp"
+#include "../core/precision.hpp"
 
 namespace lamina::detail {
 
@@ -40,5 +41,8 @@ constexpr int pooled_way(ConvReluPool k, Shape in, Shape mid) {
   const PixelTile tile = mid.w <= 8 ? PixelTile::small : mid.h * mid.w <= 256 ? PixelTile::flat : PixelTile::large;
   return PooledWay{ChannelBlocks::of(in.c), ChannelBlocks::of(mid.c), tile}.number();
 }
+
+/// The way of those with pools of 2x2 that no tensor core takes: of tf32 a number that the others left.
+template <class T> inline constexpr int tiled_way = std::is_same_v<T, tf32> ? PooledWay::first - 1 : 1;
 
 }  // namespace lamina::detail

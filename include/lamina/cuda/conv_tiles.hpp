@@ -2,6 +2,7 @@
 #pragma once
 #include "conv_pixels.hpp"
 #include "conv_relu_pool_general.hpp"
+#include "conv_relu_pool_ways.hpp"
 #include "dense_tiles.hpp"
 
 namespace lamina {
@@ -165,18 +166,20 @@ template <RunsKernels D, class T> Index conv_arena(const D&, Way<2>, T, ConvSpec
   return detail::tile_arena(detail::terms_of(spec.window, in), out.c, n * out.h * out.w) * Index(sizeof(Master<T>));
 }
 
-/// Way 1 of all types but bf16, for pools of 2x2.
-template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16))
-void conv_relu_pool_forward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const Master<T>* b, T* y, std::uint8_t* codes) {
+/// bf16 has tensor cores instead.
+template <class T, int W> concept InTiles = sizeof(T) > sizeof(bf16) && W == detail::tiled_way<T>;
+
+template <RunsKernels D, int W, class T> requires InTiles<T, W>
+void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const Master<T>* b, T* y, std::uint8_t* codes) {
   const kernels::TileWindows<T> g({k.conv, 1}, k.pool, in, mid, out, n, nullptr, nullptr);
   detail::conv_tiles_forward(dev, g, n * out.h * out.w * 4, x, w, b, {}, y, codes);
 }
-template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16))
-void conv_relu_pool_backward(D& dev, Way<1>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const std::uint8_t* codes, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
+template <RunsKernels D, int W, class T> requires InTiles<T, W>
+void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const std::uint8_t* codes, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
   const kernels::TileWindows<T> g({k.conv, 1}, k.pool, in, mid, out, n, dy, codes);
   detail::conv_tiles_backward(dev, g, n, n * out.h * out.w * 4, x, w, dx, dw, db);
 }
-template <RunsKernels D, class T> requires (sizeof(T) > sizeof(bf16)) Index conv_relu_pool_arena(const D&, Way<1>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
+template <RunsKernels D, int W, class T> requires InTiles<T, W> Index conv_relu_pool_arena(const D&, Way<W>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
   const Shape out = k.pool.over(mid, mid.c);
   return detail::tile_arena(detail::terms_of(k.conv, in), mid.c, n * out.h * out.w * 4) * Index(sizeof(Master<T>));
 }

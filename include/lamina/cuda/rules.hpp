@@ -16,11 +16,11 @@ struct CudaRules {
   bool writes_gradients = false;
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
-  /// 0: any shape. Above, in bf16, and in tf32 from PooledWay::first on: 3x3 convolutions that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp). Else 1: many weights and 2x2 pooling.
+  /// 0: any shape. Above, in bf16 and tf32: 3x3 convolutions that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp). Many weights and 2x2 pooling: 1, and in tf32 a number that those left.
   template <class T> static constexpr int ways(ConvReluPool) { return TensorNumber<T> ? detail::PooledWay::end : 2; }
   template <class T> static constexpr int way(ConvReluPool k, Shape in, Shape mid) {
-    if (const int pooled = TensorNumber<T> ? detail::pooled_way(k, in, mid) : 0; std::is_same_v<T, bf16> || pooled >= detail::PooledWay::first) return pooled;
-    return k.groups == 1 && k.pool.k == 2 && many_weights(k.conv, in, mid);
+    if (const int pooled = TensorNumber<T> ? detail::pooled_way(k, in, mid) : 0; std::is_same_v<T, bf16> || pooled > 0) return pooled;
+    return k.groups == 1 && k.pool.k == 2 && many_weights(k.conv, in, mid) ? detail::tiled_way<T> : 0;
   }
 
   template <class T> static constexpr int chunk = 16 / int(sizeof(T));       // channels that move at once
