@@ -16,7 +16,7 @@ using namespace lamina;
 using namespace lamina_test;
 
 namespace {
-/// Of each way of a convolution one, with and without norm and bounds, and a norm that has none before it: eleven launches. In bf16 a sum is cut into slices, which takes one more, as it does to make the pictures bf16.
+/// Of each way of a convolution one, with and without norm and bounds, and a norm that has none before it: eleven launches. In bf16 and tf32 a sum is cut into slices, which takes one more, as it does to round the pictures.
 struct Folds : Network<Input<8, 8, 3>, BatchNorm, Conv<16, 3, 1, 1, no_bias>, BatchNorm, ReLU, Residual<Conv<16, 3>, KerasBatchNorm, ReLU6, Conv<16, 3, 1, 1, no_bias>, BatchNorm>, ReLU,
                        DepthwiseConv<3, 2, 1, no_bias>, BatchNorm, ReLU6, Conv<64, 1>, ReLU6, Conv<32, 3, 2>, BatchNorm, Conv<1, 3>, BatchNorm, Tanh, Flatten, Dense<4>> {};
 /// Two blocks in one launch each, one whose pool overlaps and takes two, one with a pool of 3, a dense layer with ReLU and one without.
@@ -85,6 +85,7 @@ template <class Net, class T> void check(double allowed, long launches) {
 TEST_CASE("norms, ReLU and ReLU6 are part of the convolutions before them") {
   check<Folds, float>(5e-6, 11);
   check<Folds, bf16>(0.05, 13);
+  check<Folds, tf32>(0.005, 13);
 }
 
 TEST_CASE("and so are pools that do not overlap") {

@@ -340,7 +340,7 @@ template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index 
   return std::max({with.slabs * with.numbers, without.slabs * without.numbers, forward, backward}) * Index(sizeof(float));
 }
 /// Bytes of the parts of conv_forward's sums.
-template <RunsKernels D, int W> requires OnTensorCores<W> Index conv_forward_arena(const D&, Way<W>, bf16, ConvSpec, Shape, Shape out, Index n) {
+template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index conv_forward_arena(const D&, Way<W>, T, ConvSpec, Shape, Shape out, Index n) {
   return detail::slice_numbers(n * out.h * out.w, out.c) * Index(sizeof(float));
 }
 
