@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#include "../support/device_data.hpp"
+
 using namespace lamina;
 using lamina_test::Gpu;
 
@@ -177,20 +179,7 @@ namespace {
 using namespace lamina::words_test;
 using simt::Vec4;
 
-template <class T> class Array {
- public:
-  Array(Gpu& dev, const std::vector<T>& v) : dev_(&dev), buffer_(dev, Index(v.size())) { dev.upload(buffer_.data(), v.data(), buffer_.bytes()); }
-  T* data() const { return buffer_.data(); }
-  std::vector<T> get() const {
-    std::vector<T> v(std::size_t(buffer_.count()));
-    dev_->download(v.data(), buffer_.data(), buffer_.bytes());
-    return v;
-  }
-
- private:
-  Gpu* dev_;
-  Buffer<Gpu, T> buffer_;
-};
+template <class T> using Array = lamina_test::Tensor<Gpu, T>;
 std::vector<std::uint16_t> counted(int n) {
   std::vector<std::uint16_t> v;
   for (int i = 0; i < n; ++i) v.push_back(std::uint16_t(i + 1));
@@ -218,7 +207,7 @@ TEST_CASE("lanes of a warp exchange words and votes") {
 
 TEST_CASE("a block meets at its barrier, and knows where it is; a sum of whole numbers misses nobody") {
   Gpu dev;
-  const Array<int> out(dev, std::vector<int>(4 * 64, -1)), sum(dev, {5});
+  const Array<int> out(dev, std::vector<int>(4 * 64, -1)), sum(dev, std::vector{5});
   dev.launch<Blocks>({2, 2, 1}, out.data(), sum.data());
   const std::vector<int> found = out.get();
   for (int i = 0; i < 4 * 64; ++i) CHECK(found[std::size_t(i)] == 1000 * (i / 64) + 63 - i % 64);
@@ -312,9 +301,9 @@ TEST_CASE("lanes look up, and vote") {
 
 TEST_CASE("numbers of 4 and 8 bytes are summed, in shared memory too") {
   Gpu dev;
-  const Array<unsigned> natural(dev, {~0u});
-  const Array<std::int64_t> large(dev, {5});
-  const Array<int> out(dev, {0});
+  const Array<unsigned> natural(dev, std::vector{~0u});
+  const Array<std::int64_t> large(dev, std::vector<std::int64_t>{5});
+  const Array<int> out(dev, std::vector{0});
   dev.launch<Sums>({}, natural.data(), large.data(), out.data());
   CHECK(natural.get()[0] == 63 * 32 - 1);
   CHECK(large.get()[0] == 5 - (std::int64_t(63 * 32) << 33));

@@ -137,20 +137,12 @@ void dense_forward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const 
 }
 namespace detail {
 template <bool Relu, class D, class T>
-void dense_few_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
+void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseFewBackward<T, Relu>;
   const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = dw ? int(pieces(c + (db ? 1 : 0), K::inputs)) : 0;
   dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
-template <RunsKernels D, class T>
-void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
-  detail::dense_few_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
-}
-template <RunsKernels D, class T>
-void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y) {
-  detail::dense_few_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
-}
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, Index, Index) { return 0; }
 
 // --- way 2: tiles
@@ -169,20 +161,12 @@ template <RunsKernels D, class T> Index dense_arena(const D& dev, Way<2>, T, Ind
 
 namespace detail {
 template <bool Relu, class D, class T>
-void dense_tiles_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
+void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseTilesBackward<T, Relu>;
   const int of_x = dx ? int(pieces(n, K::side) * pieces(c, K::side)) : 0, of_w = dw ? int(pieces(o, K::side) * pieces(c + (db ? 1 : 0), K::side)) : 0;
   dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
-template <RunsKernels D, class T>
-void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
-  detail::dense_tiles_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
-}
-template <RunsKernels D, class T>
-void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y) {
-  detail::dense_tiles_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
-}
 
 // --- way 3: on tensor cores
 
@@ -209,20 +193,23 @@ template <RunsKernels D, TensorNumber T> Index dense_arena(const D&, Way<3>, T, 
 
 namespace detail {
 template <bool Relu, class D, class T>
-void dense_tensor_backward(D& dev, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, float* dw, float* db) {
+void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, float* dw, float* db) {
   using K = kernels::DenseBackward<T, Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
   const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
   dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients);
 }
 }  // namespace detail
-template <RunsKernels D, TensorNumber T>
-void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, float* dw, float* db) {
-  detail::dense_tensor_backward<false>(dev, n, c, o, x, w, dy, dy, dx, dw, db);
+
+// --- backward, in all ways above 0: whether there is a ReLU is known where a layer is compiled
+
+template <RunsKernels D, int W, class T> requires (W > 0)
+void dense_backward(D& dev, Way<W> way, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
+  detail::dense_backward<false>(dev, way, n, c, o, x, w, dy, dy, dx, dw, db);
 }
-template <RunsKernels D, TensorNumber T>
-void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, float* dw, float* db, const T* y) {
-  detail::dense_tensor_backward<true>(dev, n, c, o, x, w, dy, y, dx, dw, db);
+template <RunsKernels D, int W, class T> requires (W > 0)
+void dense_backward(D& dev, Way<W> way, Index n, Index c, Index o, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db, const T* y) {
+  detail::dense_backward<true>(dev, way, n, c, o, x, w, dy, y, dx, dw, db);
 }
 
 }  // namespace lamina

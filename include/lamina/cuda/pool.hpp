@@ -56,41 +56,26 @@ LAMINA_DEVICE int pool_count(const Walk& v, bool count_padding, int row, int col
   return count_padding ? v.k * v.k : (down.end - down.begin) * (across.end - across.begin);
 }
 
-template <class T, int V> struct AvgPoolOutput {
+/// y of x, or backward dx of dy: the sum over what the window holds, or over the windows that hold the pixel.
+template <class T, int V, bool Backward> struct AvgPoolSum {
   static constexpr int blocks = 2;
-  Walk v; bool count_padding; const T* x; T* y;
+  Walk v; bool count_padding; const T* from; T* to;
   LAMINA_DEVICE void operator()(Index at) const {
-    const Spot s = spot(at, v.out_h, v.out_w, v.c / V);
-    const Walk::Range down = v.taps(s.row, v.top, v.h), across = v.taps(s.column, v.left, v.w);
+    const Spot s = Backward ? spot(at, v.h, v.w, v.c / V) : spot(at, v.out_h, v.out_w, v.c / V);
+    const Walk::Range down = Backward ? v.windows(s.row, v.top, v.out_h) : v.taps(s.row, v.top, v.h), across = Backward ? v.windows(s.column, v.left, v.out_w) : v.taps(s.column, v.left, v.w);
     Master<T> sum[V] = {};
     for (int i = down.begin; i < down.end; ++i)
       for (int j = across.begin; j < across.end; ++j) {
-        const Pack<T, V> value = packs<V>(x)[v.input(s.image, s.row * v.stride - v.top + i, s.column * v.stride - v.left + j) * (v.c / V) + s.channel];
+        const Index pixel = Backward ? v.output(s.image, i, j) : v.input(s.image, s.row * v.stride - v.top + i, s.column * v.stride - v.left + j);
+        const Pack<T, V> value = packs<V>(from)[pixel * (v.c / V) + s.channel];
+        const Master<T> count = Backward ? Master<T>(pool_count(v, count_padding, i, j)) : 1;
         LAMINA_UNROLL
-        for (int e = 0; e < V; ++e) sum[e] += Master<T>(value.v[e]);
+        for (int e = 0; e < V; ++e) sum[e] += Master<T>(value.v[e]) / count;
       }
-    const Master<T> count = Master<T>(pool_count(v, count_padding, s.row, s.column));
+    const Master<T> count = Backward ? 1 : Master<T>(pool_count(v, count_padding, s.row, s.column));
     LAMINA_UNROLL
     for (int e = 0; e < V; ++e) sum[e] /= count;
-    packs<V>(y)[at] = packed<T>(sum);
-  }
-};
-
-template <class T, int V> struct AvgPoolGradient {
-  static constexpr int blocks = 2;
-  Walk v; bool count_padding; const T* dy; T* dx;
-  LAMINA_DEVICE void operator()(Index at) const {
-    const Spot s = spot(at, v.h, v.w, v.c / V);
-    const Walk::Range down = v.windows(s.row, v.top, v.out_h), across = v.windows(s.column, v.left, v.out_w);
-    Master<T> sum[V] = {};
-    for (int row = down.begin; row < down.end; ++row)
-      for (int column = across.begin; column < across.end; ++column) {
-        const Pack<T, V> d = packs<V>(dy)[v.output(s.image, row, column) * (v.c / V) + s.channel];
-        const Master<T> count = Master<T>(pool_count(v, count_padding, row, column));
-        LAMINA_UNROLL
-        for (int e = 0; e < V; ++e) sum[e] += Master<T>(d.v[e]) / count;
-      }
-    packs<V>(dx)[at] = packed<T>(sum);
+    packs<V>(to)[at] = packed<T>(sum);
   }
 };
 
@@ -112,11 +97,11 @@ void max_pool_backward(D& dev, Window v, Shape in, Shape out, Index n, const std
 }
 
 template <RunsKernels D, class T> void avg_pool_forward(D& dev, Window v, bool count_padding, Shape in, Shape out, Index n, const T* x, T* y) {
-  kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) { parallel_for(dev, n * size(out) / V, kernels::AvgPoolOutput<T, V>{{v, in, out}, count_padding, x, y}); });
+  kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) { parallel_for(dev, n * size(out) / V, kernels::AvgPoolSum<T, V, false>{{v, in, out}, count_padding, x, y}); });
 }
 
 template <RunsKernels D, class T> void avg_pool_backward(D& dev, Window v, bool count_padding, Shape in, Shape out, Index n, const T* dy, T* dx) {
-  kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) { parallel_for(dev, n * size(in) / V, kernels::AvgPoolGradient<T, V>{{v, in, out}, count_padding, dy, dx}); });
+  kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) { parallel_for(dev, n * size(in) / V, kernels::AvgPoolSum<T, V, true>{{v, in, out}, count_padding, dy, dx}); });
 }
 
 }  // namespace lamina

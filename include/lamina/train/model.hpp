@@ -118,13 +118,9 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     if constexpr (requires { optimizer.learner(); }) {
       const Learner<T> learner = optimizer.learner();
       backward(&learner, false, false);
-      Index at = 0;                            // of the parameters that nobody has updated yet
-      const auto update_until = [&](Index end) {
-        if (end > at) optimizer.update(at, w_.data() + at, dw_.data() + at, end - at), parallel_for(device_, end - at, detail::Zero<T>{dw_.data() + at});
-      };
-      for (const auto& r : program_.steps)
-        if (r.learn) update_until(r.w), at = r.w + r.place.parameters;
-      update_until(program_.parameters);
+      each_stretch([&](std::size_t i) { return program_.steps[i].learn ? program_.steps[i].place.parameters : 0; }, [&](Index at, Index count) {
+        optimizer.update(at, w_.data() + at, dw_.data() + at, count), parallel_for(device_, count, detail::Zero<T>{dw_.data() + at});
+      });
     } else {
       const bool whole = std::exchange(waits_, false);
       play(whole ? Pass::step : Pass::learn, [&] {
@@ -235,18 +231,24 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
   /// The optimizer's pass over the parameters whose gradients are there; where backward left the weights of a dense layer to whoever sums their gradients, they are.
   template <class Optimizer> void update(Optimizer& optimizer) {
-    Index at = 0;
-    const auto update_until = [&](Index end) {
-      if (end > at) optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, end - at, has_low ? low_.data() + at : nullptr, !WritesGradients<D>);
-    };
-    if constexpr (has_low && Optimizer::updates_dense)
-      for (std::size_t i = 0; i < program_.steps.size(); ++i)
+    const auto dense = [&](std::size_t i) -> Index {
+      if constexpr (has_low && Optimizer::updates_dense)
         if (const auto& r = program_.steps[i]; passes_.wait(i)) {
-          const Index behind = r.w + room(Index(r.in.c) * r.updates.outputs), end = r.w + r.place.parameters;
-          optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, end > behind ? dw_.data() + behind : nullptr);
-          update_until(r.w), at = behind;
+          const Index weights = room(Index(r.in.c) * r.updates.outputs), behind = r.w + weights;
+          optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, r.place.parameters > weights ? dw_.data() + behind : nullptr);
+          return weights;
         }
-    update_until(program_.parameters);
+      return 0;
+    };
+    each_stretch(dense, [&](Index at, Index count) { optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, count, has_low ? low_.data() + at : nullptr, !WritesGradients<D>); });
+  }
+  /// f(at, count) for what lies between the parameters that are updated elsewhere: of step i the first updated(i).
+  template <class Updated, class F> void each_stretch(const Updated& updated, const F& f) {
+    Index at = 0;
+    const auto until = [&](Index end) { if (end > at) f(at, end - at); };
+    for (std::size_t i = 0; i < program_.steps.size(); ++i)
+      if (const Index count = updated(i)) until(program_.steps[i].w), at = program_.steps[i].w + count;
+    until(program_.parameters);
   }
   void forward_pass() { run(program_.training, true), evaluate(program_.training); }
   void backward(const Learner<Parameter>* learner, bool anew, bool updates) {
