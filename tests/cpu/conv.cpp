@@ -2,13 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include "../support/conv_case.hpp"
 #include "../support/integers.hpp"
 
 using namespace lamina;
 using lamina_test::fractions, lamina_test::integers, lamina_test::largest_error;
 
 namespace {
-struct Case { Shape in; int filters, k, stride, pad, groups = 1; bool bias = true; Index n = 2; };
+using Case = lamina_test::ConvCase;
 constexpr Case cases[] = {
     {{7, 5, 3}, 8, 3, 1, 1},          {{9, 11, 1}, 4, 3, 1, 0},           {{8, 6, 4}, 16, 1, 1, 0, 1, false}, {{13, 9, 5}, 7, 5, 1, 2},          {{14, 15, 3}, 9, 7, 2, 3, 1, false},
     {{10, 7, 6}, 12, 3, 2, 1},        {{11, 11, 4}, 6, 3, 3, 0},          {{6, 9, 8}, 8, 3, 1, 1, 8},         {{7, 8, 8}, 12, 3, 1, 1, 4},       {{8, 7, 33}, 31, 3, 1, 1, 1, true, 11},
@@ -19,16 +20,12 @@ constexpr Case cases[] = {
     {{9, 10, 83}, 83, 3, 1, 1, 83},   {{12, 9, 83}, 83, 3, 2, 1, 83},     {{11, 14, 32}, 32, 3, 2, same, 32},  {{7, 9, 32}, 32, 3, 1, 2, 32},     {{8, 6, 16}, 16, 3, 1, 0, 16},
     {{9, 8, 16}, 16, 5, 1, same, 16}, {{13, 12, 16}, 16, 3, 3, 1, 16},    {{2, 2, 16}, 16, 3, 1, 1, 16}};
 
-/// A convolution and its gradients.
-template <class T> struct Result {
-  std::vector<T> y, dx, dw, db;
-  bool operator==(const Result&) const = default;
-};
+template <class T> using Result = lamina_test::ConvResult<T>;
 template <class T> struct Data {
   Case c;
-  ConvSpec spec{{c.k, c.stride, c.pad}, c.groups};
-  Shape in = c.in, out = spec.window.over(in, c.filters);
-  Index weights = Index(c.k) * c.k * in.c / c.groups * c.filters;
+  ConvSpec spec = c.spec();
+  Shape in = c.in, out = c.out();
+  Index weights = c.weights();
   std::vector<T> x, w, b, dy, dw, db;
   Data(Case a, bool fractional) : c(a) {
     const auto draw = [&](Index count, std::uint32_t number) { return fractional ? fractions<T>(count, number) : integers<T>(count, number); };
@@ -63,28 +60,7 @@ template <class T> struct Data {
     else conv_backward(dev, way, spec, in, out, c.n, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data(), c.bias ? r.db.data() : nullptr);
     return r;
   }
-  /// By definition: y[p, q, o] = b[o] + the sum over i, j, k of x[s p + i - before, s q + j - before, k] w[i, j, k, o], o and k of one group.
-  Result<T> plain() const {
-    Result<T> r{std::vector<T>(dy.size()), std::vector<T>(x.size()), dw, db};
-    const int per_group = in.c / c.groups, filters = c.filters / c.groups;
-    for (Index n = 0; n < c.n; ++n)
-      for (int p = 0; p < out.h; ++p)
-        for (int q = 0; q < out.w; ++q)
-          for (int o = 0; o < out.c; ++o) {
-            const std::size_t at = std::size_t(((n * out.h + p) * out.w + q) * out.c + o);
-            if (c.bias) r.y[at] = b[std::size_t(o)], r.db[std::size_t(o)] += dy[at];
-            for (int i = 0; i < c.k; ++i)
-              for (int j = 0; j < c.k; ++j)
-                for (int k = 0; k < per_group; ++k) {
-                  const int row = p * c.stride + i - spec.window.before(in.h), column = q * c.stride + j - spec.window.before(in.w);
-                  if (row < 0 || row >= in.h || column < 0 || column >= in.w) continue;
-                  const std::size_t from = std::size_t(((n * in.h + row) * in.w + column) * in.c + o / filters * per_group + k);
-                  const std::size_t tap = std::size_t(((i * c.k + j) * per_group + k) * out.c + o);
-                  r.y[at] += x[from] * w[tap], r.dx[from] += dy[at] * w[tap], r.dw[tap] += dy[at] * x[from];
-                }
-          }
-    return r;
-  }
+  Result<T> plain() const { return lamina_test::plain_conv(c, x, w, b, dy, dw, db); }
 };
 }  // namespace
 

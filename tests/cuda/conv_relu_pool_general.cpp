@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "../support/conv_case.hpp"
 #include "../support/device_data.hpp"
 
 using namespace lamina;
@@ -17,10 +18,7 @@ struct Case { Shape in; int filters; Window conv, pool; bool bias = true; Index 
 constexpr Case cases[] = {{{6, 8, 3}, 8, {3, 1, 1}, {2, 2, 0}},    {{7, 5, 4}, 5, {3, 1, 1}, {2, 2, 0}, false},    {{13, 16, 2}, 4, {5, 2, 2}, {3, 3, 0}}, {{8, 7, 3}, 4, {3, 1, same}, {2, 3, 0}, true, 9},
                           {{20, 14, 5}, 3, {3, 1, 1}, {3, 3, 0}},  {{17, 19, 9}, 5, {3, 1, 1}, {2, 4, 0}, false},  {{31, 16, 2}, 2, {3, 1, 1}, {15, 15, 0}, true, 1}};
 
-template <class T> struct Result {
-  std::vector<T> y, dx;
-  std::vector<Master<T>> dw, db;
-};
+template <class T> using Result = lamina_test::ConvResult<T, Master<T>>;
 template <class T> struct Data {
   using M = Master<T>;
   Case c;
