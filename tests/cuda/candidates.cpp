@@ -71,18 +71,30 @@ template <Shape in, int filters> struct PooledCandidates {
   }
 };
 
+/// The runners of a convolution's forward pass and of the gradient of what it reads: each beside the first, with numbers that cancel where the window is 3x3, and with whole ones.
+template <class T, int Number> void check_conv(const Case& c, int runners, int asked = 2) {
+  Data<T> data{c};
+  const Result<T> right = data.plain();
+  for (int which = 1; which < runners; ++which) {
+    CAPTURE(which);
+    Chosen chosen(which, 3);
+    const Result<T> found = data.run(chosen.dev, Way<Number>(), Data<T>::of_x);
+    CHECK(same_bits(found.y, right.y));
+    CHECK(same_bits(found.dx, right.dx));
+    CHECK(chosen.always->asked == asked);
+  }
+  cancel(c.in, c.filters, data.x, data.w, data.dy);
+  Chosen first(0);
+  const Result<T> one = data.run(first.dev, Way<Number>(), Data<T>::of_x);
+  for (int which = 1; which < runners; ++which) {
+    CAPTURE(which);
+    const Result<T> other = data.run(Chosen(which, 2).dev, Way<Number>(), Data<T>::of_x);
+    CHECK(same_bits(other.y, one.y));
+    CHECK(same_bits(other.dx, one.dx));
+  }
+}
 template <Shape in, int filters> void check_taps(Index n) {
-  constexpr int way = Racing::way<bf16>(ConvSpec{{3, 1, 1}, 1}, in, {in.h, in.w, filters});
-  Data<bf16> data{{in, filters, 3, 1, 1, 1, false, n}};
-  Chosen first(0), second(1, 2), right(1, 3);
-  const Result<bf16> expected = data.plain(), found = data.run(right.dev, Way<way>());
-  CHECK(same_bits(found.y, expected.y));
-  CHECK(same_bits(found.dx, expected.dx));
-  cancel(in, filters, data.x, data.w, data.dy);
-  const Result<bf16> one = data.run(first.dev, Way<way>(), Data<bf16>::of_x), other = data.run(second.dev, Way<way>(), Data<bf16>::of_x);
-  CHECK(same_bits(other.y, one.y));
-  CHECK(same_bits(other.dx, one.dx));
-  CHECK(second.always->asked == 2);
+  check_conv<bf16, Racing::way<bf16>(ConvSpec{{3, 1, 1}, 1}, in, {in.h, in.w, filters})>({in, filters, 3, 1, 1, 1, false, n}, 2);
 }
 }  // namespace
 
@@ -94,6 +106,12 @@ TEST_CASE("conv blocks: nobody else is as good for narrow pictures") { PooledCan
 TEST_CASE("taps: large tiles") { check_taps<Shape(14, 13, 16), 32>(1); }
 TEST_CASE("taps: flat tiles, channels in several blocks") { check_taps<Shape(8, 15, 48), 16>(2); }
 TEST_CASE("taps: tiles of two pictures, and of one") { check_taps<Shape(8, 8, 16), 32>(3); }
+TEST_CASE("products of any convolution: three tiles, of bf16 and of tf32, and two where the picture has few channels") {
+  check_conv<bf16, 3>({{5, 6, 24}, 8, 3, 1, 1, 1, false, 1}, 3);
+  check_conv<tf32, 3>({{5, 6, 8}, 8, 3, 2, 1, 1, false, 1}, 3);
+  check_conv<bf16, 4>({{5, 6, 3}, 8, 3, 1, 1, 1, false, 1}, 2, 1);
+}
+TEST_CASE("products of any convolution whose terms are cut in slices have one tile") { check_conv<bf16, 3>({{3, 3, 64}, 64, 3, 1, 1, 1, false, 1}, 2, 0); }
 
 namespace {
 struct Net : Network<Input<8, 16, 16>, Conv<16, 3>, ReLU, Conv<32, 3>, ReLU, MaxPool<2>, Flatten, Dense<3>> {};

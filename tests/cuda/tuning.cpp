@@ -61,6 +61,8 @@ TEST_CASE("by the estimate, the first runs unless another is a fifth quicker") {
   CHECK(best({100, 79, 78}) == 2);
   CHECK(best({100, 78, 79}) == 1);
   CHECK(best({never, 200, never}) == 1);
+  CHECK(detail::estimated(std::vector<Runner>{{"", 81}, {"", 100}}, 1) == 1);
+  CHECK(detail::estimated(std::vector<Runner>{{"", 79}, {"", 100}}, 1) == 0);
 }
 
 TEST_CASE("the estimate of a tile") {
@@ -106,8 +108,8 @@ TEST_CASE("the quickest of a race is launched from then on") {
 
   REQUIRE(told->races.size() == 2);
   CHECK(told->races[0].device == "an emulated GPU, version 1");
-  CHECK(told->races[0].work == "conv 3x3 forward, 8x16x16 to 16 channels, 1 picture");
-  CHECK(told->races[1].work == "conv 3x3 forward, 8x16x16 to 16 channels, 2 pictures");
+  CHECK(told->races[0].work == "conv forward, 3x3 by 1 of 8x16x16 with a border of 1 to 16 channels, 1 picture");
+  CHECK(told->races[1].work == "conv forward, 3x3 by 1 of 8x16x16 with a border of 1 to 16 channels, 2 pictures");
   CHECK(told->races[0].runners == std::vector<std::string>{"8x16 pixels of 1, 16 to 16 channels, 4/1 warps, 3 stages, 0 blocks", "8x16 pixels of 1, 16 to 16 channels, 2/1 warps, 3 stages, 0 blocks"});
   CHECK(told->won == std::vector<int>{1, 1});
   CHECK(told->times[0][0] == doctest::Approx(2e-5));

@@ -85,7 +85,7 @@ template <int W> concept OnTaps = W >= detail::TapsWay::first;
 template <RunsKernels D, int W> requires OnTaps<W>
 void conv_forward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {
   const kernels::Extent size = detail::taps_extent(in, out, n);
-  detail::with_tap_tile<detail::TapsForward>(typename detail::TapsKernels<W>::Forwards(), dev, "conv 3x3 forward", size, size.c, size.k, [&]<kernels::TapTile T>(Grid grid) {
+  detail::with_tap_tile<detail::TapsForward>(typename detail::TapsKernels<W>::Forwards(), dev, "conv forward", size, size.c, size.k, [&]<kernels::TapTile T>(Grid grid) {
     dev.template launch<detail::TapsForward<T>>(grid, x, w, b, kernels::Bounds<float>(clamp), y, size);
   });
 }
@@ -95,7 +95,7 @@ void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const
   using K = detail::TapsKernels<W>;
   const kernels::Extent size = detail::taps_extent(in, out, n);
   if (dx)
-    detail::with_tap_tile<detail::TapsDataGradient>(typename K::DataGradients(), dev, "conv 3x3 gradient of x", size, size.k, size.c, [&]<kernels::TapTile T>(Grid grid) {
+    detail::with_tap_tile<detail::TapsDataGradient>(typename K::DataGradients(), dev, "conv gradient of x", size, size.k, size.c, [&]<kernels::TapTile T>(Grid grid) {
       dev.template launch<detail::TapsDataGradient<T>>(grid, dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
     });
   if (!dw) return;

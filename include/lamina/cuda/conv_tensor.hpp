@@ -4,6 +4,7 @@
 
 #include "conv_tiles.hpp"
 #include "tile_sums.hpp"
+#include "tuning.hpp"
 
 namespace lamina {
 
@@ -255,19 +256,32 @@ template <class D, class T> void sum_slices(D& dev, int slices, Index rows, int 
   parallel_for(dev, rows * columns / kernels::in_chunk<T>, kernels::SumOfSlices<T>{reinterpret_cast<const float*>(dev.arena()), slices, rows * columns, columns, b, clamp, y});
 }
 inline constexpr kernels::TileShape small_tile{64, 64, 64, 3, 2}, tall_tile{256, 64, 32, 4, 1}, wide_tile{128, 128, 32, 4, 2}, gathered_tile{128, 64, 32, 4, 2}, weight_tile{192, 64, 32, 4, 1};
-/// launch.operator()<shape>() with the tiles for a product of so many rows and columns: the larger, the less often a number is fetched, but they should occupy the device.
-/// Where numbers are gathered, registers are too few for the largest.
-template <kernels::Picture P, class F> void by_tiles(Index rows, Index columns, const F& launch) {
-  constexpr Index busy = busy_tiles / 2;
-  const auto fits = [&](kernels::TileShape t) { return pieces(rows, t.m) * pieces(columns, t.n) >= busy; };
-  if constexpr (P == kernels::Picture::deep) {
-    if (columns > 64 && fits(wide_tile)) return launch.template operator()<wide_tile>();
-    if (fits(tall_tile)) return launch.template operator()<tall_tile>();
-  } else {
-    if (fits(gathered_tile)) return launch.template operator()<gathered_tile>();
-  }
-  launch.template operator()<small_tile>();
+template <kernels::TileShape S> inline constexpr Text tile_name = text(S.m, "x", S.n, " sums, ", S.depth, " deep");
+/// launch.operator()<shape>() with the tiles for a product of so many rows, columns and terms: the larger, the less often a number is fetched, but they should occupy the device.
+/// Where numbers are gathered, registers are too few for the largest. Whatever the tile, a sum takes its terms one after another, so that all may race (tuning.hpp): unless the terms are cut in
+/// slices, which are sums of their own.
+template <TensorNumber T, kernels::Picture P, RunsKernels D, class F> void by_tiles(D& dev, const Work& work, Index rows, Index columns, Index terms, bool sliced, const F& launch) {
+  const auto fits = [&](kernels::TileShape t) { return pieces(rows, t.m) * pieces(columns, t.n) >= busy_tiles / 2; };
+  const auto one_of = [&]<kernels::TileShape... S>(int first) {
+    const auto run = [&](int which) {
+      int i = 0;
+      ((i++ == which ? launch.template operator()<S>() : void()), ...);
+    };
+    if (!D::races || sliced) return run(first);
+    const Processors p = processors_of(dev);
+    const auto cycles = [&](kernels::TileShape t) {
+      const int patches = t.warp_m() / 16;
+      return launch_cycles({4. * double(terms) * sizeof(T) / 32 * warp_cycles(patches, t.warp_n()), double(t.m + t.n) * double(terms) * sizeof(T), 4 * patches, 128, patches * t.warp_n() / 2 + 56,
+                            t.stages * (t.m + t.n) * t.depth * 2, 1}, double(pieces(rows, t.m) * pieces(columns, t.n)), p);
+    };
+    const Runner all[] = {{tile_name<S>.s, cycles(S)}...};
+    run(chosen(dev, work, all, run, first));
+  };
+  if constexpr (P == kernels::Picture::deep) one_of.template operator()<small_tile, tall_tile, wide_tile>(columns > 64 && fits(wide_tile) ? 2 : fits(tall_tile) ? 1 : 0);
+  else one_of.template operator()<small_tile, gathered_tile>(fits(gathered_tile) ? 1 : 0);
 }
+/// `kernel` for the convolution of this shape.
+inline Work conv_work(std::string_view kernel, ConvSpec spec, Shape in, Shape out, Index n) { return {kernel, in, out.c, int(n), spec.window.k, spec.window.stride, spec.window.pad}; }
 /// How the gradient of the weights is cut: tiles of m x n, slabs of pixels.
 struct WeightCut {
   Index weights, numbers, tiles;             // numbers: with the bias
@@ -293,10 +307,13 @@ template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W>
 void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const float* b, T* y, Clamp clamp = {}) {
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
-  detail::by_tiles<picture_of<W>>(g.pixels, out.c, [&]<kernels::TileShape S>() {
+  const Index terms = detail::terms_of(spec.window, in);
+  const int small_slices = detail::product_slices(pieces(g.pixels, 64) * pieces(out.c, 64), terms);
+  const Work work = detail::conv_work(std::is_same_v<T, bf16> ? "conv forward of bf16" : "conv forward of tf32", spec, in, out, n);
+  detail::by_tiles<T, picture_of<W>>(dev, work, g.pixels, out.c, terms, small_slices > 1, [&]<kernels::TileShape S>() {
     using Kernel = kernels::ConvTensorForward<kernels::TileSums<T, S, Rowed::along, Rowed::across>, picture_of<W>>;
     const Index tiles = pieces(g.pixels, S.m) * pieces(out.c, S.n);
-    const int slices = S.m == 64 ? detail::product_slices(tiles, detail::terms_of(spec.window, in)) : 1;
+    const int slices = S.m == 64 ? small_slices : 1;
     dev.template launch<Kernel>(Grid{int(tiles), slices}, g, x, w, b, kernels::Bounds<float>(clamp), y, reinterpret_cast<float*>(dev.arena()));
     if (slices > 1) detail::sum_slices(dev, slices, g.pixels, out.c, b, clamp, y);
   });
@@ -308,10 +325,13 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   const kernels::TensorPixels g(spec, in, out, n);
   if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
-    if (dx) detail::by_tiles<kernels::Picture::deep>(most * classes, in.c, [&]<kernels::TileShape S>() {
+    const Index terms = g.k * g.k * Index(out.c) / classes;
+    const int small_slices = detail::product_slices(pieces(most, 64) * pieces(in.c, 64) * classes, terms);
+    const Work work = detail::conv_work(std::is_same_v<T, bf16> ? "conv gradient of x of bf16" : "conv gradient of x of tf32", spec, in, out, n);
+    if (dx) detail::by_tiles<T, kernels::Picture::deep>(dev, work, most * classes, in.c, terms, small_slices > 1, [&]<kernels::TileShape S>() {
       using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<T, S, Rowed::along, Rowed::along>>;
       const Index tiles = pieces(most, S.m) * pieces(in.c, S.n);
-      const int slices = S.m == 64 ? detail::product_slices(tiles * classes, g.k * g.k * Index(out.c) / classes) : 1;
+      const int slices = S.m == 64 ? small_slices : 1;
       dev.template launch<Kernel>(Grid{int(tiles), int(classes), slices}, g, int(n), w, dy, dx, reinterpret_cast<float*>(dev.arena()));
       if (slices > 1) detail::sum_slices(dev, slices, n * in.h * in.w, in.c, nullptr, {}, dx);
     });

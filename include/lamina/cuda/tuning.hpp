@@ -2,6 +2,7 @@
 /// Whoever races gives the same bits: it adds up the same numbers in the same order. So nobody can tell from a result who ran, and a race may end otherwise than the last one did.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <span>
@@ -24,11 +25,11 @@ struct Runner {
   const char* name;                    // no other runner of this work has it
   double cycles;                       // of the GPU's clock, by an estimate; infinite if this GPU cannot run it
 };
-/// A kernel, what it is run on, and how many pictures.
+/// A kernel, what it is run on, how many pictures, and through which window.
 struct Work {
   std::string_view kernel;
   Shape in;
-  int filters, n;
+  int filters, n, window = 3, stride = 1, pad = 1;
   bool operator==(const Work&) const = default;
 };
 
@@ -51,7 +52,8 @@ class Tuner {
 
   template <class D> [[gnu::cold]] int settle(D& dev, const Work& work, std::span<const Runner> all, int estimate, detail::FunctionRef<int> launch) {
     std::vector<int> able;
-    Race race{dev.described(), text(work.kernel, ", ", work.in, " to ", work.filters, " channels, ", work.n, work.n == 1 ? " picture" : " pictures").s, {}};
+    Race race{dev.described(), text(work.kernel, ", ", work.window, "x", work.window, " by ", work.stride, " of ", work.in, " with a border of ", work.pad, " to ", work.filters, " channels, ", work.n,
+                                   work.n == 1 ? " picture" : " pictures").s, {}};
     for (int i = 0; i < int(all.size()); ++i)
       if (all[std::size_t(i)].cycles < std::numeric_limits<double>::infinity()) able.push_back(i), race.runners.push_back(all[std::size_t(i)].name);
     if (able.size() < 2) return able.empty() ? estimate : able[0];
@@ -89,15 +91,33 @@ template <class D> Processors processors_of(const D& dev) {
   else return {};
 }
 
-/// The quickest by the estimate, which has been wrong by a fourth: the first unless another is a fifth below it.
-inline int estimated(std::span<const Runner> all) {
-  int best = 0;
-  for (int i = 1; i < int(all.size()); ++i)
-    if (all[std::size_t(i)].cycles < (best == 0 ? 0.8 : 1) * all[std::size_t(best)].cycles) best = i;
+/// Cycles of a warp for the products of sixteen terms with all of its sums, `patches` of 16 rows by `columns`: an instruction for each 16 x 8 of them, and the reads of its factors.
+constexpr double warp_cycles(int patches, int columns) { return patches * columns / 8 * 1.5 + (patches + columns / 16) * 4.; }
+
+/// What a thread block does: cycles of its warps, one after another; bytes that it copies; patches that are at work at a time; and what it occupies.
+struct BlockWork {
+  double products, bytes;
+  int patches, threads, registers, shared_bytes, least;      // registers of a lane; blocks that a multiprocessor holds at least
+};
+/// About how many clock cycles so many of them take, after the figures of an H100: what the busiest multiprocessor multiplies and copies, and for each turn of its blocks the time until the first
+/// numbers have come. Infinite if a block does not fit.
+inline double launch_cycles(const BlockWork& b, double blocks, const Processors& p) {
+  if (b.shared_bytes > p.block_bytes) return std::numeric_limits<double>::infinity();
+  constexpr double bytes_of_cycle = 24, latency = 1500, busy_patches = 16;
+  const int by_registers = std::max(65536 / (std::min(b.registers, 255) * b.threads), b.least), held = std::max(1, std::min({p.shared_bytes / (b.shared_bytes + 1024), 2048 / b.threads, by_registers}));
+  const double of_processor = std::ceil(blocks / p.count), turns = std::ceil(of_processor / held), busy = std::min(1., std::min(of_processor, double(held)) * b.patches / busy_patches);
+  return of_processor * (b.products / busy + b.bytes / bytes_of_cycle) + turns * latency;
+}
+
+/// The quickest by the estimate, which has been wrong by a fourth: the first, unless another is a fifth below it.
+inline int estimated(std::span<const Runner> all, int first = 0) {
+  int best = first;
+  for (int i = 0; i < int(all.size()); ++i)
+    if (all[std::size_t(i)].cycles < (best == first ? 0.8 : 1) * all[std::size_t(best)].cycles) best = i;
   return best;
 }
-template <class D> int chosen(D& dev, const Work& work, std::span<const Runner> all, FunctionRef<int> launch) {
-  const int estimate = estimated(all);
+template <class D> int chosen(D& dev, const Work& work, std::span<const Runner> all, FunctionRef<int> launch, int first = 0) {
+  const int estimate = estimated(all, first);
   if constexpr (Tunes<D>)
     if (Tuner* const tuner = dev.tuner()) return tuner->winner(dev, work, all, estimate, launch);
   return estimate;
