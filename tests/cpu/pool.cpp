@@ -3,12 +3,13 @@
 #include <doctest/doctest.h>
 
 #include "../support/integers.hpp"
+#include "../support/pool_case.hpp"
 
 using namespace lamina;
-using lamina_test::fractions, lamina_test::integers;
+using lamina_test::each_seen, lamina_test::fractions, lamina_test::integers;
 
 namespace {
-struct Case { Shape in; Window v; Index n = 2; };
+using Case = lamina_test::PoolCase;
 constexpr Case cases[] = {{{6, 8, 5}, {2, 2, 0}},    {{7, 5, 3}, {2, 2, 0}},    {{9, 7, 4}, {3, 2, 1}},      {{6, 5, 3}, {3, 1, 1}},     {{8, 7, 19}, {2, 3, 0}, 5},
                           {{7, 8, 3}, {3, 2, same}}, {{5, 7, 3}, {2, 2, same}}, {{2, 3, 4}, {5, 1, same}},   {{17, 16, 2}, {15, 4, 7}}, {{1, 1, 3}, {1, 1, 0}, 1},    {{6, 7, 70}, {3, 2, 1}}};
 
@@ -16,19 +17,6 @@ template <class T> struct Result {
   std::vector<T> y, dx;
   bool operator==(const Result&) const = default;
 };
-
-/// f(output number, input number, tap) over all taps of all windows that lie inside the image.
-template <class F> void each(const Case& c, Shape out, F f) {
-  for (Index n = 0; n < c.n; ++n)
-    for (int p = 0; p < out.h; ++p)
-      for (int q = 0; q < out.w; ++q)
-        for (int k = 0; k < out.c; ++k)
-          for (int tap = 0; tap < c.v.k * c.v.k; ++tap) {
-            const int row = p * c.v.stride + tap / c.v.k - c.v.before(c.in.h), column = q * c.v.stride + tap % c.v.k - c.v.before(c.in.w);
-            if (row < 0 || row >= c.in.h || column < 0 || column >= c.in.w) continue;
-            f(std::size_t(((n * out.h + p) * out.w + q) * out.c + k), std::size_t(((n * c.in.h + row) * c.in.w + column) * c.in.c + k), tap);
-          }
-}
 
 template <class T> Result<T> max_pool(Cpu dev, const Case& c, const std::vector<T>& x, const std::vector<T>& dy) {
   const Shape out = c.v.over(c.in, c.in.c);
@@ -56,7 +44,7 @@ TEST_CASE_TEMPLATE("max pooling of integers is a plain loop, bit for bit", T, fl
     const auto x = integers<T>(c.n * size(c.in), 1), dy = integers<T>(c.n * size(out), 2);
     Result<T> expected{std::vector<T>(dy.size(), T(-99)), std::vector<T>(x.size())};
     std::vector<std::size_t> winner(dy.size());
-    each(c, out, [&](std::size_t to, std::size_t from, int) { if (x[from] > expected.y[to]) expected.y[to] = x[from], winner[to] = from; });
+    each_seen(c, out, [&](std::size_t to, std::size_t from, int) { if (x[from] > expected.y[to]) expected.y[to] = x[from], winner[to] = from; });
     for (std::size_t i = 0; i < dy.size(); ++i) expected.dx[winner[i]] += dy[i];
     CHECK(max_pool(Cpu(2), c, x, dy) == expected);
   }
@@ -70,12 +58,12 @@ TEST_CASE_TEMPLATE("average pooling of integers is a plain loop, bit for bit", T
       const auto x = integers<T>(c.n * size(c.in), 1);
       std::vector<T> count(std::size_t(c.n * size(out))), dy = integers<T>(c.n * size(out), 2);
       Result<T> expected{std::vector<T>(dy.size()), std::vector<T>(x.size())};
-      each(c, out, [&](std::size_t to, std::size_t from, int) { expected.y[to] += x[from], ++count[to]; });
+      each_seen(c, out, [&](std::size_t to, std::size_t from, int) { expected.y[to] += x[from], ++count[to]; });
       for (std::size_t i = 0; i < dy.size(); ++i) {
         if (count_padding) count[i] = T(c.v.k * c.v.k);
         expected.y[i] /= count[i], dy[i] *= count[i];                  // so that the shares of dy are integers too
       }
-      each(c, out, [&](std::size_t to, std::size_t from, int) { expected.dx[from] += dy[to] / count[to]; });
+      each_seen(c, out, [&](std::size_t to, std::size_t from, int) { expected.dx[from] += dy[to] / count[to]; });
       CHECK(avg_pool(Cpu(2), c, count_padding, x, dy) == expected);
     }
 }

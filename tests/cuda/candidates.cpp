@@ -53,13 +53,13 @@ template <Shape in, int filters> struct PooledCandidates {
     const OnDevice<Gpu, bf16> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
     const OnDevice<Gpu, std::uint8_t> first(dev, std::vector<std::uint8_t>(p.dy.size()));
     OnDevice<Gpu, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
-    OnDevice<Gpu, bf16> y(dev, nan_poison(p.dy.size())), dx(dev, nan_poison(p.x.size()));
+    OnDevice<Gpu, bf16> y(dev, Index(p.dy.size())), dx(dev, Index(p.x.size()));
     conv_relu_pool_forward(dev, Way<way>(), pooled_block, in, mid, out, n, x.data(), w.data(), static_cast<const float*>(nullptr), y.data(), codes.data());
     conv_relu_pool_backward(dev, Way<way>(), pooled_block, in, mid, out, n, x.data(), w.data(), first.data(), dy.data(), dx.data(), static_cast<float*>(nullptr), static_cast<float*>(nullptr));
     std::vector<std::uint16_t> all;
-    for (const bf16 v : y.read()) all.push_back(v.bits);
-    for (const std::uint8_t v : codes.read()) all.push_back(v);
-    for (const bf16 v : dx.read()) all.push_back(v.bits);
+    for (const bf16 v : y.get()) all.push_back(v.bits);
+    for (const std::uint8_t v : codes.get()) all.push_back(v);
+    for (const bf16 v : dx.get()) all.push_back(v.bits);
     return all;
   }
   static void check(Index n, bool raced = true) {

@@ -16,11 +16,11 @@ template <kernels::TapTile F, kernels::TapTile D, kernels::WeightTile W> void ch
     CAPTURE(seed);
     Gpu dev(seed);
     constexpr int slabs = 2;
-    poison_arena(dev, slabs * detail::pooled_parameters(size) * Index(sizeof(float)));
+    reserve_poisoned(dev, slabs * detail::pooled_parameters(size) * Index(sizeof(float)));
     float* const partials = reinterpret_cast<float*>(dev.arena());
     const OnDevice<Gpu, bf16> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
     const OnDevice<Gpu, float> b(dev, p.b);
-    OnDevice<Gpu, bf16> y(dev, nan_poison(p.dy.size())), dx(dev, nan_poison(p.x.size()));
+    OnDevice<Gpu, bf16> y(dev, Index(p.dy.size())), dx(dev, Index(p.x.size()));
     OnDevice<Gpu, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
     OnDevice<Gpu, float> dw(dev, p.dw), db(dev, p.db);
     const std::uint8_t* const won = codes.data();
@@ -30,7 +30,7 @@ template <kernels::TapTile F, kernels::TapTile D, kernels::WeightTile W> void ch
     detail::add_slabs(dev, size, slabs, partials, dw.data(), db.data());
     dev.wait();
     const auto floats = [](const std::vector<bf16>& v) { return std::vector<float>(v.begin(), v.end()); };
-    check_whole({floats(y.read()), floats(dx.read()), dw.read(), db.read(), codes.read()}, p);
+    check_whole({floats(y.get()), floats(dx.get()), dw.get(), db.get(), codes.get()}, p);
   }
 }
 }  // namespace

@@ -37,17 +37,17 @@ TEST_CASE("pictures of bytes are scaled in the sums") {
   constexpr float scale = 0.5f;
   Gpu dev;
   const Way<3> way;
-  poison_arena(dev, conv_relu_pool_arena(dev, way, bf16(), pooled_block, p.in, p.mid, p.n));
+  reserve_poisoned(dev, conv_relu_pool_arena(dev, way, bf16(), pooled_block, p.in, p.mid, p.n));
   const OnDevice<Gpu, std::uint8_t> x(dev, p.x);
   for (double& v : p.x) v *= scale;                      // what the kernels make of them
   const OnDevice<Gpu, bf16> w(dev, p.w), dy(dev, p.dy);
   const OnDevice<Gpu, float> b(dev, p.b);
-  OnDevice<Gpu, bf16> y(dev, nan_poison(p.dy.size()));
+  OnDevice<Gpu, bf16> y(dev, Index(p.dy.size()));
   OnDevice<Gpu, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
   OnDevice<Gpu, float> dw(dev, p.dw), db(dev, p.db);
   const kernels::Extent size = detail::pooled_extent(p.in, p.mid, p.n);
   detail::first_conv_forward<3>(dev, size, x.data(), scale, w.data(), b.data(), y.data(), codes.data());
   detail::first_conv_backward<3>(dev, size, x.data(), scale, codes.data(), dy.data(), dw.data(), db.data());
-  const std::vector<bf16> got = y.read();
-  check_whole({{got.begin(), got.end()}, {}, dw.read(), db.read(), codes.read()}, p, {true, false});
+  const std::vector<bf16> got = y.get();
+  check_whole({{got.begin(), got.end()}, {}, dw.get(), db.get(), codes.get()}, p, {true, false});
 }

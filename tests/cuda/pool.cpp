@@ -8,27 +8,15 @@
 #include <limits>
 
 #include "../support/device_data.hpp"
+#include "../support/pool_case.hpp"
 
 using namespace lamina;
-using lamina_test::Gpu, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
+using lamina_test::each_seen, lamina_test::Gpu, lamina_test::Tensor, lamina_test::integers, lamina_test::same_bits, lamina_test::stored;
 
 namespace {
-struct Case { Shape in; Window v; Index n = 2; };
+using Case = lamina_test::PoolCase;
 constexpr Case cases[] = {{{6, 8, 5}, {2, 2, 0}},    {{7, 5, 8}, {2, 2, 0}},     {{9, 7, 4}, {3, 2, 1}},      {{6, 5, 16}, {3, 1, 1}},    {{8, 7, 19}, {2, 3, 0}, 5},
                           {{7, 8, 3}, {3, 2, same}}, {{5, 7, 24}, {2, 2, same}}, {{2, 3, 4}, {5, 1, same}},   {{17, 16, 2}, {15, 4, 7}},  {{1, 1, 3}, {1, 1, 0}, 1}};
-
-/// f(output number, input number, tap) over all taps of all windows that lie inside the image.
-template <class F> void each(const Case& c, Shape out, F f) {
-  for (Index n = 0; n < c.n; ++n)
-    for (int p = 0; p < out.h; ++p)
-      for (int q = 0; q < out.w; ++q)
-        for (int k = 0; k < out.c; ++k)
-          for (int tap = 0; tap < c.v.k * c.v.k; ++tap) {
-            const int row = p * c.v.stride + tap / c.v.k - c.v.before(c.in.h), column = q * c.v.stride + tap % c.v.k - c.v.before(c.in.w);
-            if (row < 0 || row >= c.in.h || column < 0 || column >= c.in.w) continue;
-            f(std::size_t(((n * out.h + p) * out.w + q) * out.c + k), std::size_t(((n * c.in.h + row) * c.in.w + column) * c.in.c + k), tap);
-          }
-}
 }  // namespace
 
 TEST_CASE_TEMPLATE("max pooling of integers is a plain loop, bit for bit", T, float, double, bf16) {   // with many ties: the first of equals takes the gradient
@@ -40,7 +28,7 @@ TEST_CASE_TEMPLATE("max pooling of integers is a plain loop, bit for bit", T, fl
     std::vector<M> y(dy.size(), M(-99)), dx(x.size());
     std::vector<std::size_t> winner(dy.size());
     std::vector<std::uint8_t> codes(dy.size());
-    each(c, out, [&](std::size_t to, std::size_t from, int tap) { if (x[from] > y[to]) y[to] = x[from], winner[to] = from, codes[to] = std::uint8_t(tap); });
+    each_seen(c, out, [&](std::size_t to, std::size_t from, int tap) { if (x[from] > y[to]) y[to] = x[from], winner[to] = from, codes[to] = std::uint8_t(tap); });
     for (std::size_t i = 0; i < dy.size(); ++i) dx[winner[i]] += dy[i];
 
     Gpu dev;
@@ -64,9 +52,9 @@ TEST_CASE_TEMPLATE("average pooling of integers is a plain loop, bit for bit", T
       const Shape out = c.v.over(c.in, c.in.c);
       const auto x = integers<M>(c.n * size(c.in), 1), dy = integers<M>(c.n * size(out), 2);
       std::vector<M> y(dy.size()), dx(x.size()), count(dy.size(), M(count_padding ? c.v.k * c.v.k : 0));
-      each(c, out, [&](std::size_t to, std::size_t from, int) { y[to] += x[from], count[to] += M(!count_padding); });
+      each_seen(c, out, [&](std::size_t to, std::size_t from, int) { y[to] += x[from], count[to] += M(!count_padding); });
       for (std::size_t i = 0; i < dy.size(); ++i) y[i] /= count[i];
-      each(c, out, [&](std::size_t to, std::size_t from, int) { dx[from] += dy[to] / count[to]; });
+      each_seen(c, out, [&](std::size_t to, std::size_t from, int) { dx[from] += dy[to] / count[to]; });
 
       Gpu dev;
       const Tensor<Gpu, T> dev_x(dev, stored<T>(x)), dev_dy(dev, stored<T>(dy)), dev_y(dev, Index(y.size())), dev_dx(dev, Index(x.size()));

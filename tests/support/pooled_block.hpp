@@ -5,8 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include "device_data.hpp"
 #include "gpu.hpp"
-#include "integers.hpp"
 
 namespace lamina_test {
 
@@ -78,35 +78,20 @@ struct PooledBlock {
   }
 };
 
-/// Numbers in the memory of a device.
-template <class D, class T> struct OnDevice : lamina::Buffer<D, T> {
-  OnDevice(D& dev, const std::vector<double>& v) : OnDevice(dev, std::vector<T>(v.begin(), v.end())) {}
-  OnDevice(D& dev, const std::vector<T>& v) : lamina::Buffer<D, T>(dev, Index(v.size())), device(dev) { dev.upload(this->data(), v.data(), this->bytes()); }
-  std::vector<T> read() const {
-    std::vector<T> v(std::size_t(this->count()));
-    device.download(v.data(), this->data(), this->bytes());
-    return v;
-  }
-  D& device;
+/// Numbers as they are stored in T, too.
+template <class D, class T> struct OnDevice : Tensor<D, T> {
+  using Tensor<D, T>::Tensor;
+  OnDevice(D& dev, const std::vector<double>& v) : Tensor<D, T>(dev, std::vector<T>(v.begin(), v.end())) {}
 };
-inline std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
-inline std::vector<double> nan_poison(std::size_t count) { return std::vector<double>(count, NAN); }
-
-/// The arena of a device, all NaN.
-template <class D> void poison_arena(D& dev, Index bytes) {
-  dev.reserve(std::size_t(bytes));
-  const std::vector<std::uint8_t> ones(std::size_t(bytes), 0xff);
-  dev.upload(dev.arena(), ones.data(), ones.size());
-}
 
 struct Asked { bool bias = true, dx = true; };
 
 /// Forward, as training and as inference do, and backward; outputs and arena are NaN before.
 template <int W, class T = bf16, class D> BlockResult run_block(D& dev, const PooledBlock& p, Asked asked = {}) {
   constexpr lamina::Way<W> way;
-  poison_arena(dev, conv_relu_pool_arena(dev, way, T(), pooled_block, p.in, p.mid, p.n));
+  reserve_poisoned(dev, conv_relu_pool_arena(dev, way, T(), pooled_block, p.in, p.mid, p.n));
   const OnDevice<D, T> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
-  OnDevice<D, T> y(dev, nan_poison(p.dy.size())), again(dev, nan_poison(p.dy.size())), dx(dev, nan_poison(p.x.size()));
+  OnDevice<D, T> y(dev, Index(p.dy.size())), again(dev, Index(p.dy.size())), dx(dev, Index(p.x.size()));
   OnDevice<D, std::uint8_t> codes(dev, std::vector<std::uint8_t>(p.dy.size(), 99));
   const OnDevice<D, float> b(dev, p.b);
   OnDevice<D, float> dw(dev, p.dw), db(dev, p.db);
@@ -117,10 +102,10 @@ template <int W, class T = bf16, class D> BlockResult run_block(D& dev, const Po
   const auto floats = [](const std::vector<T>& v) { return std::vector<float>(v.begin(), v.end()); };
   const auto bits = [](const OnDevice<D, T>& v) {
     std::vector<std::uint32_t> all;
-    for (const T e : v.read()) all.push_back(e.bits);
+    for (const T e : v.get()) all.push_back(e.bits);
     return all;
   };
-  BlockResult r{floats(y.read()), asked.dx ? floats(dx.read()) : std::vector<float>(), dw.read(), db.read(), codes.read()};
+  BlockResult r{floats(y.get()), asked.dx ? floats(dx.get()) : std::vector<float>(), dw.get(), db.get(), codes.get()};
   CHECK(bits(again) == bits(y));
   return r;
 }
