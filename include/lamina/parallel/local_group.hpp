@@ -1,0 +1,130 @@
+/// Ranks that are threads of one process.
+#pragma once
+#include <cmath>
+#include <memory>
+
+#include "meeting.hpp"
+#include "operations.hpp"
+
+namespace lamina {
+
+/// Options of LocalGroup.
+struct LocalGroupOptions {
+  double deadline = 60;         // seconds that ranks wait for one that does not come: more than any of them works alone
+};
+
+namespace detail {
+
+/// Each rank adds up its part of a span over all ranks and puts the sum into the memory of all.
+class LocalTransport {
+ public:
+  LocalTransport(std::shared_ptr<Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank) {}
+  int rank() const { return rank_; }
+  int size() const { return meeting_->size(); }
+
+  void perform(const Work& work) {
+    meeting_->come(rank_, work);
+    switch (work.operation.action) {
+      case Action::all_reduce_floats: reduce_part<float>(work); break;
+      case Action::all_reduce_doubles: reduce_part<double>(work); break;
+      case Action::broadcast: copy(work.out, meeting_->work(work.operation.root).out, work.operation.bytes); break;
+      case Action::all_gather:
+        for (int r = 0; r < size(); ++r) copy(work.out + std::size_t(r) * work.operation.bytes, meeting_->work(r).in, work.operation.bytes);
+        break;
+      case Action::barrier: return;
+    }
+    meeting_->part();
+  }
+  void abort(std::string_view reason) noexcept { meeting_->abort(rank_, reason); }
+
+ private:
+  static void copy(std::byte* to, const std::byte* from, std::size_t bytes) {
+    if (to != from && bytes > 0) std::memcpy(to, from, bytes);
+  }
+  /// Of this part nobody else reads or writes anything, in whose memory it may be.
+  template <class T> void reduce_part(const Work& work) {
+    const Index n = Index(work.operation.bytes / sizeof(T)), from = part_begin(n, rank_, size()), count = part_begin(n, rank_ + 1, size()) - from;
+    const auto at = [&](int r) { return reinterpret_cast<T*>(meeting_->work(r).out) + from; };
+    tree_sum<T>(size(), count, at);
+    for (int r = 1; r < size(); ++r) copy(reinterpret_cast<std::byte*>(at(r)), reinterpret_cast<const std::byte*>(at(0)), std::size_t(count) * sizeof(T));
+  }
+
+  std::shared_ptr<Meeting> meeting_;
+  int rank_;
+};
+
+}  // namespace detail
+
+/// `size` communicators for as many threads. run(f) starts the threads, or a program gives each its rank: group.rank(2).
+class LocalGroup {
+ public:
+  class Rank : public detail::Operations<detail::LocalTransport> {
+   public:
+    Rank(std::shared_ptr<detail::Meeting> meeting, int rank) : Operations(std::in_place, std::move(meeting), rank) {}
+  };
+
+  /// Throws Error unless there is a rank and a deadline.
+  explicit LocalGroup(int size, const LocalGroupOptions& options = {}) : meeting_(std::make_shared<detail::Meeting>(checked(size, options), options.deadline)) {
+    for (int r = 0; r < size; ++r) ranks_.push_back(std::make_unique<Rank>(meeting_, r));
+  }
+
+  int size() const { return meeting_->size(); }
+  /// For one thread.
+  Rank& rank(int r) {
+    if (r < 0 || r >= size()) throw Error("there is no rank ", r, " among ", size(), ", counted from 0");
+    return *ranks_[std::size_t(r)];
+  }
+
+  /// f(rank) for all ranks at once, rank 0 on this thread. Returns when all have ended, and throws what the first threw that threw anything. Once: a rank that has ended comes no more.
+  template <class F> void run(const F& f) {
+    std::mutex mutex;
+    std::exception_ptr first;
+    const auto failed = [&](Rank& rank) {
+      {
+        const std::lock_guard lock(mutex);
+        if (!first) first = std::current_exception();
+      }
+      tell(rank);                               // now the others may throw too
+    };
+    const auto one = [&](Rank& rank) {
+      try {
+        f(rank);
+        rank.abandon();
+        meeting_->end(rank.rank());
+      } catch (...) {
+        failed(rank);
+      }
+    };
+    std::vector<std::thread> threads;
+    bool started = false;
+    try {
+      for (int r = 1; r < size(); ++r) threads.push_back(detail::start_thread([&one, &rank = *ranks_[std::size_t(r)]] { one(rank); }));
+      started = true;
+    } catch (...) {
+      failed(*ranks_[0]);
+    }
+    if (started) one(*ranks_[0]);
+    for (std::thread& t : threads) t.join();
+    if (first) std::rethrow_exception(first);
+  }
+
+ private:
+  static int checked(int size, const LocalGroupOptions& options) {
+    if (size < 1) throw Error("a group of ", size, " ranks: give it at least one");
+    if (!(options.deadline > 0) || !std::isfinite(options.deadline)) throw Error("a deadline of ", options.deadline, " seconds: give a number above 0");
+    return size;
+  }
+  /// The others, of the exception that is being handled.
+  static void tell(Rank& rank) {
+    try {
+      guarded(rank, [] { throw; });
+    } catch (...) {
+    }
+  }
+
+  std::shared_ptr<detail::Meeting> meeting_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+};
+static_assert(Communicator<LocalGroup::Rank>);
+
+}  // namespace lamina

@@ -1,0 +1,107 @@
+/// Where the ranks of one process wait for each other.
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "operation.hpp"
+
+namespace lamina::detail {
+
+/// Each rank comes with its work; once all have come with the same they do it, each its part, and part. Whoever does not come in time, gives up or ends makes it fail, for good and for all.
+class Meeting {
+ public:
+  Meeting(int size, double deadline) : deadline_(deadline), ranks_(std::size_t(size)) {}
+  int size() const { return int(ranks_.size()); }
+
+  /// Returns when all ranks have come with the same operation. Throws Error on all of them if that is not to be.
+  void come(int rank, const Work& work) {
+    std::unique_lock lock(mutex_);
+    Rank& me = ranks_[std::size_t(rank)];
+    me.work = work;
+    for (int r = 0; r < size() && failure_.empty(); ++r)
+      if (ranks_[std::size_t(r)].ended) fail(sentence({"rank ", r, " has ended, ", whereabouts(r)}));
+    if (!failure_.empty()) give_up(rank, work);
+    me.here = true;
+    if (++here_ == size()) {
+      for (int r = 1; r < size(); ++r)
+        if (const Operation &one = ranks_[0].work.operation, &other = ranks_[std::size_t(r)].work.operation; !(one == other)) {
+          fail(disagreement(0, one, r, other));
+          give_up(rank, work);
+        }
+      here_ = 0;
+      for (Rank& r : ranks_) r.here = false, ++r.done;
+      ++meetings_;
+      wake_.notify_all();
+      return;
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(deadline_));
+    const auto meeting = meetings_;
+    while (meetings_ == meeting && failure_.empty())
+      if (wake_.wait_until(lock, end) == std::cv_status::timeout && meetings_ == meeting && failure_.empty()) fail(late());
+    // Once all have come they use each other's memory: nobody may leave then.
+    if (meetings_ == meeting) give_up(rank, work);
+  }
+
+  /// Returns when all ranks have done their part. Only the library's own work lies between: it takes what it takes.
+  void part() {
+    std::unique_lock lock(mutex_);
+    const auto parting = partings_;
+    if (++parted_ == size()) {
+      parted_ = 0;
+      ++partings_;
+      wake_.notify_all();
+    }
+    wake_.wait(lock, [&] { return partings_ != parting; });
+  }
+
+  /// The memory of a rank, between come() and part().
+  const Work& work(int rank) const { return ranks_[std::size_t(rank)].work; }
+
+  void abort(int rank, std::string_view reason) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (failure_.empty()) fail(sentence({"rank ", rank, " gave up, ", whereabouts(rank), ": ", reason.empty() ? "no reason is given" : reason}));
+  }
+  /// The rank comes no more.
+  void end(int rank) {
+    const std::lock_guard lock(mutex_);
+    ranks_[std::size_t(rank)].ended = true;
+    if (here_ > 0 && failure_.empty()) fail(sentence({"rank ", rank, " has ended, ", whereabouts(rank)}));
+  }
+
+ private:
+  struct Rank {
+    Work work;                        // the last it came with
+    std::uint64_t done = 0;           // operations
+    bool here = false, ended = false;
+  };
+
+  std::string whereabouts(int rank) const {
+    const Rank& r = ranks_[std::size_t(rank)];
+    return r.here ? "in " + words(r.work.operation) : r.done ? "after " + words(r.work.operation) : "before its first operation";
+  }
+  std::string late() const {
+    int r = 0;
+    while (ranks_[std::size_t(r)].here) ++r;
+    return sentence({"rank ", r, " did not come within ", deadline_, " s, it was last seen ", whereabouts(r)});
+  }
+  void fail(std::string reason) {
+    failure_ = std::move(reason);
+    wake_.notify_all();
+  }
+  [[noreturn, gnu::cold]] void give_up(int rank, const Work& work) const {
+    throw Error("rank ", rank, " of ", size(), " cannot go on with ", words(work.operation), ": ", failure_);
+  }
+
+  const double deadline_;             // seconds
+  std::mutex mutex_;                  // over all that follows
+  std::condition_variable wake_;
+  std::vector<Rank> ranks_;
+  int here_ = 0, parted_ = 0;         // ranks
+  std::uint64_t meetings_ = 0, partings_ = 0;
+  std::string failure_;
+};
+
+}  // namespace lamina::detail

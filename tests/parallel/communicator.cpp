@@ -1,0 +1,221 @@
+#include <lamina/parallel/local_group.hpp>
+#include <lamina/parallel/solo.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <thread>
+
+#include "support/check_communicator.hpp"
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+using namespace lamina;
+using namespace lamina_test;
+
+namespace {
+/// What each rank throws when f is run.
+template <class F> std::vector<std::string> complaints(LocalGroup& group, const F& f) {
+  std::vector<std::string> said(static_cast<std::size_t>(group.size()), "nothing");
+  try {
+    group.run([&](LocalGroup::Rank& rank) {
+      try {
+        f(rank);
+      } catch (const Error& e) {
+        said[std::size_t(rank.rank())] = e.what();
+        throw;
+      }
+    });
+  } catch (...) {
+  }
+  return said;
+}
+/// What run() throws.
+template <class F> std::string thrown(LocalGroup& group, const F& f) {
+  try {
+    group.run(f);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (int) {
+    return "an int";
+  }
+  return "nothing";
+}
+bool has(const std::string& text, const std::string& words) { return text.find(words) != text.npos; }
+double seconds_since(std::chrono::steady_clock::time_point begin) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
+}  // namespace
+
+TEST_CASE("the order of a sum shows in the numbers of these tests") {
+  const auto tree = sums<float>(8, 1000);
+  int different = 0;
+  for (Index i = 0; i < 1000; ++i) {
+    float in_turn = 0;
+    for (int r = 0; r < 8; ++r) in_turn += number<float>(r, i);
+    different += in_turn != tree[std::size_t(i)];
+  }
+  CHECK(different > 300);
+}
+
+TEST_CASE("parts cover a span, each number once") {
+  for (const Index n : {0, 1, 15, 16, 17, 100, 1000, 123'457})
+    for (const int ranks : {1, 2, 3, 4, 8, 13}) {
+      CHECK(detail::part_begin(n, 0, ranks) == 0);
+      CHECK(detail::part_begin(n, ranks, ranks) == n);
+      for (int r = 0; r < ranks; ++r) {
+        const Index part = detail::part_begin(n, r + 1, ranks) - detail::part_begin(n, r, ranks);
+        CHECK((part >= 0 && part <= n / ranks + 17));
+      }
+    }
+}
+
+TEST_CASE("one rank alone keeps the contract") {
+  Solo solo;
+  check_contract(solo);
+  Solo other;
+  other.abort("no more pictures");
+  CHECK_THROWS_WITH_AS(other.barrier("end"), "barrier \"end\" (operation 1) cannot be: this rank gave up, no more pictures", Error);
+}
+
+TEST_CASE("threads of one process keep the contract") {
+  for (const int size : {1, 2, 3, 4, 5, 8}) {
+    CAPTURE(size);
+    LocalGroup group(size);
+    CHECK(group.size() == size);
+    std::atomic<int> ended = 0;
+    group.run([&](LocalGroup::Rank& rank) {
+      check_contract(rank);
+      ++ended;
+    });
+    CHECK(ended == size);
+  }
+}
+
+TEST_CASE("if one rank goes wrong all throw, and say who and where") {
+  for (const int size : {2, 3, 4, 8})
+    for (const Way& way : ways_to_go_wrong) {
+      CAPTURE(way.name);
+      LocalGroup group(size);
+      const auto begin = std::chrono::steady_clock::now();
+      const auto said = complaints(group, [&](LocalGroup::Rank& rank) { go_wrong(rank, way.name); });
+      for (const std::string& words : said) CHECK_MESSAGE(has(words, way.words), words);
+      CHECK(seconds_since(begin) < 20);
+    }
+}
+
+TEST_CASE("what one rank throws ends the others, and run() throws it on") {
+  for (const int size : {2, 3, 8})
+    for (const Way& way : ways_to_end) {
+      CAPTURE(way.name);
+      LocalGroup group(size);
+      const auto said = complaints(group, [&](LocalGroup::Rank& rank) { go_wrong(rank, way.name); });
+      for (int r = 0; r < size; ++r)
+        if (const std::string& words = said[std::size_t(r)]; r == 1) CHECK(words == "nothing");
+        else CHECK(words == "rank " + std::to_string(r) + " of " + std::to_string(size) + " cannot go on with all_reduce \"gradients of step 7\" (operation 3, 20 bytes of floats): " + way.words);
+    }
+  LocalGroup group(3), other(3);
+  CHECK(thrown(group, [](LocalGroup::Rank& rank) { go_wrong(rank, "throws"); }) == "the disk is full");
+  CHECK(thrown(other, [](LocalGroup::Rank& rank) { go_wrong(rank, "throws anything"); }) == "an int");
+}
+
+TEST_CASE("a rank that ends while the others go on is missed at once") {
+  LocalGroup group(3);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto said = complaints(group, [](LocalGroup::Rank& rank) { go_wrong(rank, "leaves"); });
+  CHECK(said[1] == "nothing");
+  for (const int r : {0, 2}) CHECK(has(said[std::size_t(r)], "gradients of step 7\" (operation 3, 20 bytes of floats): rank 1 has ended, after all_reduce \"gradients of step 6\""));
+  CHECK(seconds_since(begin) < 20);
+}
+
+TEST_CASE("a rank that does not come in time is named by all who wait") {
+  for (const bool begun : {false, true}) {
+    LocalGroup group(4, {.deadline = 0.2});
+    std::atomic<int> thrown = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto said = complaints(group, [&](LocalGroup::Rank& rank) {
+      std::vector<float> x(5);
+      rank.barrier("start");
+      while (rank.rank() == 2 && thrown < 3) std::this_thread::yield();
+      try {
+        if (begun) rank.begin(std::span(x), "gradients of step 7"), rank.finish();
+        else rank.all_reduce(std::span(x), "gradients of step 7");
+      } catch (...) {
+        ++thrown;
+        throw;
+      }
+    });
+    CHECK(seconds_since(begin) >= 0.2);
+    CHECK(seconds_since(begin) < 20);
+    for (int r = 0; r < 4; ++r)
+      CHECK(said[std::size_t(r)] == "rank " + std::to_string(r) + " of 4 cannot go on with all_reduce \"gradients of step 7\" (operation 2, 20 bytes of floats): "
+            "rank 2 did not come within 0.2 s, it was last seen after barrier \"start\" (operation 1)");
+  }
+}
+
+TEST_CASE("after a failure every operation fails") {
+  LocalGroup group(2);
+  complaints(group, [](LocalGroup::Rank& rank) { go_wrong(rank, "size"); });
+  std::vector<double> x(1);
+  for (int r = 0; r < 2; ++r) {
+    CHECK_THROWS_AS(group.rank(r).barrier("again"), Error);
+    CHECK_THROWS_AS((group.rank(r).begin(std::span(x), "again"), group.rank(r).finish()), Error);
+    CHECK_THROWS_AS(group.rank(r).finish(), Error);
+  }
+}
+
+TEST_CASE("memory of something begun is let go before its owner goes, and the group ends without an end of its ranks") {
+  LocalGroup group(2);
+  {
+    std::vector<float> x(5);
+    group.rank(1).begin(std::span(x), "gradients of step 7");
+    group.rank(1).abandon();
+  }
+  std::string said;
+  try {
+    group.rank(0).barrier("end");
+  } catch (const Error& e) {
+    said = e.what();
+  }
+  CHECK(has(said, "rank 0 of 2 cannot go on with barrier \"end\" (operation 1): rank 1 gave up, "));
+  CHECK(has(said, ": it left operations that it had begun"));
+  std::vector<float> x(5);
+  LocalGroup left(2);
+  left.rank(0).begin(std::span(x), "nobody comes");
+}
+
+TEST_CASE("each rank with a thread that the program has made") {
+  LocalGroup group(2);
+  std::vector<float> a{1, 2, 3}, b{10, 20, 30};
+  std::thread other([&] { group.rank(1).all_reduce(b, "sum"); });
+  group.rank(0).all_reduce(a, "sum");
+  other.join();
+  CHECK(a == std::vector<float>{11, 22, 33});
+  CHECK(b == a);
+}
+
+#if defined(__SSE2__)
+TEST_CASE("what is begun treats numbers near 0 as its thread does") {
+  const float least = std::numeric_limits<float>::min();
+  LocalGroup group(2);
+  group.run([&](LocalGroup::Rank& rank) {
+    const float mine = rank.rank() == 0 ? 1.5f * least : -least;
+    std::vector<float> kept(40, mine), flushed(40, mine);
+    const auto as_it_was = _mm_getcsr();
+    rank.begin(std::span(kept), "kept");
+    _mm_setcsr(as_it_was | 0x8040);
+    rank.begin(std::span(flushed), "flushed");
+    rank.finish();
+    _mm_setcsr(as_it_was);
+    for (int i = 0; i < 40; ++i) CHECK((kept[std::size_t(i)] == 0.5f * least && flushed[std::size_t(i)] == 0));
+  });
+}
+#endif
+
+TEST_CASE("groups and ranks that cannot be") {
+  CHECK_THROWS_WITH_AS(LocalGroup(0), "a group of 0 ranks: give it at least one", Error);
+  CHECK_THROWS_WITH_AS(LocalGroup(2, {.deadline = 0}), "a deadline of 0 seconds: give a number above 0", Error);
+  CHECK_THROWS_WITH_AS(LocalGroup(2, {.deadline = -1}), "a deadline of -1 seconds: give a number above 0", Error);
+  LocalGroup group(2);
+  CHECK_THROWS_WITH_AS(group.rank(2), "there is no rank 2 among 2, counted from 0", Error);
+}
