@@ -101,6 +101,13 @@ void add_weight_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index place
   parallel_for(dev, s.slabs.count * s.numbers, kernels::ConvWeightParts<T, Dy>{{spec, in, out}, s.slabs, s.weights, s.numbers, x, dy, parts});
   add_parts<Master<T>>(dev, parts, s.slabs.count, s.numbers, dw, s.weights, db);
 }
+/// db alone.
+template <RunsKernels D, class T> void add_bias_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index places, kernels::PlainGradient<T> dy, Master<T>* db) {
+  const kernels::Slabs slabs(places, out.c);
+  auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
+  parallel_for(dev, Index(slabs.count) * out.c, kernels::ConvWeightParts<T, kernels::PlainGradient<T>>{{spec, in, out}, slabs, 0, out.c, static_cast<const T*>(nullptr), dy, parts});
+  add_parts<Master<T>>(dev, parts, slabs.count, out.c, db, out.c);
+}
 template <class T> Index weight_gradient_arena(ConvSpec spec, Shape in, Shape out, Index places) {
   const ConvSums s = conv_sums(spec, in, out, places);
   return s.slabs.count * s.numbers * Index(sizeof(Master<T>));

@@ -80,7 +80,7 @@ template <int W, class D> int taps_slabs(kernels::Extent size) {
 }
 }  // namespace detail
 
-template <int W> concept OnTaps = W >= detail::TapsWay::first;
+template <int W> concept OnTaps = W >= detail::TapsWay::first && W < detail::TapsWay::end;
 
 template <RunsKernels D, int W> requires OnTaps<W>
 void conv_forward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const bf16* x, const bf16* w, const float* b, bf16* y, Clamp clamp = {}) {

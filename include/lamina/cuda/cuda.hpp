@@ -155,6 +155,8 @@ class Cuda : public CudaRules {
     detail::check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
   }
   cudaStream_t stream() const { return own_->stream; }
+  /// Makes it the GPU that CUDA and its libraries mean in this thread. What is done by this class does it by itself.
+  void use() const { detail::check(cudaSetDevice(card().number), "cudaSetDevice"); }
 
   template <class Kernel, class... Arguments> void launch(Grid grid, Arguments... arguments) {
     use();
@@ -267,7 +269,6 @@ class Cuda : public CudaRules {
   explicit Cuda(std::shared_ptr<Card> card) : own_(std::make_shared<Own>(std::move(card))) {}
 
   Card& card() const { return *own_->card; }
-  void use() const { detail::check(cudaSetDevice(card().number), "cudaSetDevice"); }
   void refuse_recording(const char* what) const {
     if (card().recording) throw Error("while a graph is recorded ", what);
   }

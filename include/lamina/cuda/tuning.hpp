@@ -20,7 +20,7 @@ namespace lamina {
 /// What estimates go by: how many multiprocessors a GPU has, and bytes of shared memory of each and of the largest thread block. Those of an H100, unless a device says its own.
 struct Processors { int count = 132, shared_bytes = 228 << 10, block_bytes = 227 << 10; };
 
-/// Somebody who can do a work: a kernel of ours, or anybody who gives its bits.
+/// Somebody who can do a work: a kernel of ours, or anybody who gives its bits; other bits only on a device that was told that any will do (cudnn.hpp).
 struct Runner {
   const char* name;                    // no other runner of this work has it
   double cycles;                       // of the GPU's clock, by an estimate; infinite if this GPU cannot run it
@@ -45,6 +45,12 @@ class Tuner {
       if (known == work) return won;
     if (dev.recording()) return estimate;
     return won_.emplace_back(work, settle(dev, work, all, estimate, launch)).second;
+  }
+  /// Who won this work's race, if there was one.
+  int known(const Work& work, int otherwise) const {
+    for (const auto& [known, won] : won_)
+      if (known == work) return won;
+    return otherwise;
   }
 
  private:
