@@ -10,7 +10,7 @@
 namespace tomato {
 
 struct TrainSettings {
-  std::filesystem::path data, out, tune;
+  std::filesystem::path data, out, tune = {};
   int size = 64, epochs = 15, batch = 32, threads = 0;
   std::uint64_t seed = 1;
   std::string recipe = "lamina", device = "cpu", precision = "fp32";
@@ -18,13 +18,13 @@ struct TrainSettings {
   long stop_after = 0;
 };
 struct EvaluateSettings {
-  std::filesystem::path model, data, tune;
+  std::filesystem::path model, data, tune = {};
   int threads = 0;
   std::string device = "cpu", precision = "fp32";
   bool json = false;
 };
 struct PredictSettings {
-  std::filesystem::path model, tune;
+  std::filesystem::path model, tune = {};
   std::vector<std::filesystem::path> pictures;
   std::string format = "text";
   int threads = 0;
