@@ -1,10 +1,14 @@
 /// How fast is training on a GPU, and where does its time go?
-/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once] [--tune FILE]
+/// bench_gpu [--rows "leaf 64 64,resnet18 64 256"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once] [--tune FILE [--cudnn]]
 /// A row is a network, the side of its pictures, the batch. A step is the forward pass, cross-entropy, all gradients and Adam, of a batch that lies on the GPU, as one graph; a time is
 /// the median over groups of steps between two events, and a line of JSON. bench/peers/speed_torch_gpu.py runs the same in PyTorch. --kernels prints the time
 /// of every launch of a step; --once is one step without a graph, for a profiler. --tune races kernels that give
-/// the same bits before anything else is timed, and keeps who won in the file, or believes what is there.
+/// the same bits before anything else is timed, and keeps who won in the file, or believes what is there; with --cudnn, where Lamina was built with it, cuDNN races too, whose bits are others.
+#if defined(LAMINA_WITH_CUDNN)
+#include <lamina/cudnn.hpp>
+#else
 #include <lamina/cuda.hpp>
+#endif
 
 #include <functional>
 #include <sstream>
@@ -17,12 +21,18 @@ using namespace lamina;
 
 namespace {
 
+#if defined(LAMINA_WITH_CUDNN)
+using Rival = CudaWithCudnn;
+#else
+using Rival = Cuda;
+#endif
+
 struct Options {
   std::vector<bench::Work> rows;
   std::string number = "bf16";
   int rounds = 1;
   double seconds = 0.2;
-  bool kernels = false, once = false;
+  bool kernels = false, once = false, cudnn = false;
   std::shared_ptr<TuningFile> races;
 };
 
@@ -34,7 +44,8 @@ Options options(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--kernels") o.kernels = true;
     else if (word == "--once") o.once = true;
-    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once] [--tune FILE]");
+    else if (word == "--cudnn") o.cudnn = true;
+    else if (i + 1 == argc) throw Error("what is ", word, "? bench_gpu [--rows \"leaf 64 64,resnet18 64 256\"] [--number bf16|tf32|float32] [--rounds 1] [--seconds 0.2] [--kernels | --once] [--tune FILE [--cudnn]]");
     else if (word == "--rows") rows = argv[++i];
     else if (word == "--number") o.number = argv[++i];
     else if (word == "--rounds") o.rounds = std::atoi(argv[++i]);
@@ -43,6 +54,11 @@ Options options(int argc, char** argv) {
     else throw Error("there is no option ", word);
   }
   if (o.number != "bf16" && o.number != "tf32" && o.number != "float32") throw Error("--number is bf16, tf32 or float32");
+#if !defined(LAMINA_WITH_CUDNN)
+  if (o.cudnn) throw Error("--cudnn: this bench_gpu was built without cuDNN; with CMake say -DLAMINA_WITH_CUDNN=ON");
+#endif
+  if (o.cudnn && !o.races) throw Error("--cudnn is who races, and --tune FILE says that there are races: give both");
+  if (o.cudnn && (o.kernels || o.once)) throw Error("--kernels and --once are of kernels of Lamina, of which cuDNN's are none: leave --cudnn out");
   std::istringstream all(rows);
   for (std::string row; std::getline(all, row, ',');) {
     bench::Work work{.mode = "train"};
@@ -145,7 +161,7 @@ double copy_roof(Cuda& device) {
 /// A model with its optimizer and a batch.
 template <class Net, class D, class T> class Training {
  public:
-  explicit Training(const bench::Work& work, std::shared_ptr<TuningFile> races) : before_(free_mb()), model_({.batch = work.batch, .seed = 1}, tuned(std::move(races))), adam_(model_.device(), {.rate = bench::rate}, model_.program().parameters) {
+  explicit Training(const bench::Work& work, const Options& o) : before_(free_mb()), model_({.batch = work.batch, .seed = 1}, tuned(o)), adam_(model_.device(), {.rate = bench::rate}, model_.program().parameters) {
     // Between -1 and 1, as all programs of speed; a million numbers, over and over.
     const Random random(1, Stream::picture);
     const std::size_t picture = std::size_t(size(Net::input)), count = std::size_t(work.batch) * picture, some = std::min(count, std::size_t(1) << 20);
@@ -184,9 +200,12 @@ template <class Net, class D, class T> class Training {
   }
 
  private:
-  static D tuned(std::shared_ptr<TuningFile> races) {
+  static D tuned(const Options& o) {
     D device;
-    if (races) device.tune(std::move(races));
+    if constexpr (std::is_same_v<D, Rival>) {
+      if (o.cudnn) return device.tune(o.races, Bits::any), device;
+    }
+    if (o.races) device.tune(o.races);
     return device;
   }
   double before_;
@@ -197,18 +216,20 @@ template <class Net, class D, class T> class Training {
   Batch batch_;
 };
 
-template <class Net, class T> void measure(const bench::Work& work, const Options& o) {
-  Training<Net, Cuda, T> training(work, o.races);
+template <class Net, class D, class T> void measure(const bench::Work& work, const Options& o) {
+  Training<Net, D, T> training(work, o);
   training.group(5);
   const int steps = std::max(1, int(5e-3 / training.group(10)));      // groups of 5 ms
   std::vector<double> seconds;
   for (double all = 0; all < o.seconds || seconds.size() < 3; all += steps * seconds.back()) seconds.push_back(training.group(steps));
   const double mb = training.mb(), loss = training.loss();
   std::printf("{\"peer\": \"Lamina\", \"version\": \"%d.%d.%d\", \"net\": \"%s\", \"size\": %d, \"batch\": %d, \"number\": \"%s\", \"mode\": \"%s\", \"peak_mb\": %.1f, "
-              "\"step_us_median\": %.2f, \"groups\": %zu, \"steps_of_group\": %d, \"loss\": %.4f, \"tuned\": %s, \"device\": \"%s\"}\n",
+              "\"step_us_median\": %.2f, \"groups\": %zu, \"steps_of_group\": %d, \"loss\": %.4f, \"tuned\": %s, \"cudnn\": %s, \"device\": \"%s\"}\n",
               version.major, version.minor, version.patch, work.net.c_str(), work.size, work.batch, o.number.c_str(), Records<Cuda> ? "graph" : "launches", mb, 1e6 * median(seconds),
-              seconds.size(), steps, loss, o.races ? "true" : "false", gpu_name().c_str());
+              seconds.size(), steps, loss, o.races ? "true" : "false", o.cudnn ? "true" : "false", gpu_name().c_str());
   std::fflush(stdout);
+  if constexpr (!std::is_same_v<D, Cuda>)
+    for (const std::string& refused : training.model().device().refused()) std::fprintf(stderr, "bench_gpu: without cuDNN: %s\n", refused.c_str());
 }
 
 /// What a step does, by the direct formulas, and what it must move: every tensor of every step once, and 30 bytes a parameter for Adam.
@@ -227,7 +248,7 @@ template <class D, class T> Demand demand(const ProgramView<D, T>& program, Inde
 template <class Net, class T> void profile(const bench::Work& work, const Options& o) {
   using Device = Timed<Cuda>;
   using Launch = Device::Launch;
-  Training<Net, Device, T> training(work, o.races);
+  Training<Net, Device, T> training(work, o);
   std::vector<Launch>& launches = training.model().device().launches();
   std::vector<double> whole;
   for (int turn = 0; turn < 25; ++turn) {
@@ -257,9 +278,10 @@ template <class Net, class T> void profile(const bench::Work& work, const Option
 template <class T> void run(const bench::Work& work, const Options& o) {
   const auto with = [&]<class Net>(std::type_identity<Net>, const char* name) {
     if (work.net != name || work.size != Net::input.h) return false;
-    if (o.once) Training<Net, Cuda, T>(work, o.races).model().device().wait();
+    if (o.once) Training<Net, Cuda, T>(work, o).model().device().wait();
     else if (o.kernels) profile<Net, T>(work, o);
-    else measure<Net, T>(work, o);
+    else if (o.cudnn) measure<Net, Rival, T>(work, o);
+    else measure<Net, Cuda, T>(work, o);
     return true;
   };
   if (with(std::type_identity<bench::Leaf<64>>(), "leaf") || with(std::type_identity<bench::Leaf<128>>(), "leaf") || with(std::type_identity<bench::Leaf<256>>(), "leaf") ||

@@ -4,7 +4,7 @@ source "$(dirname "$0")/lint.bash"
 
 faults() {
   local compiler=$1 options=$2 words
-  (cd include && find lamina -name '*.hpp') | grep -vE '^lamina/(cuda/|(parallel/|io/|data/)?(cuda|nccl|mpi|onnx|turbojpeg)\.hpp$)' | sort | while read -r header; do
+  (cd include && find lamina -name '*.hpp') | grep -vE '^lamina/(cuda/|(parallel/|io/|data/)?(cuda|cudnn|nccl|mpi|onnx|turbojpeg)\.hpp$)' | sort | while read -r header; do
     if ! words=$(printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
         "$compiler" -Iinclude "@$options" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ - 2>&1); then
       echo "include/$header does not compile alone:"

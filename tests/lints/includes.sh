@@ -23,7 +23,8 @@ faults() {
       third["^nlohmann/"] = "io/"
       third["^(google|onnx)/"] = "io/"
       third["^turbojpeg\\.h$"] = "data/(turbojpeg|decode)"
-      third["^(cuda|cublas|cudnn|curand|nvtx3|driver_types|device_launch|vector_types|math_constants|mma\\.h|cooperative_groups|cub/|thrust/)"] = "cuda/"
+      third["^(cuda|cublas|curand|nvtx3|driver_types|device_launch|vector_types|math_constants|mma\\.h|cooperative_groups|cub/|thrust/)"] = "cuda/"
+      third["^cudnn"] = "cuda/cudnn"
       third["^nccl\\.h$"] = "parallel/nccl"
       third["^mpi\\.h$"] = "parallel/mpi"
 
@@ -108,6 +109,8 @@ self_test() {
   expect "<turbojpeg.h> may only be in data/turbojpeg"
   header cpu/a.hpp '<cuda_runtime.h>'
   expect "<cuda_runtime.h> may only be in cuda/"
+  header cuda/cuda.hpp '<cudnn.h>'
+  expect "<cudnn.h> may only be in cuda/cudnn"
   header core/a.hpp '<boost/any.hpp>'
   expect "<boost/any.hpp> is of a library"
   for name in iostream regex ranges; do

@@ -13,9 +13,6 @@
 
 namespace lamina {
 
-/// What those who race have in common beside their work: the bits of what they make; or nothing but what they round, so that each race that ends otherwise is another training.
-enum class Bits { same, any };
-
 namespace kernels::inline LAMINA_SIMT {
 
 /// Weights (K, K, C / groups, O) as (O, K, K, C / groups).
@@ -63,6 +60,17 @@ struct CudnnConvolutions {
       if (k.convolution == c) return k;
     return all.emplace_back(Known{c, c.name(), false, nullptr, ""});
   }
+  std::vector<std::string> refused() const {
+    std::vector<std::string> words;
+    for (const Known& k : all)
+      if (k.asked && !k.plan) words.push_back(sentence({k.name, ", ", k.convolution.in, " to ", k.convolution.out.c, " channels: ", k.why}));
+    return words;
+  }
+  /// As a device is described with it.
+  static std::string version() {
+    const std::size_t v = cudnnGetVersion();
+    return sentence({", cuDNN ", v / 10000, ".", v / 100 % 100, ".", v % 100, " with any bits"});
+  }
 };
 /// Ways of convolutions of a device with cuDNN: those of the device itself, and so much.
 inline constexpr int cudnn_ways = 1000;
@@ -90,18 +98,13 @@ template <class Base> class WithCudnn : public Base {
     shared_->convolutions = bits == Bits::any ? std::make_unique<detail::CudnnConvolutions>() : nullptr;
   }
   std::string described() const {
-    if (!shared_->convolutions) return Base::described();
-    const std::size_t v = cudnnGetVersion();
-    return detail::sentence({Base::described(), ", cuDNN ", v / 10000, ".", v / 100 % 100, ".", v % 100, " with any bits"});
+    return Base::described() + (shared_->convolutions ? detail::CudnnConvolutions::version() : "");
   }
 
   /// For people: what cuDNN was asked for and does not run, each with a reason.
   std::vector<std::string> refused() const {
-    std::vector<std::string> all;
-    if (shared_->convolutions)
-      for (const auto& k : shared_->convolutions->all)
-        if (k.asked && !k.plan) all.push_back(detail::sentence({k.name, ", ", k.convolution.in, " to ", k.convolution.out.c, " channels: ", k.why}));
-    return all;
+    if (!shared_->convolutions) return {};
+    return shared_->convolutions->refused();
   }
 
   void reserve(std::size_t bytes) {

@@ -25,6 +25,8 @@ struct Runner {
   const char* name;                    // no other runner of this work has it
   double cycles;                       // of the GPU's clock, by an estimate; infinite if this GPU cannot run it
 };
+/// What those who race have in common beside their work: the bits of what they make, or none.
+enum class Bits { same, any };
 /// A kernel, what it is run on, how many pictures, and through which window.
 struct Work {
   std::string_view kernel;
