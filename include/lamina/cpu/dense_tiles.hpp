@@ -144,10 +144,12 @@ struct DenseTiles {
   void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, Ahead ahead) const {
     constexpr Index part = tile_features * tile_out, line = 16, lines = part / line;
     for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out, ahead.memory += part)
+      for (Index o = 0; o < out; o += tile_out) {
         add_outer(x + f + h, in, dy + o, out, {n}, dw + h * out + o, out, add, [&](Index t) LAMINA_INLINE_LAMBDA {
           if (t < ahead.slots * lines) __builtin_prefetch(ahead.memory + t / lines * ahead.apart + t % lines * line, 1);
         });
+        if (ahead.slots) ahead.memory += part;
+      }
   }
   /// Brings near what the inputs from f on read of x and write to dx, or null.
   void fetch(const float* x, const float* dx, Index f) const {

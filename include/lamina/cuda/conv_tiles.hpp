@@ -61,7 +61,7 @@ template <class T, class Pixels> struct ConvTilesForward {
     LAMINA_UNROLL
     for (int j = 0; j < 4; ++j) {
       const int o = o0 + P::column(j);
-      const M bias = number(b + o, b && o < g.out_c);
+      const M bias = b ? number(b + o, o < g.out_c) : M(0);
       if constexpr (Pixels::pooled) {
         M best = 0;
         int code = 255;

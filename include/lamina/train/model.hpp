@@ -260,7 +260,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   void fill(std::size_t i, Step<T>& s, Index first, bool training) const {
     const auto& r = program_.steps[i];
     s.first = first, s.training = training, s.random = {seed_, Stream::dropout, std::uint32_t(r.layer)}, s.clock = clock_.data();
-    s.w = w_.data() + r.w, s.low = low_.data() + r.w, s.dw = dw_.data() + r.w, s.state = state_.data() + r.state_at, s.statistics = statistics_.data() + r.statistics;
+    s.w = w_.data() + r.w, s.low = has_low ? low_.data() + r.w : nullptr, s.dw = dw_.data() + r.w, s.state = state_.data() + r.state_at, s.statistics = statistics_.data() + r.statistics;
   }
 
   /// The loss; in inference its gradient goes where nothing else is needed any more.

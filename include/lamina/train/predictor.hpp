@@ -48,7 +48,7 @@ template <class Net, Device D, class T = float> class Predictor {
       Index at = 0;
       inputs_.convert_pictures(device_, x, n);
       passes_.forward(plan, on_device, n, [&](std::size_t i, Step<T>& s) {
-        s.w = ready_.data() + at, s.low = low_.data() + at, s.state = ready_.data() + at + P::view.steps[i].place.parameters;
+        s.w = ready_.data() + at, s.low = has_low ? low_.data() + at : nullptr, s.state = ready_.data() + at + P::view.steps[i].place.parameters;
         at += numbers(P::view.steps[i]);
       });
     });
