@@ -202,7 +202,7 @@ template <class Net, class D, class T> class Training {
  private:
   static D tuned(const Options& o) {
     D device;
-    if constexpr (std::is_same_v<D, Rival>) {
+    if constexpr (std::is_same_v<D, Rival> && !std::is_same_v<D, Cuda>) {
       if (o.cudnn) return device.tune(o.races, Bits::any), device;
     }
     if (o.races) device.tune(o.races);

@@ -97,6 +97,18 @@ TEST_CASE_TEMPLATE("what cuDNN is told of is our convolution", T, float, tf32, b
   CHECK(cudnn::contexts == 0);
 }
 
+TEST_CASE("each convolution of a device has a plan of its own") {
+  CudnnDevice dev = device();
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const Case& c : {Case{{4, 4, 4}, 4, 3, 1, 1}, {{4, 4, 4}, 4, 5, 1, 2}, {{4, 4, 4}, 4, 3, 1, 1, 2}, {{4, 4, 4}, 4, 3, 1, 1, 1, true, 1}, {{4, 4, 4}, 4, 3, 2, 1}, {{4, 4, 4}, 4, 3, 2, same}}) {
+      INFO("k " << c.k << " stride " << c.stride << " pad " << c.pad << " groups " << c.groups);
+      CHECK(same_bits(Data<float>{c}.run(dev, Way<detail::cudnn_ways>()).y, Data<float>{c}.plain().y));
+    }
+    CHECK(cudnn::executed.size() == (turn == 0 ? 6 * 9 : 6 * 9 + 6 * 3));
+  }
+  CHECK(same_bits(Data<bf16>{{{4, 4, 4}, 4, 3, 1, 1}}.run(dev, Way<detail::cudnn_ways>()).y, Data<bf16>{{{4, 4, 4}, 4, 3, 1, 1}}.plain().y));
+}
+
 TEST_CASE("what cuDNN makes is rounded to tf32") {
   CudnnDevice dev = device();
   const Data<tf32> data{[] {
@@ -138,7 +150,7 @@ TEST_CASE("engines that do not work, need more workspace than there is, or canno
     CHECK(all.size() == 3);                                      // forward and two gradients
     return all.at(0);
   };
-  CHECK(why({{tensor_core}}) == "conv 3x3 stride 1 padding 1 groups 1 in float forward, any bits, 6x5x8 to 8 channels: no engine always gives the same bits and sums as it is asked to");
+  CHECK(why({{tensor_core}}) == "conv in float, forward, any bits, 3x3 by 1 of 6x5x8 to 8 channels: no engine always gives the same bits and sums as it is asked to");
   CHECK(why(fails).find(" to 8 channels: cudnnBackendFinalize at ") != std::string::npos);
   CHECK(why({{}, 1 << 30}).find(": an engine needs 1073741824 bytes of workspace, and there are 2094848") != std::string::npos);
   const Index weights = 9 * 8 * 8 * 4, all = CudnnDevice::least_scratch - weights;
@@ -197,7 +209,7 @@ TEST_CASE("a race against cuDNN: who ran it, and where, is kept, and the quickes
   forward();
   REQUIRE(told->races.size() == 1);
   CHECK(told->races[0].device == "an emulated GPU, version 1, cuDNN 9.26.0 with any bits");
-  CHECK(told->races[0].work == "conv 3x3 stride 1 padding 1 groups 1 in float forward, any bits, 6x5x8 to 8 channels, 1 picture");
+  CHECK(told->races[0].work == "conv in float, forward, any bits, 3x3 by 1 of 6x5x8 with a border of 1 to 8 channels, 1 picture");
   CHECK(told->races[0].runners == std::vector<std::string>{"kernels of Lamina", "cuDNN"});
   CHECK(told->won == std::vector<int>{1});
 

@@ -63,7 +63,7 @@ struct CudnnConvolutions {
   std::vector<std::string> refused() const {
     std::vector<std::string> words;
     for (const Known& k : all)
-      if (k.asked && !k.plan) words.push_back(sentence({k.name, ", ", k.convolution.in, " to ", k.convolution.out.c, " channels: ", k.why}));
+      if (k.asked && !k.plan) words.push_back(sentence({k.name, ", ", k.convolution.spec.window.k, "x", k.convolution.spec.window.k, " by ", k.convolution.spec.window.stride, " of ", k.convolution.in, " to ", k.convolution.out.c, " channels: ", k.why}));
     return words;
   }
   /// As a device is described with it.
@@ -153,7 +153,8 @@ template <class Base, class Ours, class Theirs> void with_cudnn(WithCudnn<Base>&
     });
   }
   const Runner all[] = {{"kernels of Lamina", 1}, {"cuDNN", of.plan ? 1 : std::numeric_limits<double>::infinity()}};
-  const Work work{of.name, c.in, c.out.c, int(c.n)};
+  const Window v = c.spec.window;
+  const Work work{of.name, c.in, c.out.c, int(c.n), v.k, v.stride, v.pad == same ? v.before(c.in.h) : v.pad};
   const auto launch = [&](int which) {
     if (which == 1) run_theirs(*of.plan);
     else ours();

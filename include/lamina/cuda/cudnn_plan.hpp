@@ -41,11 +41,10 @@ struct CudnnConvolution {
     };
     return numbers(*this) == numbers(o) && in == o.in;
   }
-  /// In the words of a race.
+  /// In the words of a race, which has words for window, shape and batch.
   std::string name() const {
-    const Window v = spec.window;
     const char* const what = kind == CudnnKind::forward ? "forward" : kind == CudnnKind::gradient_of_x ? "gradient of x" : "gradient of w";
-    return sentence({"conv ", v.k, "x", v.k, " stride ", v.stride, " padding ", v.pad == same ? "same" : std::to_string(v.pad), " groups ", spec.groups, " in ", number, " ", what, ", any bits"});
+    return sentence({"conv in ", number, spec.groups > 1 ? ", groups " + std::to_string(spec.groups) : "", spec.window.pad == same ? ", same padding" : "", ", ", what, ", any bits"});
   }
 };
 
