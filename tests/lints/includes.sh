@@ -111,6 +111,10 @@ self_test() {
   expect "<cuda_runtime.h> may only be in cuda/"
   header cuda/cuda.hpp '<cudnn.h>'
   expect "<cudnn.h> may only be in cuda/cudnn"
+  header parallel/mpi.hpp '<mpi.h>'; header parallel/local_group.hpp '<mpi.h>'
+  expect "include/lamina/parallel/local_group.hpp:1: <mpi.h> may only be in parallel/mpi"
+  header parallel/solo.hpp; header train/a.hpp '"../parallel/solo.hpp"'
+  expect "train may not include parallel"
   header core/a.hpp '<boost/any.hpp>'
   expect "<boost/any.hpp> is of a library"
   for name in iostream regex ranges; do

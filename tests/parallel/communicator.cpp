@@ -1,5 +1,8 @@
+#include <lamina/parallel/last_words.hpp>
 #include <lamina/parallel/local_group.hpp>
 #include <lamina/parallel/solo.hpp>
+
+#include <sys/wait.h>
 
 #include <atomic>
 #include <chrono>
@@ -128,6 +131,18 @@ TEST_CASE("a rank that ends while the others go on is missed at once") {
   CHECK(seconds_since(begin) < 20);
 }
 
+TEST_CASE("a rank that has ended is missed by those who come later") {
+  LocalGroup group(2);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto said = complaints(group, [](LocalGroup::Rank& rank) {
+    if (rank.rank() == 1) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    rank.barrier("start");
+  });
+  CHECK(said[0] == "rank 0 of 2 cannot go on with barrier \"start\" (operation 1): rank 1 has ended, before its first operation");
+  CHECK(seconds_since(begin) < 20);
+}
+
 TEST_CASE("a rank that does not come in time is named by all who wait") {
   for (const bool begun : {false, true}) {
     LocalGroup group(4, {.deadline = 0.2});
@@ -180,8 +195,13 @@ TEST_CASE("memory of something begun is let go before its owner goes, and the gr
   CHECK(has(said, "rank 0 of 2 cannot go on with barrier \"end\" (operation 1): rank 1 gave up, "));
   CHECK(has(said, ": it left operations that it had begun"));
   std::vector<float> x(5);
-  LocalGroup left(2);
-  left.rank(0).begin(std::span(x), "nobody comes");
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    LocalGroup left(2);
+    left.rank(0).begin(std::span(x), "nobody comes");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));      // while it waits
+  }
+  CHECK(seconds_since(begin) < 20);
 }
 
 TEST_CASE("each rank with a thread that the program has made") {
@@ -192,6 +212,58 @@ TEST_CASE("each rank with a thread that the program has made") {
   other.join();
   CHECK(a == std::vector<float>{11, 22, 33});
   CHECK(b == a);
+}
+
+TEST_CASE("a process that is told to end says where it is and who is gone, and ends as it would have") {
+  const auto child = [](const auto& f) {
+    std::fflush(nullptr);
+    const pid_t number = ::fork();
+    if (number == 0) {
+      std::signal(SIGTERM, SIG_DFL);            // doctest has it
+      f();
+      ::_exit(0);
+    }
+    return number;
+  };
+  const auto place = [](pid_t number) {
+    detail::ProcessPlace p = detail::ProcessPlace::here();
+    p.number = number;
+    return p;
+  };
+  int ends[2], status = 0;
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t stays = child([] { ::pause(); }), ended = child([] { ::pause(); });
+  const pid_t speaks = child([&] {
+    ::dup2(ends[1], STDERR_FILENO);
+    detail::Processes processes;
+    processes.watch(1, {place(stays), place(::getpid()), place(ended), {}});
+    ::kill(ended, SIGKILL);
+    while (!processes.gone(2)) std::this_thread::yield();
+    { const detail::LastWords first(0, processes); }
+    detail::LastWords words(1, processes), ignored(7, processes);
+    words.say("in one operation");
+    words.say("after another");
+    ::raise(SIGTERM);
+  });
+  CHECK(::waitpid(speaks, &status, 0) == speaks);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM));
+  const pid_t silent = child([&] {
+    ::dup2(ends[1], STDERR_FILENO);
+    detail::Processes processes;
+    { const detail::LastWords words(1, processes); }
+    std::signal(SIGTERM, [](int) { ::_exit(3); });
+    const detail::LastWords words(1, processes);
+    ::raise(SIGTERM);
+  });
+  CHECK(::waitpid(silent, &status, 0) == silent);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 3));
+  ::kill(stays, SIGKILL);
+  ::waitpid(stays, &status, 0), ::waitpid(ended, &status, 0);
+  ::close(ends[1]);
+  char said[1024] = {};
+  CHECK(::read(ends[0], said, sizeof said - 1) >= 0);
+  ::close(ends[0]);
+  CHECK(std::string(said) == "rank 1 is told to end (SIGTERM), after another; rank 2 (process " + std::to_string(ended) + ") is gone\n");
 }
 
 #if defined(__SSE2__)

@@ -5,11 +5,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace lamina_test {
@@ -126,6 +128,8 @@ template <class C> void check_overlap(C& c) {
     for (std::size_t b = 3; b < 5; ++b) begun.push_back(c.begin(std::span(buckets[b]), "bucket " + std::to_string(b)));
     c.finish();
     for (std::size_t b = 0; b < 5; ++b) CHECK(same_bits(buckets[b], sums<float>(c.size(), lengths[b], repeat)));
+    begun.push_back(c.begin(std::span(other), "another"));
+    c.finish(begun[2]);                    // long ago
     c.finish();
   }
 }
@@ -162,13 +166,14 @@ template <class C> void check_contract(C& c) {
   check_misuse(c);
 }
 
-/// Rank 1 does what ends it for all, at "gradients of step 7" at the latest.
-template <class C> void go_wrong(C& c, const std::string& way) {
+/// Rank 1 does what ends it for all, at "gradients of step 7" at the latest; the others may be busy for so many seconds before.
+template <class C> void go_wrong(C& c, const std::string& way, int busy = 0) {
   const bool wrong = c.rank() == 1;
   std::vector<float> x(5), more(6);
   c.agree(wrong && way == "agreement" ? "network SmallNet; data 2; batch 32" : "network SmallNet; data 1; batch 32");
   c.all_reduce(std::span(x), "gradients of step 6");
   const std::string step = "gradients of step 7";
+  if (!wrong) std::this_thread::sleep_for(std::chrono::seconds(busy));
   if (wrong && way == "throws") throw std::runtime_error("the disk is full");
   if (wrong && way == "throws anything") throw 1;
   if (wrong && way == "aborts") c.abort("no more pictures");

@@ -1,0 +1,18 @@
+# Whether Lamina's own programs for MPI are built: lamina_mpi_programs, and in words lamina_mpi_summary.
+if(NOT LAMINA_MPI MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR " LAMINA_MPI is ${LAMINA_MPI}: say ON, OFF or AUTO")
+endif()
+set(lamina_mpi_programs OFF)
+set(lamina_mpi_summary "MPI off")
+if(NOT LAMINA_MPI STREQUAL "OFF")
+  set(MPI_CXX_SKIP_MPICXX ON)    # MPI's own classes for C++, which nobody uses
+  find_package(MPI QUIET COMPONENTS CXX)
+  if(MPI_CXX_FOUND)
+    set(lamina_mpi_programs ON)
+    set(lamina_mpi_summary "MPI ${MPI_CXX_VERSION}")
+  elseif(LAMINA_MPI STREQUAL "ON")
+    message(FATAL_ERROR " LAMINA_MPI is ON and there is no MPI; on Debian: apt-get install libopenmpi-dev openmpi-bin")
+  else()
+    set(lamina_mpi_summary "MPI absent")
+  endif()
+endif()

@@ -1,0 +1,3 @@
+/// Ranks as processes, through the system's MPI.
+#pragma once
+#include "parallel/mpi.hpp"

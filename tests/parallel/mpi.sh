@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Ranks that are processes keep the contract of a communicator, and if one of them goes wrong, is killed or stopped all others end in time and say who and where. mpi.sh [MPI_RANKS MPIRUN]
+set -euo pipefail
+export LC_ALL=C
+if [[ $# != 2 ]]; then
+  echo "skipped: no MPI here"
+  exit 77
+fi
+ranks=$(realpath "$1") mpirun=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+# Open MPI: as any user, and more ranks than cores
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+
+fail() {
+  echo "mpi.sh: $*"
+  head -n 60 said
+  exit 1
+}
+# goes N WAY [DEADLINE]: so many ranks; leaves their words in said and the exit code in code.
+goes() {
+  code=0
+  timeout 60 "$mpirun" -np "$1" "$ranks" "${@:2}" > said 2>&1 < /dev/null || code=$?
+  [[ $code != 124 ]] || fail "$1 ranks, $2: they do not end"
+}
+# ends_badly N WAY DEADLINE WORDS [RANK...]: the run fails, and each of the ranks (of all, if none is named) says a line with words, an extended regular expression that begins with "rank R".
+ends_badly() {
+  goes "$1" "$2" "$3"
+  [[ $code != 0 ]] || fail "$1 ranks, $2: they end as if all were well"
+  local rank
+  for rank in ${5:-$(seq 0 $(($1 - 1)))}; do
+    grep -qE "^rank $rank $4" said || fail "$1 ranks, $2: rank $rank does not say '$4'"
+  done
+}
+
+for n in 1 2 4; do
+  goes $n contract
+  [[ $code == 0 ]] || fail "$n ranks: the contract is not kept"
+  [[ $(grep -c 'test cases: *1 *| *1 passed' <(sed 's/\x1b\[[0-9;]*m//g' said)) == "$n" ]] || fail "$n ranks: not all say that they passed"
+done
+
+step='all_reduce "gradients of step 7" \(operation [0-9]+, [0-9]+ bytes of floats\)'
+before='all_reduce "gradients of step 6" \(operation [0-9]+, [0-9]+ bytes of floats\)'
+ends_badly 3 size 60 "of 3 cannot go on with $step: rank 0 comes to $step and rank 1 to $step: all ranks must run the same program"
+ends_badly 2 leaves 60 "of 2 cannot go on with .*: rank 0 comes to $step and rank 1 to barrier \"the end\" \(operation 3\): all ranks must run the same program"
+ends_badly 3 "throws while they compute" 60 "of 3 cannot go on with $step: rank 1 gave up, after $before: the disk is full" "0 2"
+grep -q '^the disk is full' said || fail "rank 1 does not say what it threw"
+goes 2 agreement
+[[ $code != 0 ]] && grep -q "^ranks 0 and 1 do not agree: one has 'data 1' and the other 'data 2'; start all ranks with the same" said || fail "ranks that do not agree do not say so"
+
+# Gone: mpirun ends the others at once, who are in an operation or between two.
+ends_badly 3 killed 60 "of 3 cannot go on with $step: rank 1 \(process [0-9]+\) is gone" "0 2"
+ends_badly 3 "killed while they compute" 60 "is told to end \(SIGTERM\), after $before; .*rank 1 \(process [0-9]+\) is gone" "0 2"
+# Stopped: they wait, not for ever.
+begin=$(date +%s%N)
+ends_badly 4 stopped 2 "of 4 cannot go on with $step: rank 1 did not come within 2 s" "0 2 3"
+milliseconds=$((($(date +%s%N) - begin) / 1000000))
+((milliseconds >= 2000 && milliseconds < 15000)) || fail "a rank was stopped, and the others ended after $milliseconds ms"
+! pgrep -f "^$ranks stopped" > /dev/null || fail "a rank that was stopped is still there"
