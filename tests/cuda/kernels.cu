@@ -1,4 +1,4 @@
-// A training step of LeafNet at 64 x 64 x 3 in bf16, and the kernels on tensor cores that tf32 has instead, on a device that only says what it would launch, and with how many threads and bytes of shared memory: the kernels that
+// Training steps of LeafNet at 64 x 64 x 3 and of blocks that larger networks are made of in bf16, and the kernels on tensor cores that tf32 has instead, on a device that only says what it would launch, and with how many threads and bytes of shared memory: the kernels that
 // table.sh asks ptxas about.
 #include <lamina/cuda.hpp>
 
@@ -51,13 +51,21 @@ void in_tf32(Listing dev) {
   dense_update(dev, Adam(), &clock, true, 64, 8192, 128, &x, &x, &x, &w, &w, 1, &x, &w);
 }
 
-int main() {
-  Model<lamina_test::LeafNet, Listing, bf16> model({.batch = 2});
-  const std::vector<float> x(2 * size(lamina_test::LeafNet::input));
+/// What networks like ResNet-18 and MobileNetV2 have beside LeafNet's.
+struct Blocks : Network<Input<64, 64, 3>, lamina_test::ConvNorm<64, 7, 2>, ReLU, MaxPool<3, 2, 1>, lamina_test::Equal<64>, lamina_test::Down<128>, DepthwiseConv<3>, BatchNorm, ReLU6, Conv<64, 1>, AvgPool<2>, GlobalAvgPool, Dense<10>> {};
+
+template <class Net, class T> void step() {
+  Model<Net, Listing, T> model({.batch = 2});
+  const std::vector<float> x(2 * size(Net::input));
   const std::int32_t label[2] = {};
   OptimizerState<Adam, Listing, float> adam(model.device(), {}, model.parameter_count);
   model.forward_training({.n = 2, .x = x.data(), .label = label});
   model.learn(adam, 1e-3);
+}
+
+int main() {
+  step<lamina_test::LeafNet, bf16>();
+  step<Blocks, bf16>();
 
   Listing dev;                                           // pictures as bytes
   const kernels::Extent extent{1, 64, 64, 3, 32};

@@ -55,3 +55,20 @@ TEST_CASE("steps have the same bits in whatever order queues run, recorded or no
     CHECK(model.device().counters().replays > 0);
   }
 }
+
+TEST_CASE("every forward pass counts, and is of the parameters that were there when it was asked for") {
+  const Data data;
+  Model<Net, Emulated, float> at_once({.batch = n, .seed = 3}), later({.batch = n, .seed = 3});
+  Totals totals;
+  for (Index i = 0; i < 3; ++i) at_once.forward_training(data.batch(i)), totals = at_once.totals();
+  for (Index i = 0; i < 3; ++i) later.forward_training(data.batch(i));
+  const std::vector<float> zeros(std::size_t(later.parameter_count));
+  later.device().upload(later.parameters(), zeros.data(), zeros.size() * sizeof(float));
+  CHECK(later.totals().samples == 3 * n - 2);
+  CHECK(later.totals().loss == totals.loss);
+}
+
+TEST_CASE("what no kernel takes is refused when the model is made") {
+  CHECK_THROWS_WITH_AS((Model<Net, Emulated, float>({.batch = 65536})), "a model for batches of 65536 samples: the kernels of a GPU take at most 65535 samples and 2147483647 pixels at once, which are 65535 of these", Error);
+  CHECK_THROWS_WITH_AS((Model<Net, Emulated, float>({.batch = n}).forward_training({.n = 1})), "a batch of 1 samples has no pictures: x says where they lie", Error);
+}

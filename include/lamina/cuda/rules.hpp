@@ -10,6 +10,8 @@ struct CudaRules {
   static constexpr bool runs_kernels = true, changes_pictures = true;
   /// Sums over a batch are planned for so many multiprocessors, those of the largest GPUs, whatever GPU it is: they have the same order on all.
   static constexpr int multiprocessors = 132;
+  /// Samples are a dimension of some launches, and pixels are counted in 32 bits.
+  static constexpr Index most_samples = 65535, most_pixels = 0x7FFFFFFF;
   /// Of several kernels that give the same bits (tuning.hpp) all are compiled, and each work has the quickest; else there is but the first of each.
   static constexpr bool races = true;
   /// Verbs write the gradients of parameters, where they would add to them: dw =, db =.

@@ -25,7 +25,8 @@ namespace detail {
   return part;
 }
 
-struct HistoryColumn { std::string_view name; double EpochRow::* value; };
+using HistoryValue = double EpochRow::*;
+struct HistoryColumn { std::string_view name; HistoryValue value; };
 inline constexpr HistoryColumn history_columns[] = {   // after the first, "epoch"; what a table has to have comes first
     {"loss", &EpochRow::loss}, {"accuracy", &EpochRow::accuracy}, {"val_loss", &EpochRow::val_loss}, {"val_accuracy", &EpochRow::val_accuracy},
     {"lr", &EpochRow::rate}, {"seconds", &EpochRow::seconds}, {"wait", &EpochRow::wait}, {"forward", &EpochRow::forward},

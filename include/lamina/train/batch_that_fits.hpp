@@ -1,5 +1,6 @@
 /// How large a batch may be where memory is short.
 #pragma once
+#include <algorithm>
 #include <string>
 
 #include "../core/device.hpp"
@@ -7,8 +8,15 @@
 
 namespace lamina::detail {
 
-/// The batch, if a device that says how much memory it has free has enough: `what` takes needed(n) bytes for n samples. Throws Error otherwise, with the largest batch that fits.
-template <Device D, class Needed> [[gnu::cold]] Index batch_that_fits(const D& device, const char* what, Index batch, const Needed& needed) {
+/// The batch, if the device's kernels can take so many samples and so many pixels through these steps, and if a device that says how much memory it has free has enough: `what` takes needed(n)
+/// bytes for n samples. Throws Error otherwise, with the largest batch that fits.
+template <Device D, class Rows, class Needed> [[gnu::cold]] Index batch_that_fits(const D& device, const char* what, Index batch, const Rows& steps, const Needed& needed) {
+  if constexpr (requires { D::most_samples; }) {
+    Index pixels = 1;                      // of one sample
+    for (const auto& r : steps) pixels = std::max({pixels, Index(r.in.h) * r.in.w, Index(r.out.h) * r.out.w});
+    if (const Index most = std::min(D::most_samples, D::most_pixels / pixels); batch > most)
+      throw Error("a ", what, " for batches of ", batch, " samples: the kernels of a GPU take at most ", D::most_samples, " samples and ", D::most_pixels, " pixels at once, which are ", most, " of these");
+  }
   if constexpr (requires { device.free_bytes(); }) {
     const Index free = device.free_bytes(), all = needed(batch);
     if (all <= free) return batch;

@@ -84,9 +84,9 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   const ProgramView<D, T>& program() const { return program_; }
   D& device() { return device_; }
   Index batch() const { return batch_; }
-  Parameter* parameters() { return stale_ = has_low, w_.data(); }     // (program().parameters), in device memory, as all of these; to be written to before the next pass
+  Parameter* parameters() { return catch_up(), stale_ = has_low, w_.data(); }     // (program().parameters), in device memory, as all of these; to be written to before the next pass
   Parameter* gradients() { return open_gradients(), dw_.data(); }     // (program().parameters); to be asked for anew after learn()
-  Parameter* state() { return state_.data(); }                        // (program().state)
+  Parameter* state() { return catch_up(), state_.data(); }            // (program().state)
 
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
   const T* forward(const float* x, Index n) {
@@ -99,12 +99,13 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// The first half of a training step: scores and losses of a batch in host memory, and their totals. `total` samples share the mean (0: this batch alone);
   /// `first` is the place of its first sample among them.
   void forward_training(const Batch& b, Index total = 0, Index first = 0) {
+    catch_up();
     bring(b, total ? total : b.n, first);
     waits_ = true;
     if constexpr (!Records<D>) catch_up();
   }
   /// The first half once more, with the batch that is on the device.
-  void repeat() requires Records<D> { waits_ = true; }
+  void repeat() requires Records<D> { catch_up(), waits_ = true; }
   /// The second half: adds the gradient of the mean loss to gradients().
   void backward() {
     catch_up();
@@ -151,7 +152,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
 
   /// Training steps so far: what dropout's masks follow.
-  void set_clock(std::uint32_t step) { device_.upload(clock_.data(), &step, sizeof step); }
+  void set_clock(std::uint32_t step) { catch_up(), device_.upload(clock_.data(), &step, sizeof step); }
   Totals totals() {
     catch_up();
     Totals t;
@@ -191,11 +192,12 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     return p.parameters * Index(4 * sizeof(Parameter) + (has_low ? sizeof(T) : 0)) + (p.state + p.statistics) * Index(sizeof(Parameter)) + p.workspace(n) + n * of_sample + 2 * arena;
   }
   [[gnu::cold]] static Index fitting(const ProgramView<D, T>& p, const D& device, Index batch) {
-    return detail::batch_that_fits(device, "model", batch, [&](Index n) { return needed(p, device, n); });
+    return detail::batch_that_fits(device, "model", batch, p.steps, [&](Index n) { return needed(p, device, n); });
   }
   /// Throws unless the samples have labels or targets, and the labels are classes of the network.
   void check_targets(const Batch& b) const {
     const Index classes = size(program_.output);
+    if (!b.x && !b.pictures) throw Error("a batch of ", b.n, " samples has no pictures: x says where they lie");
     if (!b.label && !b.target) throw Error("a batch of ", b.n, " samples has neither labels nor targets: a loss needs one of them");
     for (Index i = 0; b.label && i < b.n; ++i)
       if (b.label[i] < 0 || b.label[i] >= classes) throw Error("a sample has the label ", b.label[i], " and the network tells ", classes, " classes apart, 0 to ", classes - 1);

@@ -66,7 +66,7 @@ template <class Net, Device D, class T = float> class Predictor {
     return batch;
   }
   [[gnu::cold]] Index fitting(Index batch) const {
-    return detail::batch_that_fits(device_, "predictor", batch, [&](Index n) {
+    return detail::batch_that_fits(device_, "predictor", batch, P::view.steps, [&](Index n) {
       Index arena = 0;
       for (const Row& r : P::view.steps)
         if (r.arena) arena = std::max(arena, r.arena(device_, r.in, n));

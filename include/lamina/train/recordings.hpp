@@ -33,12 +33,17 @@ template <Records D> class Recordings<D> {
     key.arena = dev.arena();
     for (auto& [known, graph] : graphs_)
       if (known == key) return dev.replay(graph);
-    if (std::find(once_.begin(), once_.end(), key) == once_.end()) return once_.push_back(key), f();
+    if (std::find(once_.begin(), once_.end(), key) == once_.end()) {
+      if (once_.size() == most) once_.erase(once_.begin());
+      return once_.push_back(key), f();
+    }
+    if (graphs_.size() == most) graphs_.erase(graphs_.begin());
     graphs_.emplace_back(key, dev.record(f));
     dev.replay(graphs_.back().second);
   }
 
  private:
+  static constexpr std::size_t most = 256;  // then the oldest goes: a key may be of an optimizer that is no more, and never come again
   std::vector<std::pair<PassKey, typename D::Graph>> graphs_;
   std::vector<PassKey> once_;              // what was launched once
 };
