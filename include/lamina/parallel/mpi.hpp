@@ -112,7 +112,7 @@ class MpiRanks {
     char reason[700];
   };
   struct Heard { bool late = false, farewell = false, silent = false; };
-  static constexpr std::size_t round = std::size_t(4) << 20;      // bytes of a span that are on their way at a time
+  static constexpr std::size_t round = std::size_t(1) << 20;      // bytes of a span that are on their way at a time: what is copied and added stays in the second cache
 
   static Clock::duration seconds(double s) { return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s)); }
   /// How long a rank whose patience is at its end listens who else is there.
@@ -203,8 +203,8 @@ class MpiRanks {
         if (!late && (now > end || anybody_late())) late = true, last = now + seconds(grace()), tell(Kind::late, "");
         if (late && now > last) fail(blame());
       }
-      if (turn < 100) continue;
-      if (together || turn < 1000) std::this_thread::yield();
+      if (turn < 1000 || (together && turn % 32 > 0)) continue;      // messages move only while somebody asks for them
+      if (together) std::this_thread::yield();
       else std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
   }
@@ -299,6 +299,7 @@ class MpiRanks {
       if (all) break;
     }
     std::fflush(nullptr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));      // the launcher may throw away what it has not read when all is ended
     MPI_Abort(comm_, 1);
     std::_Exit(1);
   }
