@@ -16,7 +16,7 @@ template <kernels::TapTile F, kernels::TapTile D, kernels::WeightTile W> void ch
     CAPTURE(seed);
     Gpu dev(seed);
     constexpr int slabs = 2;
-    reserve_poisoned(dev, slabs * detail::pooled_parameters(size) * Index(sizeof(float)));
+    reserve_poisoned(dev, slabs * detail::slab_numbers(size) * Index(sizeof(float)));
     float* const partials = reinterpret_cast<float*>(dev.arena());
     const OnDevice<Gpu, bf16> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
     const OnDevice<Gpu, float> b(dev, p.b);

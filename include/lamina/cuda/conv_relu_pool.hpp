@@ -43,13 +43,6 @@ template <int W, class D> int pooled_slabs(kernels::Extent size) {
   if constexpr (first_block<W>) return slabs(FirstKernels<W, bf16>::weight_tile, int(pieces(size.k, kernels::FirstTile::k)));
   else return slabs(PooledKernels<W>::weight_tile, size.c / PooledKernels<W>::weight_tile.c * (size.k / PooledKernels<W>::weight_tile.k));
 }
-inline Index pooled_parameters(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
-
-template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const float* partials, float* dw, float* db) {
-  const int count = int(pooled_parameters(size));
-  dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db, dev.writes_gradients);
-}
-
 /// dx of a few channels, number by number: each gathers from the nine pixels around it whatever won there. A first layer wants none; this is for those that are not.
 template <class T> struct FewChannelGradient {
   kernels::Extent size;
@@ -127,7 +120,7 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
 /// Bytes of the slabs' partial gradients.
 template <RunsKernels D, int W> requires (W >= 1) Index conv_relu_pool_arena(const D&, Way<W>, bf16, ConvReluPool, Shape in, Shape mid, Index n) {
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  return detail::pooled_slabs<W, D>(size) * detail::pooled_parameters(size) * Index(sizeof(float));
+  return detail::pooled_slabs<W, D>(size) * detail::slab_numbers(size) * Index(sizeof(float));
 }
 
 }  // namespace lamina

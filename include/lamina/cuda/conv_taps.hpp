@@ -99,17 +99,17 @@ void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const
       dev.template launch<detail::TapsDataGradient<T>>(grid, dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
     });
   if (!dw) return;
-  const int slabs = detail::taps_slabs<W, D>(size), parameters = (9 * size.c + 1) * size.k;
+  const int slabs = detail::taps_slabs<W, D>(size);
   auto* const partials = reinterpret_cast<float*>(dev.arena());
   dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs}, x, dy, partials, dw, db, dev.writes_gradients, size);
-  if (slabs > 1) dev.template launch<kernels::SlabSum>(Grid{int(pieces(parameters, 128))}, partials, slabs, parameters - size.k, parameters, dw, db, dev.writes_gradients);
+  if (slabs > 1) detail::add_slabs(dev, size, slabs, partials, dw, db);
 }
 
 /// Bytes of the slabs' partial gradients.
 template <RunsKernels D, int W> requires OnTaps<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec, Shape in, Shape out, Index n) {
   const kernels::Extent size = detail::taps_extent(in, out, n);
   const int slabs = detail::taps_slabs<W, D>(size);
-  return slabs > 1 ? slabs * (Index(9) * size.c + 1) * size.k * Index(sizeof(float)) : 0;
+  return slabs > 1 ? slabs * detail::slab_numbers(size) * Index(sizeof(float)) : 0;
 }
 template <RunsKernels D, int W> requires OnTaps<W> Index conv_forward_arena(const D&, Way<W>, bf16, ConvSpec, Shape, Shape, Index) { return 0; }
 

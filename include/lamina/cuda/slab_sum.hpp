@@ -84,3 +84,12 @@ struct SlabSum {
 };
 
 }  // namespace lamina::kernels::inline LAMINA_SIMT
+
+namespace lamina::detail {
+/// Of a 3x3 convolution: weights, then biases.
+inline Index slab_numbers(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
+template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const float* partials, float* dw, float* db) {
+  const int count = int(slab_numbers(size));
+  dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db, dev.writes_gradients);
+}
+}  // namespace lamina::detail
