@@ -57,7 +57,7 @@ milliseconds=$((($(date +%s%N) - begin) / 1000000))
 ! pgrep -f "^$ranks stopped" > /dev/null || fail "a rank that was stopped is still there"
 
 # Gone: mpirun ends the others at once, who are in an operation or between two. Other launchers than Open MPI's leave them no time to say anything.
-if ! "$mpirun" --version | grep -q "Open MPI"; then
+if ! "$mpirun" --version | grep -qE "Open MPI|OpenRTE"; then    # mpirun and mpiexec name themselves otherwise
   echo "skipped: what ranks say when another is killed, since this mpirun kills them too"
   exit 77
 fi
