@@ -2,7 +2,7 @@
 #include "../support/gpu.hpp"
 #include "../support/pooled_block.hpp"
 
-#include <lamina/cuda/conv_relu_pool_tf32.hpp>
+#include <lamina/cuda/conv_relu_pool.hpp>
 #include <lamina/cuda/conv_tiles.hpp>
 
 using namespace lamina;

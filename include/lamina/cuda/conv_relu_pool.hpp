@@ -1,4 +1,4 @@
-/// y = pool(relu(conv(x))) on a GPU in bf16, for 3x3 convolutions that keep the size, 2x2 pools, and channels in sixteens or pictures of 1 to 4: the ways from 1 on.
+/// y = pool(relu(conv(x))) on a GPU in bf16 or tf32, for 3x3 convolutions that keep the size, 2x2 pools, and channels in sixteens or pictures of 1 to 4: the ways from 1 on.
 #pragma once
 #include <algorithm>
 
@@ -28,12 +28,27 @@ template <int W> struct PooledKernels {
   using DataGradients = Raced<backward_tile>;
   using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
 };
+/// The same in tf32: channels that are summed over go half as many at a time, which are as many bytes, and no tiles race.
+template <int W> struct WidePooledKernels {
+  using Narrow = PooledKernels<W>;
+  static constexpr kernels::TapTile wide(kernels::TapTile t) {
+    const bool several = t.several || t.in > 32;
+    return {std::min(t.in, 32), t.out, several, t.tile_h, t.tile_w, t.warps, t.split, t.pictures, t.stages, t.out == 64 && t.tile_h == 16 ? 2 : t.blocks, true};
+  }
+  static constexpr kernels::WeightTile wide(kernels::WeightTile t) { return {t.c, t.k, t.tile_h, t.tile_w, t.groups, t.split, t.blocks, true}; }
+  static constexpr kernels::TapTile forward_tile = wide(Narrow::forward_tile), backward_tile = wide(Narrow::backward_tile);
+  static constexpr kernels::WeightTile weight_tile = wide(Narrow::weight_tile);
+  using Forwards = TapTiles<forward_tile>;
+  using DataGradients = TapTiles<backward_tile>;
+  using WeightGradient = kernels::PooledConvWeightGradient<weight_tile>;
+};
+template <class T, int W> using BlockKernels = std::conditional_t<std::is_same_v<T, bf16>, PooledKernels<W>, WidePooledKernels<W>>;
 template <int W, class Pixel> struct FirstKernels {
   static constexpr kernels::FirstTile forward_tile{W, 16, 16, 4}, weight_tile{W, 32, 16, 16};
   using Forward = kernels::FirstConvForward<forward_tile, Pixel>;
   using WeightGradient = kernels::FirstConvWeightGradient<weight_tile, Pixel>;
 };
-template <int W> inline constexpr bool first_block = W <= 4;
+template <int W> inline constexpr bool first_block = W >= 1 && W <= 4;
 
 inline kernels::Extent pooled_extent(Shape in, Shape mid, Index n) { return {int(n), in.h, in.w, in.c, mid.c}; }
 
@@ -81,33 +96,35 @@ void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float sca
 }
 }  // namespace detail
 
-template <RunsKernels D, int W> requires (W >= 1)
+template <int W> concept TensorBlock = detail::first_block<W> || W >= detail::PooledWay::first;
+
+template <RunsKernels D, int W, TensorNumber T> requires TensorBlock<W>
 void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n,
-                            const bf16* x,                   // (N, H, W, C)
-                            const bf16* w, const float* b,   // (3, 3, C, K), (K) or null
-                            bf16* y, std::uint8_t* codes) {  // (N, H/2, W/2, K) both; which tap of the pool won, 255 if none was positive; codes may be null
+                            const T* x,                      // (N, H, W, C)
+                            const T* w, const float* b,      // (3, 3, C, K), (K) or null
+                            T* y, std::uint8_t* codes) {     // (N, H/2, W/2, K) both; which tap of the pool won, 255 if none was positive; codes may be null
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
   if constexpr (detail::first_block<W>) detail::first_conv_forward<W>(dev, size, x, 1.f, w, b, y, codes);
   else {
-    detail::with_tap_tile<kernels::PooledConvForward>(typename detail::PooledKernels<W>::Forwards(), dev, "conv_relu_pool forward", size, size.c, size.k, [&]<kernels::TapTile T>(Grid grid) {
-      dev.template launch<kernels::PooledConvForward<T>>(grid, x, w, b, y, codes, size);
+    detail::with_tap_tile<kernels::PooledConvForward>(typename detail::BlockKernels<T, W>::Forwards(), dev, "conv_relu_pool forward", size, size.c, size.k, [&]<kernels::TapTile Tile>(Grid grid) {
+      dev.template launch<kernels::PooledConvForward<Tile>>(grid, x, w, b, y, codes, size);
     });
   }
 }
 
-template <RunsKernels D, int W> requires (W >= 1)
-void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const bf16* x, const bf16* w,
-                             const std::uint8_t* codes, const bf16* dy,   // (N, H/2, W/2, K) both
-                             bf16* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K) or null, (K) or null
+template <RunsKernels D, int W, TensorNumber T> requires TensorBlock<W>
+void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, Shape, Index n, const T* x, const T* w,
+                             const std::uint8_t* codes, const T* dy,   // (N, H/2, W/2, K) both
+                             T* dx, float* dw, float* db) {            // (N, H, W, C) or null; += (3, 3, C, K) or null, (K) or null
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
   if constexpr (detail::first_block<W>) {
-    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient<bf16>{size, w, dy, codes, dx});
+    if (dx) parallel_for(dev, n * lamina::size(in), detail::FewChannelGradient<T>{size, w, dy, codes, dx});
     if (dw) detail::first_conv_backward<W>(dev, size, x, 1.f, codes, dy, dw, db);
   } else {
-    using K = detail::PooledKernels<W>;
+    using K = detail::BlockKernels<T, W>;
     if (dx)
-      detail::with_tap_tile<kernels::PooledConvDataGradient>(typename K::DataGradients(), dev, "conv_relu_pool gradient of x", size, size.k, size.c, [&]<kernels::TapTile T>(Grid grid) {
-        dev.template launch<kernels::PooledConvDataGradient<T>>(grid, dy, codes, w, dx, size);
+      detail::with_tap_tile<kernels::PooledConvDataGradient>(typename K::DataGradients(), dev, "conv_relu_pool gradient of x", size, size.k, size.c, [&]<kernels::TapTile Tile>(Grid grid) {
+        dev.template launch<kernels::PooledConvDataGradient<Tile>>(grid, dy, codes, w, dx, size);
       });
     if (!dw) return;
     float* const partials = reinterpret_cast<float*>(dev.arena());
@@ -118,7 +135,7 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
 }
 
 /// Bytes of the slabs' partial gradients.
-template <RunsKernels D, int W> requires (W >= 1) Index conv_relu_pool_arena(const D&, Way<W>, bf16, ConvReluPool, Shape in, Shape mid, Index n) {
+template <RunsKernels D, int W, TensorNumber T> requires TensorBlock<W> Index conv_relu_pool_arena(const D&, Way<W>, T, ConvReluPool, Shape in, Shape mid, Index n) {
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
   return detail::pooled_slabs<W, D>(size) * detail::slab_numbers(size) * Index(sizeof(float));
 }

@@ -7,7 +7,6 @@
 #include "conv.hpp"
 #include "conv_relu_pool.hpp"
 #include "conv_relu_pool_general.hpp"
-#include "conv_relu_pool_tf32.hpp"
 #include "dense.hpp"
 #include "dense_update.hpp"
 #include "loss.hpp"
