@@ -11,6 +11,7 @@
 #include <lamina/train/model.hpp>
 
 #include "../support/plain_conv.hpp"
+#include "../support/weights_after.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -115,27 +116,7 @@ TEST_CASE("products of any convolution whose terms are cut in slices have one ti
 
 namespace {
 struct Net : Network<Input<8, 16, 16>, Conv<16, 3>, ReLU, Conv<32, 3>, ReLU, MaxPool<2>, Flatten, Dense<3>> {};
-/// The weights after four steps, of which the last two are replayed.
-template <class D> std::vector<float> train(D dev) {
-  constexpr Index n = 2;
-  const std::vector<float> x = [] {
-    std::vector<float> v(std::size_t(n * size(Net::input)));
-    const Random random(4, Stream::test);
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] = float(random.uniform(Index(i), -1, 1));
-    return v;
-  }();
-  const std::int32_t label[n] = {2, 0};
-  Model<Net, D, bf16> model({.batch = n, .seed = 3}, dev);
-  OptimizerState<Adam, D, float> adam(model.device(), {.rate = 2e-3}, model.parameter_count);
-  for (std::uint32_t i = 0; i < 4; ++i) {
-    model.set_clock(i);
-    model.forward_training({.n = n, .x = x.data(), .label = label});
-    model.learn(adam, 2e-3);
-  }
-  std::vector<float> w(std::size_t(model.parameter_count));
-  model.device().download(w.data(), model.parameters(), w.size() * sizeof(float));
-  return w;
-}
+template <class D> std::vector<float> train(D dev) { return weights_after_four_steps<Net, bf16>(dev); }
 }  // namespace
 
 TEST_CASE("a training has the same bits whoever runs, raced or not") {

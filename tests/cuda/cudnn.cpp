@@ -11,6 +11,7 @@
 #include <lamina/train/model.hpp>
 
 #include "../support/plain_conv.hpp"
+#include "../support/weights_after.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -236,22 +237,7 @@ TEST_CASE("an error says what was called, where, and why") {
 
 namespace {
 struct Net : Network<Input<6, 6, 3>, Conv<4, 3>, ReLU, Conv<6, 3, 2, 1, no_bias>, ReLU, Flatten, Dense<2>> {};
-/// The weights after four steps, of which the last three are replayed.
-template <class D> std::vector<float> train(D dev) {
-  constexpr Index n = 2;
-  const std::vector<float> x = fractions<float>(n * size(Net::input), 4);
-  const std::int32_t label[n] = {1, 0};
-  Model<Net, D, float> model({.batch = n, .seed = 3}, dev);
-  OptimizerState<Adam, D, float> adam(model.device(), {.rate = 2e-3}, model.parameter_count);
-  for (std::uint32_t i = 0; i < 4; ++i) {
-    model.set_clock(i);
-    model.forward_training({.n = n, .x = x.data(), .label = label});
-    model.learn(adam, 2e-3);
-  }
-  std::vector<float> w(std::size_t(model.parameter_count));
-  model.device().download(w.data(), model.parameters(), w.size() * sizeof(float));
-  return w;
-}
+template <class D> std::vector<float> train(D dev) { return weights_after_four_steps<Net, float>(dev); }
 }  // namespace
 
 TEST_CASE("a model trains with cuDNN, to rounding as without, and to the bit where it may not run or has lost") {
