@@ -289,7 +289,7 @@ inline cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descripto
   } else if (name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE && type == CUDNN_TYPE_NUMERICAL_NOTE) {
     const auto& notes = engines.at(std::size_t(d->engine)).notes;
     *count = std::int64_t(notes.size());
-    std::memcpy(values, notes.data(), sizeof(notes[0]) * std::size_t(std::min(*count, room)));
+    std::copy_n(notes.data(), std::min(*count, room), static_cast<cudnnBackendNumericalNote_t*>(values));
   } else if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE && d->finalized && room == 1 && type == CUDNN_TYPE_INT64) {
     std::memcpy(values, &engines.at(std::size_t(d->engine)).workspace, 8), *count = 1;
   } else return refused("there is no such attribute to get");
