@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shape.hpp"
+#include "shares.hpp"
 
 namespace lamina {
 
@@ -104,6 +105,10 @@ concept ChangesPictures = Stages<D> && requires { requires D::changes_pictures; 
 /// read what is zero, nor leave zeros.
 template <class D>
 concept WritesGradients = requires(D& d) { { d.writes_gradients } -> std::same_as<bool&>; };
+
+/// A device whose sums over samples are those of the shares of its replica, and whose moments are those of all replicas.
+template <class D>
+concept Replicates = requires(D& d) { { d.replica } -> std::same_as<Replica&>; };
 
 /// A device without its fused kernels: what they are compared with.
 template <Device D> struct Unfused : D {

@@ -20,6 +20,7 @@
 #include "precision.hpp"
 #include "random.hpp"
 #include "shape.hpp"
+#include "shares.hpp"
 
 namespace lamina {
 
@@ -88,10 +89,6 @@ template <class T> struct Step {
     else return low;
   }
 };
-
-/// Gradients are summed over this many fixed shares of the batch and then in a fixed tree, so that no sum depends on the threads.
-inline constexpr Index shares = 8;
-constexpr Index first_of_share(Index share, Index n) { return share * n / shares; }
 
 /// An optimizer without its type, in the midst of a step: a layer may update its own parameters while it has their gradients at hand, which saves a way to memory and back.
 template <class T> struct Learner {

@@ -67,17 +67,18 @@ template <class T>
 void conv_backward(Cpu& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, T* dw, T* db) {
   const detail::Depthwise<T> conv{spec.window, in, out};
   const Index share_numbers = detail::depthwise_share(spec.window, in.c), weights = Index(spec.window.k) * spec.window.k * in.c;
+  const Shares s = dev.replica.cut(n);
   T* const parts = reinterpret_cast<T*>(dev.arena());
-  dev.run(shares, [&](Index share, int) {
+  dev.run(s.count, [&](Index share, int) {
     T* const part = parts + share * share_numbers;
     std::fill_n(part, share_numbers, T(0));
-    for (Index i = first_of_share(share, n); i < first_of_share(share + 1, n); ++i) {
+    for (Index i = s.begin(share); i < s.begin(share + 1); ++i) {
       conv.weight_gradient(x + i * size(in), dy + i * size(out), part, db ? part + room(weights) : nullptr);
       if (dx) conv.input_gradient(dy + i * size(out), w, dx + i * size(in));
     }
   });
-  detail::add_shares(dev, parts, weights, share_numbers, dw);
-  if (db) detail::add_shares(dev, parts + room(weights), Index(in.c), share_numbers, db);
+  detail::add_shares(dev, s.count, parts, weights, share_numbers, dw);
+  if (db) detail::add_shares(dev, s.count, parts + room(weights), Index(in.c), share_numbers, db);
 }
 template <class T> Index conv_arena(const Cpu&, Way<1>, T, ConvSpec spec, Shape in, Shape, Index) {
   return shares * detail::depthwise_share(spec.window, in.c) * Index(sizeof(T));
@@ -87,13 +88,12 @@ template <class T> Index conv_arena(const Cpu&, Way<1>, T, ConvSpec spec, Shape 
 
 namespace detail {
 /// db (O) += the sum over the rows of dy (rows, O).
-inline void add_columns(Cpu& dev, const float* dy, Index rows, int o, float* db) {
-  dev.run(o / simd::width, [=](Index task, int) {
-    const Index at = task * simd::width;
+inline void add_rows(const float* dy, Index rows, int o, float* db) {
+  for (int at = 0; at < o; at += simd::width) {
     simd::Floats s = simd::load(db + at);
     for (Index r = 0; r < rows; ++r) s += simd::load(dy + r * o + at);
     simd::store(db + at, s);
-  });
+  }
 }
 /// What Winograd's tiles give is stored as it lies in y (N, h, w, O), with a bias or without.
 inline auto store_tile(const Winograd& conv, const float* b, float* y, Clamp clamp = {}) {
@@ -127,19 +127,19 @@ inline void conv_backward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, 
   const int before = spec.window.before(in.h);
   float* const u = detail::floats(dev.arena());
   const detail::WinogradWeights weights(in, out.c, before, out.h, out.w);
-  weights.run(dev, n, x, dy, dw, u, u + weights.sums());
-  if (db) detail::add_columns(dev, dy, n * out.h * out.w, out.c, db);
+  weights.run(dev, n, x, dy, dw, u, u + weights.branches(dev.replica.cut(n)));
+  if (db) detail::add_columns(dev, dev.replica.cut(n), dy, Index(out.h) * out.w, out.c, db);
   if (!dx) return;
   const detail::Winograd back(out, in.c, 2 - before, in.h, in.w);
   back.transform_turned(dev, w, u);
   back.run(dev, n, dy, u, u + back.weights(), detail::store_tile(back, nullptr, dx));
 }
 
-inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape out, Index) {
+inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape out, Index n) {
   const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
   const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
-  return (std::max(back.weights(), weights.sums()) + most) * Index(sizeof(float));
+  return (std::max(back.weights(), weights.branches(dev.replica.cut(n))) + most) * Index(sizeof(float));
 }
 
 namespace detail {
@@ -152,15 +152,15 @@ inline void conv_turn(Cpu& dev, Way<5>, ConvSpec spec, Shape in, Shape out, cons
 inline void conv_gather(Cpu& dev, Way<5>, ConvSpec spec, Shape in, Shape out, Index n, const float* x, const float* turned, const float* dy, float* dx, float* part) {
   const detail::WinogradWeights weights(in, out.c, spec.window.before(in.h), out.h, out.w);
   weights.gather(n, x, dy, part, detail::floats(dev.arena()));
-  detail::add_columns(dev, dy, n * out.h * out.w, out.c, part + weights.sums());
+  detail::add_rows(dy, n * out.h * out.w, out.c, part + weights.sums());
   if (!dx) return;
   const detail::Winograd back = detail::winograd_back(spec, in, out);
   back.run(dev, n, dy, turned, detail::floats(dev.arena()), detail::store_tile(back, nullptr, dx));
 }
 inline void conv_finish(Cpu& dev, Way<5>, ConvSpec, Shape in, Shape out, const float* parts, float* dw, float* db) {
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
-  weights.finish(dev, parts, shares, weights.part(), dw);
-  if (db) detail::add_shares(dev, parts + weights.sums(), Index(out.c), weights.part(), db);
+  weights.finish(dev, dev.replica.count, parts, weights.part(), dw);
+  if (db) detail::add_shares(dev, dev.replica.count, parts + weights.sums(), Index(out.c), weights.part(), db);
 }
 inline Index conv_arena(const Cpu& dev, Way<5>, float, ConvSpec, Shape in, Shape out, Index) {
   const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
@@ -199,8 +199,8 @@ inline void conv_gather(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, In
 }
 inline void conv_finish(Cpu& dev, Way<4>, ConvSpec spec, Shape in, Shape out, const float* parts, float* dw, float* db) {
   const detail::Direct conv{spec.window, in, out};
-  for (int i = 0; i < conv.v.k; ++i) detail::add_shares(dev, parts + i * conv.padded_run() * out.c, conv.run() * out.c, conv.part(), dw + i * conv.run() * out.c);
-  if (db) detail::add_shares(dev, parts + conv.part() - room(out.c), Index(out.c), conv.part(), db);
+  for (int i = 0; i < conv.v.k; ++i) detail::add_shares(dev, dev.replica.count, parts + i * conv.padded_run() * out.c, conv.run() * out.c, conv.part(), dw + i * conv.run() * out.c);
+  if (db) detail::add_shares(dev, dev.replica.count, parts + conv.part() - room(out.c), Index(out.c), conv.part(), db);
 }
 
 inline Index conv_arena(const Cpu& dev, Way<4>, float, ConvSpec spec, Shape in, Shape out, Index) {

@@ -27,9 +27,8 @@ template <class T> Index pixel_product_bytes(Index c, Index o) {
 }  // namespace detail
 
 template <class T> void conv_forward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, const T* x, const T* w, const T* b, T* y, Clamp clamp = {}) {
-  const Index pixels = n * out.h * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
-  dev.run((pixels + each - 1) / each, [&](Index task, int worker) {
-    const Index first = task * each, count = std::min(each, pixels - first);
+  const Index pixels = Index(out.h) * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
+  detail::each_block(dev, n, pixels, each, [&](Index first, Index count, int worker) {
     T* const to = y + first * o;
     for (Index p = 0; p < count; ++p)
       for (Index k = 0; k < o; ++k) to[p * o + k] = b ? b[k] : T(0);
@@ -39,14 +38,15 @@ template <class T> void conv_forward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape
 }
 template <class T>
 void conv_backward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, T* dw, T* db) {
-  const Index pixels = n * out.h * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
+  const Index pixels = Index(out.h) * out.w, c = in.c, o = out.c, bytes = detail::pixel_product_bytes<T>(c, o), each = detail::pixel_block;
+  const Shares s = dev.replica.cut(n);
   const Index share_numbers = room(c * o) + room(o);
   T* const parts = reinterpret_cast<T*>(dev.arena());
   std::byte* const memory = dev.arena() + shares * share_numbers * Index(sizeof(T));
-  dev.run(shares, [&](Index share, int worker) {
+  dev.run(s.count, [&](Index share, int worker) {
     T* const part = parts + share * share_numbers;
     std::fill_n(part, share_numbers, T(0));
-    for (Index first = first_of_share(share, pixels), end = first_of_share(share + 1, pixels); first < end; first += each) {
+    for (Index first = s.begin(share) * pixels, end = s.begin(share + 1) * pixels; first < end; first += each) {
       const Index count = std::min(each, end - first);
       const T* from = dy + first * o;
       gemm<Lies::transposed>(c, o, count, x + first * c, c, from, o, part, o, memory + worker * bytes);
@@ -57,8 +57,8 @@ void conv_backward(Cpu& dev, Way<2>, ConvSpec, Shape in, Shape out, Index n, con
       gemm<Lies::as_is, Lies::transposed>(count, c, o, from, o, w, o, dx + first * c, c, memory + worker * bytes);
     }
   });
-  detail::add_shares(dev, parts, c * o, share_numbers, dw);
-  if (db) detail::add_shares(dev, parts + room(c * o), o, share_numbers, db);
+  detail::add_shares(dev, s.count, parts, c * o, share_numbers, dw);
+  if (db) detail::add_shares(dev, s.count, parts + room(c * o), o, share_numbers, db);
 }
 template <class T> Index conv_arena(const Cpu& dev, Way<2>, T, ConvSpec, Shape in, Shape out, Index) {
   return shares * (room(Index(in.c) * out.c) + room(out.c)) * Index(sizeof(T)) + dev.threads() * detail::pixel_product_bytes<T>(in.c, out.c);

@@ -154,9 +154,9 @@ void conv_relu_pool_gather(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape out
 }
 template <int W> requires (W >= 1) void conv_relu_pool_finish(Cpu& dev, Way<W>, ConvReluPool k, Shape in, Shape out, const float* parts, float* dw, float* db) {
   const auto conv = detail::pooled_kernel<W>(k, in, out);
-  if constexpr (W == 1) conv.add_weights(dev, parts, dw);
-  else conv.add_weights(parts, dw);
-  if (db) detail::add_shares(dev, parts + conv.share_numbers() - room(out.c), Index(out.c), conv.share_numbers(), db);
+  if constexpr (W == 1) conv.add_weights(dev, dev.replica.count, parts, dw);
+  else conv.add_weights(dev.replica.count, parts, dw);
+  if (db) detail::add_shares(dev, dev.replica.count, parts + conv.share_numbers() - room(out.c), Index(out.c), conv.share_numbers(), db);
 }
 
 template <int W> requires (W >= 1) Index conv_relu_pool_arena(const Cpu& dev, Way<W>, float, ConvReluPool k, Shape in, Shape mid, Index) {

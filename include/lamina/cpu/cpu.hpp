@@ -31,6 +31,7 @@ constexpr Index whole_lines(Index bytes) { return (bytes + 63) / 64 * 64; }
 class Cpu {
  public:
   static constexpr bool host_memory = true;
+  Replica replica;                              // of this copy
 
   /// threads = 0 takes one for each core. The results have the same bits for any number. Throws Error if the number is negative.
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}

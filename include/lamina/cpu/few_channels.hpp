@@ -192,10 +192,10 @@ template <int C> struct FewChannels {
       for (int v = 0; v < V; ++v) simd::store(dw + o * run + v * simd::width, sum[o][v]);
   }
   /// dw (3, 3, C, O) += the sum over the shares.
-  void add_weights(const float* parts, float* dw) const {
+  void add_weights(Index of_shares, const float* parts, float* dw) const {
     for (int o = 0; o < out.c; o += simd::width)
       for (int k = 0; k < taps; k += simd::width)
-        add_turned(parts + Index(o) * run + k, share_numbers(), run, taps - k < simd::width ? taps - k : simd::width, dw + Index(k) * out.c + o, out.c);
+        add_turned(of_shares, parts + Index(o) * run + k, share_numbers(), run, taps - k < simd::width ? taps - k : simd::width, dw + Index(k) * out.c + o, out.c);
   }
 
   /// dx (H, W, C) = of one image. Rarely asked for: pictures are not learned.

@@ -5,21 +5,11 @@
 
 #include "../core/layer.hpp"
 #include "gemm.hpp"
+#include "shares.hpp"
 
 namespace lamina {
 
 namespace detail {
-
-/// dw[i] += the sum over the shares of part[share][i], as a tree.
-template <class T> void add_shares(Cpu& dev, const T* part, Index count, Index stride, T* dw) {
-  static_assert(shares == 8);
-  const Index each = 4096;
-  dev.run((count + each - 1) / each, [=](Index task, int) {
-    const T* p = part;
-    for (Index i = task * each; i < count && i < (task + 1) * each; ++i)
-      dw[i] += ((p[i] + p[stride + i]) + (p[2 * stride + i] + p[3 * stride + i])) + ((p[4 * stride + i] + p[5 * stride + i]) + (p[6 * stride + i] + p[7 * stride + i]));
-  });
-}
 
 /// How a convolution is cut: tiles of whole rows of the output, `step` rows or a multiple of it, whose im2col matrix has about 2^16 numbers.
 struct ConvTiles {
@@ -131,16 +121,17 @@ template <class T> void conv_tile_backward(const ConvTiles& t, const ConvWorker<
 
 /// Runs f(worker's memory, image, dw, db) over all images, share by share, and adds what the shares gathered to dw and db.
 template <class T, class F> void over_shares(Cpu& dev, const ConvTiles& t, Index n, T* dw, T* db, const F& f) {
+  const Shares s = dev.replica.cut(n);
   T* parts = reinterpret_cast<T*>(dev.arena());
   const Index stride = t.share_numbers<T>();
-  dev.run(shares, [&](Index share, int worker) {
+  dev.run(s.count, [&](Index share, int worker) {
     T* part = parts + share * stride;
     std::fill_n(part, stride, T(0));
     const ConvWorker<T> m(t, dev.arena(), worker);
-    for (Index image = first_of_share(share, n); image < first_of_share(share + 1, n); ++image) f(m, image, part, db ? part + room(t.weights()) : nullptr);
+    for (Index image = s.begin(share); image < s.begin(share + 1); ++image) f(m, image, part, db ? part + room(t.weights()) : nullptr);
   });
-  add_shares(dev, parts, t.weights(), stride, dw);
-  if (db) add_shares(dev, parts + room(t.weights()), Index(t.out.c), stride, db);
+  add_shares(dev, s.count, parts, t.weights(), stride, dw);
+  if (db) add_shares(dev, s.count, parts + room(t.weights()), Index(t.out.c), stride, db);
 }
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 /// What gradients of weights are made of: sums of products of two rows of numbers.
 #pragma once
-#include "../core/shape.hpp"
+#include "../core/tree.hpp"
 #include "simd.hpp"
 
 namespace lamina::detail {
@@ -37,6 +37,24 @@ template <int V = outer_vectors, class Before> LAMINA_INLINE void add_outer(cons
 }
 template <int V = outer_vectors> [[gnu::noinline]] void add_outer(const float* a, Index a_row, const float* b, Index b_row, Rows rows, float* sum, Index sum_row, bool add) {
   add_outer<V>(a, a_row, b, b_row, rows, sum, sum_row, add, [](Index) {});
+}
+
+/// The same of the rows of so many shares, of which share i has those from begin(i) on: those of each by themselves, and then as a tree.
+template <int V = outer_vectors, class Begin, class Before>
+LAMINA_INLINE void add_outer_shares(const float* a, Index a_row, const float* b, Index b_row, Index of_shares, const Begin& begin, float* sum, Index sum_row, bool add, const Before& before) {
+  constexpr int row = V * simd::width;
+  alignas(64) float parts[4][outer_rows * row];
+  tree_sum_in_turn(of_shares, [&](Index share, Index place) LAMINA_INLINE_LAMBDA {
+    const Index t0 = begin(share);
+    add_outer<V>(a + t0 * a_row, a_row, b + t0 * b_row, b_row, {begin(share + 1) - t0}, parts[place], row, false, [&](Index t) LAMINA_INLINE_LAMBDA { before(t0 + t); });
+  }, [&](Index to, Index from) LAMINA_INLINE_LAMBDA {
+    for (int i = 0; i < outer_rows * row; i += simd::width) simd::store(parts[to] + i, simd::load(parts[to] + i) + simd::load(parts[from] + i));
+  });
+  for (int i = 0; i < outer_rows; ++i)
+    for (int j = 0; j < row; j += simd::width) {
+      const simd::Floats s = simd::load(parts[0] + i * row + j);
+      simd::store(sum + i * sum_row + j, add ? simd::load(sum + i * sum_row + j) + s : s);
+    }
 }
 
 }  // namespace lamina::detail

@@ -37,12 +37,11 @@ struct PooledGradient {
 };
 
 /// 8 * width results of one output channel each, (width output channels, width numbers at stride `apart`), summed over the shares and turned: dw[i * out_c + o] += .
-inline void add_turned(const float* part, Index share_stride, Index apart, int numbers, float* dw, int out_c) {
+inline void add_turned(Index of_shares, const float* part, Index share_stride, Index apart, int numbers, float* dw, int out_c) {
   Floats r[simd::width];
-  for (int o = 0; o < simd::width; ++o) {
-    const auto of = [&](int share) { return simd::load(part + share * share_stride + o * apart); };
-    r[o] = ((of(0) + of(1)) + (of(2) + of(3))) + ((of(4) + of(5)) + (of(6) + of(7)));
-  }
+  with_terms(of_shares, [&](auto terms) {
+    for (int o = 0; o < simd::width; ++o) r[o] = tree_sum_of<terms()>([&](Index share) LAMINA_INLINE_LAMBDA { return simd::load(part + share * share_stride + o * apart); });
+  });
   simd::transpose(r);
   for (int i = 0; i < numbers; ++i) simd::store(dw + Index(i) * out_c, simd::load(dw + Index(i) * out_c) + r[i]);
 }
@@ -149,12 +148,12 @@ struct PooledConvBackward {
       for (int v = 0; v < vectors; ++v) simd::store(dw + t * inputs + v * simd::width, sum[t][v]);
   }
   /// dw (3, 3, C, O) += the sum over the shares.
-  void add_weights(Cpu& dev, const float* parts, float* dw) const {
+  void add_weights(Cpu& dev, Index of_shares, const float* parts, float* dw) const {
     dev.run(in.c / inputs * Index(out.c / simd::width), [=, this](Index task, int) {
       const int c = int(task / (out.c / simd::width)) * inputs, o = int(task % (out.c / simd::width)) * simd::width;
       for (int t = 0; t < 9; ++t)
         for (int v = 0; v < vectors; ++v)
-          add_turned(parts + ((Index(c) * out.c + Index(o) * inputs) * 9 + t * inputs + v * simd::width), share_numbers(), 9 * inputs, simd::width,
+          add_turned(of_shares, parts + ((Index(c) * out.c + Index(o) * inputs) * 9 + t * inputs + v * simd::width), share_numbers(), 9 * inputs, simd::width,
                      dw + (Index(t) * in.c + c + v * simd::width) * out.c + o, out.c);
     });
   }

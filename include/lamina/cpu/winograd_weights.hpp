@@ -1,5 +1,7 @@
 /// The weight gradient of a 3x3 convolution with stride 1 by Winograd's F(4, 3).
 #pragma once
+#include <bit>
+
 #include "outer.hpp"
 #include "winograd.hpp"
 
@@ -60,52 +62,83 @@ struct WinogradWeights {
   }
   /// sums (36, C, O) = or += those of `count` tiles at point e.
   void add_products(const Room& m, Index e, int count, float* sums, bool add) const {
-    const int in_c = conv.in.c, out_c = conv.out_c;
-    const auto row = [&](const float* of, int channels, int c, int t) { return of + e * conv.plane(channels) + (Index(c / in_block) * conv.block + t) * in_block + c % in_block; };
     for (int t = 0; t < count; t += together)
-      for (int o = 0; o < out_c; o += tile_o)
-        for (int c = 0; c < in_c; c += tile_c)
-          add_outer(row(m.v, in_c, c, t), in_block, row(m.d, out_c, o, t), in_block, {std::min(count - t, together)}, sums + (e * in_c + c) * out_c + o, out_c, add || t > 0);
+      each_tile(m, e, t, sums, [&](const float* v, const float* d, float* sum) { add_outer(v, in_block, d, in_block, {std::min(count - t, together)}, sum, conv.out_c, add || t > 0); });
   }
-  /// dw (3, 3, C, O) += the sums, or those of all shares.
-  void finish(Cpu& dev, const float* sums, Index of_shares, Index apart, float* dw) const {
+  /// sums = those of so many shares in a tree, of which share i begins with tile begin(i).
+  template <class Begin> void add_products(const Room& m, Index e, Index of_shares, const Begin& begin, float* sums) const {
+    each_tile(m, e, 0, sums, [&](const float* v, const float* d, float* sum) { add_outer_shares(v, in_block, d, in_block, of_shares, begin, sum, conv.out_c, false, [](Index) {}); });
+  }
+  /// f(inputs and gradients from tile t on, sums) for all channels, as many as stay in registers at a time.
+  template <class F> void each_tile(const Room& m, Index e, int t, float* sums, const F& f) const {
+    const auto row = [&](const float* of, int channels, int c) { return of + e * conv.plane(channels) + (Index(c / in_block) * conv.block + t) * in_block + c % in_block; };
+    for (int o = 0; o < conv.out_c; o += tile_o)
+      for (int c = 0; c < conv.in.c; c += tile_c) f(row(m.v, conv.in.c, c), row(m.d, conv.out_c, o), sums + (e * conv.in.c + c) * conv.out_c + o);
+  }
+  /// dw (3, 3, C, O) += the sums of so many shares, as a tree.
+  void finish(Cpu& dev, Index of_shares, const float* sums, Index apart, float* dw) const {
     const int in_c = conv.in.c, out_c = conv.out_c;
-    dev.run(in_c, [&](Index c, int) {
-      for (int o = 0; o < out_c; o += simd::width) {
-        Floats t[3][6];
-        const auto sum = [&](int e) {
-          const float* const at = sums + (Index(e) * in_c + c) * out_c + o;
-          Floats s = simd::load(at);
-          for (Index share = 1; share < of_shares; ++share) s += simd::load(at + share * apart);
-          return s;
-        };
-        for (int j = 0; j < 6; ++j)
-          for (int i = 0; i < 6; ++i) {
-            const Floats s = sum(i * 6 + j);
-            for (int k = 0; k < 3; ++k) t[k][j] = i ? t[k][j] + F43::weight[i][k] * s : F43::weight[0][k] * s;
+    with_terms(of_shares, [&](auto terms) {
+      dev.run(in_c, [&](Index c, int) {
+        for (int o = 0; o < out_c; o += simd::width) {
+          Floats t[3][6];
+          const auto sum = [&](int e) {
+            const float* const at = sums + (Index(e) * in_c + c) * out_c + o;
+            return tree_sum_of<terms()>([&](Index share) { return simd::load(at + share * apart); });
+          };
+          for (int j = 0; j < 6; ++j)
+            for (int i = 0; i < 6; ++i) {
+              const Floats s = sum(i * 6 + j);
+              for (int k = 0; k < 3; ++k) t[k][j] = i ? t[k][j] + F43::weight[i][k] * s : F43::weight[0][k] * s;
+            }
+          for (int k = 0; k < 9; ++k) {
+            float* const to = dw + (Index(k) * in_c + c) * out_c + o;
+            Floats s = simd::load(to);
+            for (int j = 0; j < 6; ++j) s += F43::weight[j][k % 3] * t[k / 3][j];
+            simd::store(to, s);
           }
-        for (int k = 0; k < 9; ++k) {
-          float* const to = dw + (Index(k) * in_c + c) * out_c + o;
-          Floats s = simd::load(to);
-          for (int j = 0; j < 6; ++j) s += F43::weight[j][k % 3] * t[k / 3][j];
-          simd::store(to, s);
         }
-      }
+      });
     });
   }
 
-  /// dw (3, 3, C, O) +=. sums (36, C, O); memory: see above.
-  void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* sums, float* memory) const {
+  /// As many shares of a batch, in a branch of their tree, as go into a block.
+  Index shares_of_block(const Shares& s) const {
+    const Index most = (s.n + s.of - 1) / s.of * conv.tiles();      // tiles of a share
+    Index g = s.count;
+    while (g > 1 && g * most > std::min(together, conv.block)) g /= 2;
+    return g;
+  }
+  /// Numbers that run() has sums in: those of the branches that are not whole yet.
+  Index branches(const Shares& s) const { return std::bit_width(std::size_t(s.count / shares_of_block(s))) * sums(); }
+
+  /// dw (3, 3, C, O) +=. open (branches); memory: see above.
+  void run(Cpu& dev, Index n, const float* x, const float* dy, float* dw, float* open, float* memory) const {
     const Room m = rooms(memory);
-    const Index all = n * conv.tiles();
-    for (Index first = 0; first < all; first += conv.block) {
-      const int count = int(std::min<Index>(conv.block, all - first)), each = 4;
-      dev.run((count + each - 1) / each, [&](Index task, int) {
-        for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t) transform(x, dy, m, first + t, t);
+    const Shares s = dev.replica.cut(n);
+    const Index g = shares_of_block(s);
+    tree_sum_in_turn(s.count / g, [&](Index branch, Index place) {
+      const Index begin = s.begin(branch * g) * conv.tiles(), end = s.begin((branch + 1) * g) * conv.tiles();
+      float* const to = open + place * sums();
+      if (begin == end) std::fill_n(to, sums(), 0.0f);
+      for (Index first = begin; first < end; first += conv.block) {
+        const int count = int(std::min<Index>(conv.block, end - first)), each = 4;
+        dev.run((count + each - 1) / each, [&](Index task, int) {
+          for (int t = int(task) * each; t < std::min(count, int(task + 1) * each); ++t) transform(x, dy, m, first + t, t);
+        });
+        dev.run(points, [&](Index e, int) {
+          if (g == 1) add_products(m, e, count, to, first > begin);
+          else add_products(m, e, g, [&](Index share) { return s.begin(branch * g + share) * conv.tiles() - begin; }, to);
+        });
+      }
+    }, [&](Index to, Index from) {
+      dev.run(points, [&](Index e, int) {
+        float* const p = open + to * sums() + e * sums() / points;
+        const float* const q = open + from * sums() + e * sums() / points;
+        for (Index i = 0; i < sums() / points; i += simd::width) simd::store(p + i, simd::load(p + i) + simd::load(q + i));
       });
-      dev.run(points, [&](Index e, int) { add_products(m, e, count, sums, first > 0); });
-    }
-    finish(dev, sums, 1, 0, dw);
+    });
+    finish(dev, 1, open, 0, dw);
   }
 
   /// part (36, C, O) += of n images, on one thread.

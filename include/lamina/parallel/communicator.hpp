@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "tree.hpp"
+#include "../core/tree.hpp"
 
 namespace lamina {
 

@@ -202,12 +202,13 @@ template <Device D, class T> class Passes {
         r.turn(device_, r.in, steps_[k].w, free);
         steps_[k].w = std::exchange(free, free + room(r.turned(device_, r.in)));
       }
-      device_.run(shares, [&](Index share, int worker) {
+      const Shares cut = device_.replica.cut(n);
+      device_.run(cut.count, [&](Index share, int worker) {
         D alone = device_.alone(device_.arena() + worker * arena_);
         const auto part = [&](std::size_t k) { return parts_[k] + share * rows_[k].part(device_, rows_[k].in); };
         for (std::size_t k = i; k < end; ++k) parallel_for(alone, rows_[k].part(device_, rows_[k].in), Zero<T>{part(k)});
-        const Index last = first_of_share(share + 1, n);
-        for (Index begin = first_of_share(share, n); begin < last; begin += sizes_.at_once)
+        const Index last = cut.begin(share + 1);
+        for (Index begin = cut.begin(share); begin < last; begin += sizes_.at_once)
           for (std::size_t k = end; k-- > i;) rows_[k].gather(alone, slice(plan, k, begin, std::min(sizes_.at_once, last - begin), worker), part(k));
       });
       for (std::size_t k = i; k < end; ++k) rows_[k].finish(device_, steps_[k], parts_[k]);
