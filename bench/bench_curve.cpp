@@ -33,7 +33,7 @@ template <class D, class T = float> struct Learning {
     model.reset_totals();
     model.forward_training(batch);
     model.learn(adam, rate);
-    return model.totals().loss / double(batch.n);
+    return model.totals().loss() / double(batch.n);
   }
 };
 

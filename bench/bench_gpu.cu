@@ -196,7 +196,7 @@ template <class Net, class D, class T> class Training {
     model_.reset_totals();
     step();
     const Totals totals = model_.totals();
-    return totals.loss / double(totals.samples);
+    return totals.loss() / double(totals.samples);
   }
 
  private:

@@ -37,8 +37,8 @@ struct Clock {
   double sum = 0;          // of the losses of all samples so far
   void step(auto& run) {
     const Totals totals = run.model.totals();
-    loss = (totals.loss - sum) / double(run.model.batch());
-    sum = totals.loss;
+    loss = (totals.loss() - sum) / double(run.model.batch());
+    sum = totals.loss();
     if (!steps.next()) run.stop("there were enough steps");
   }
 };

@@ -30,7 +30,7 @@ int main() {
     model.set_clock(step + 1);                                                      // what dropout's masks follow
     if (step % 50 == 49) {
       const lamina::Totals t = model.totals();
-      std::printf("steps %u to %u: loss %.4f, accuracy %.1f %%\n", step - 48, step + 1, t.loss / double(t.samples), 100 * double(t.correct) / double(t.samples));
+      std::printf("steps %u to %u: loss %.4f, accuracy %.1f %%\n", step - 48, step + 1, t.loss() / double(t.samples), 100 * double(t.correct) / double(t.samples));
       model.reset_totals();
     }
   }

@@ -14,7 +14,7 @@ template <class T> using Guarded = lamina_test::detail::Guarded<Gpu, T>;
 template <class T> struct On : Guarded<T> {
   template <class V> On(Gpu& dev, const std::vector<V>& v) : Guarded<T>(dev, Index(v.size())) { this->set(std::vector<T>(v.begin(), v.end())); }
 };
-struct Count { double loss = 0; std::int64_t samples = 0, correct = 0; };
+struct Count { double losses[shares] = {}; std::int64_t samples = 0, correct = 0; };
 struct Options { Index n, c, total; double smoothing; bool weighted, soft; };
 
 Index largest(const double* p, Index c) { return std::max_element(p, p + c) - p; }
@@ -35,11 +35,14 @@ template <class T> void check_loss(const Options& o, double allowed) {
 
   Cpu cpu;
   std::vector<double> loss(n), dy(n * c), norm(1);
+  for (std::size_t i = 0; i < n && o.weighted; ++i) norm[0] += weights[std::size_t(label[i])] * double(o.total) / double(o.n);
   CrossEntropy<> reference{.smoothing = o.smoothing, .class_weights = weights};
   reference.evaluate(cpu, LossStep<double>{o.n, o.c, o.total, y.data(), o.soft ? nullptr : label.data(), o.soft ? target.data() : nullptr, weights.data(), loss.data(), dy.data(), norm.data()});
-  Count expected{.loss = 3, .samples = 100, .correct = 50};
-  for (std::size_t i = 0; i < n; ++i) {
-    expected.loss += loss[i];
+  const Shares cut{o.n};
+  Count expected{.losses = {3, 4}, .samples = 100, .correct = 50};
+  for (std::size_t i = 0, share = 0; i < n; ++i) {
+    while (cut.begin(Index(share) + 1) <= Index(i)) ++share;
+    expected.losses[share] += loss[i];
     expected.correct += largest(y.data() + i * c, o.c) == (o.soft ? largest(target.data() + i * c, o.c) : Index(label[i]));
   }
 
@@ -47,20 +50,20 @@ template <class T> void check_loss(const Options& o, double allowed) {
   dev.reserve(std::size_t(cross_entropy_arena(dev, T(), o.n, o.c)));
   const On<T> on_y(dev, y);
   const On<std::int32_t> on_label(dev, label);
-  const On<M> on_weights(dev, weights), on_target(dev, target);
+  const On<M> on_weights(dev, weights), on_target(dev, target), on_norm(dev, norm);
   Guarded<M> on_loss(dev, o.n);
   Guarded<T> on_dy(dev, o.n * o.c);
   Buffer<Gpu, Count> totals(dev, 1);
   on_loss.fill(M(NAN)), on_dy.fill(T(NAN));
-  const Count before{.loss = 3, .samples = 100, .correct = 50};
+  const Count before{.losses = {3, 4}, .samples = 100, .correct = 50};
   dev.upload(totals.data(), &before, sizeof before);
-  const LossStep<T> step{o.n, o.c, o.total, on_y.data(), o.soft ? nullptr : on_label.data(), o.soft ? on_target.data() : nullptr, on_weights.data(), on_loss.data(), on_dy.data(), nullptr};
+  const LossStep<T> step{o.n, o.c, o.total, on_y.data(), o.soft ? nullptr : on_label.data(), o.soft ? on_target.data() : nullptr, on_weights.data(), on_loss.data(), on_dy.data(), on_norm.data()};
   cross_entropy(dev, step, o.smoothing, o.weighted, totals.data());
   Count found;
   dev.download(&found, totals.data(), sizeof found);
   CHECK(found.samples == 100 + o.n);
   CHECK(found.correct == expected.correct);
-  CHECK(std::abs(found.loss - expected.loss) <= 1e-5 * std::abs(expected.loss));
+  for (std::size_t share = 0; share < shares; ++share) CHECK(std::abs(found.losses[share] - expected.losses[share]) <= std::max(1e-6, 1e-5 * std::abs(expected.losses[share])));
   CHECK(lamina_test::largest_error(on_loss.get(), loss) <= 1e-5);
   CHECK(lamina_test::largest_error(on_dy.get(), dy) <= allowed);
 }
@@ -91,12 +94,12 @@ TEST_CASE("cross-entropy of a batch for several blocks") {
 TEST_CASE("a batch that weighs nothing has no loss and no gradient") {
   Gpu dev;
   dev.reserve(std::size_t(cross_entropy_arena(dev, 0.0f, 2, 3)));
-  const On<float> y(dev, std::vector<float>{1, 2, 3, 4, 5, 6}), weights(dev, std::vector<float>{1, 0, 1});
+  const On<float> y(dev, std::vector<float>{1, 2, 3, 4, 5, 6}), weights(dev, std::vector<float>{1, 0, 1}), norm(dev, std::vector<float>{0});
   const On<std::int32_t> label(dev, std::vector<std::int32_t>{1, 1});
   Guarded<float> loss(dev, 2), dy(dev, 6);
   loss.fill(NAN), dy.fill(NAN);
   Buffer<Gpu, Count> totals(dev, 1);
-  cross_entropy(dev, LossStep<float>{2, 3, 2, y.data(), label.data(), nullptr, weights.data(), loss.data(), dy.data(), nullptr}, 0, true, totals.data());
+  cross_entropy(dev, LossStep<float>{2, 3, 2, y.data(), label.data(), nullptr, weights.data(), loss.data(), dy.data(), norm.data()}, 0, true, totals.data());
   CHECK(loss.get() == std::vector<float>(2));
   CHECK(dy.get() == std::vector<float>(6));
 }

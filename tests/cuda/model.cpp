@@ -49,7 +49,7 @@ template <class T, class D> Trace train(D dev, bool at_once = true, Index steps 
     }
     const Totals totals = model.totals();
     CHECK(totals.samples == data.batch(i).n);
-    t.loss.push_back(totals.loss / double(totals.samples));
+    t.loss.push_back(totals.loss() / double(totals.samples));
   }
   t.w.resize(std::size_t(model.parameter_count));
   model.device().download(t.w.data(), model.parameters(), t.w.size() * sizeof(float));

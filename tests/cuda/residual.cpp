@@ -34,7 +34,7 @@ template <class T, class D> std::vector<double> losses(D dev, Index steps = 5) {
     model.reset_totals();
     model.forward_training({.n = n, .x = x.data(), .label = label});
     model.learn(adam, 5e-3);
-    all.push_back(model.totals().loss / double(n));
+    all.push_back(model.totals().loss() / double(n));
   }
   return all;
 }

@@ -67,7 +67,7 @@ template <class Net, class T> struct Trial {
     for (int t = 0; t < 10; ++t) {
       model.zero_gradients(), model.reset_totals();
       model.backpropagate({.n = 6, .x = x.data() + t % 4 * 6 * size(Net::input), .label = labels.data() + t % 4 * 6});
-      losses.push_back(model.totals().loss / 6);
+      losses.push_back(model.totals().loss() / 6);
       optimizer.step(model.parameters(), model.gradients(), opt.rate);
     }
     CHECK(distance(losses, file.at(net + "/losses").as<double>()) <= tolerance_of_all);

@@ -24,7 +24,8 @@ struct Scores {
     Cpu dev;
     const std::vector<double> constants = loss.constants(c);
     Result r{std::vector<double>(std::size_t(count), NAN), std::vector<double>(std::size_t(count * c), NAN), 0};
-    double norm = NAN;
+    double norm = 0;
+    for (Index i = first; i < first + count && !constants.empty(); ++i) norm += constants[std::size_t(label[i])] * double(total) / double(count);
     loss.evaluate(dev, LossStep<double>{count, c, total, y.data() + first * c, soft ? nullptr : label + first, soft ? target.data() + first * c : nullptr, constants.data(),
                                         r.losses.data(), r.dy.data(), &norm});
     for (double l : r.losses) r.mean += l / double(total);

@@ -129,7 +129,7 @@ TEST_CASE_TEMPLATE("a step in double: every tensor learns, and its gradient is a
   const auto loss = [&] {
     model.reset_totals();
     model.forward_training({.n = 2, .x = x.data(), .label = label});
-    return model.totals().loss / 2;
+    return model.totals().loss() / 2;
   };
   const double first = loss();
   CHECK(first > 0);

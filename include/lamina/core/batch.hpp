@@ -14,6 +14,7 @@ struct Batch {
   const std::int32_t* label = nullptr;    // (N) class of each, or null
   const float* target = nullptr;          // (N, classes) soft targets, or null
   const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
+  Index whole = 0;                        // samples of the batch that all replicas together work on, of which these are a part, or none; 0: these are the whole
 };
 
 /// A source of batches, epoch after epoch. What it hands out is a function of (its seed, epoch, batch) alone.

@@ -110,6 +110,16 @@ concept WritesGradients = requires(D& d) { { d.writes_gradients } -> std::same_a
 template <class D>
 concept Replicates = requires(D& d) { { d.replica } -> std::same_as<Replica&>; };
 
+namespace detail {
+/// What a device works on.
+template <class D> Replica replica(const D& dev) {
+  if constexpr (requires { dev.replica; }) return dev.replica;
+  else return {};
+}
+/// How n samples are cut that a device has here.
+template <class D> Shares cut(const D& dev, Index n) { return replica(dev).cut(n); }
+}  // namespace detail
+
 /// A device without its fused kernels: what they are compared with.
 template <Device D> struct Unfused : D {
   using D::D;

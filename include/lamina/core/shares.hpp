@@ -7,21 +7,22 @@ namespace lamina {
 
 /// So many shares has a batch, or what one of more replicas than that has of it.
 inline constexpr Index shares = 8;
-constexpr Index first_of_share(Index share, Index n, Index of = shares) { return share * n / of; }
+LAMINA_HD constexpr Index first_of_share(Index share, Index n, Index of = shares) { return share * n / of; }
 
 /// Consecutive shares of a batch of n samples. Some are empty where the batch is small.
 struct Shares {
   Index n;
   Index first = 0, count = shares, of = shares;      // the shares [first, first + count) of so many
   /// Where the i-th of them begins, in samples from where the first begins: begin(count) are the samples of all of them.
-  constexpr Index begin(Index i) const { return first_of_share(first + i, n, of) - first_of_share(first, n, of); }
+  LAMINA_HD constexpr Index begin(Index i) const { return first_of_share(first + i, n, of) - first_of_share(first, n, of); }
 };
 
 /// Which part of a batch a device works on, and how it learns in the midst of a pass what the others have. By itself it has the whole.
 struct Replica {
   Index first = 0, count = shares, of = shares;
   Index batch = 0;                                   // samples of the whole batch; 0: as many as there are here
-  /// all (of, bytes) = what each share has, of which mine (count, bytes) are those here; or null: moments are those of this part alone.
+  bool own_moments = false;                          // batch norm goes by those of this part alone
+  /// all (of, bytes) = what each share has, of which mine (count, bytes) are those here; null where there are no others.
   void (*gather)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;
   void* replicas = nullptr;
   /// How the n samples here are cut.

@@ -21,13 +21,12 @@ template <class T> struct CrossEntropyBatch {
   const std::int32_t* label;    // (N) or null
   const M* target;              // (N, C) or null
   const M* weights;             // (C) of the classes, or null
+  const M* norm;                // (1) with weights and labels: the sum of the weights of those of the global batch
   M smoothing;
   M* loss;                      // (N) share of each sample in the mean, times N
   T* dy;                        // (N, C) gradient of the mean
+  Shares cut;                   // of the N samples
 };
-
-/// Sum of losses and number of right answers, of a block.
-struct CrossEntropyPart { double loss; std::int64_t correct; };
 
 /// The sum over `lanes` neighbours, a power of two.
 template <class V> LAMINA_DEVICE V lane_sum(V v, int lanes) {
@@ -62,8 +61,16 @@ template <class V> struct Largest {
   }
 };
 
-template <class Totals> LAMINA_DEVICE void add_to_totals(Totals* totals, double loss, std::int64_t correct, Index samples) {
-  store(&totals->loss, load(&totals->loss) + loss);
+/// Adds what a batch comes to. A warp takes the losses (N) of a share, in an order that follows from their number.
+template <class M, class Totals> LAMINA_DEVICE void add_to_totals(const Shares& cut, const M* losses, std::int64_t correct, Index samples, Totals* totals) {
+  const int warp = thread_index() / 32, lane = thread_index() % 32;
+  if (warp < cut.count) {
+    double sum = 0;
+    for (Index i = cut.begin(warp) + lane; i < cut.begin(warp + 1); i += 32) sum += double(load(losses + i));
+    sum = lane_sum(sum, 32);
+    if (lane == 0) store(&totals->losses[warp], load(&totals->losses[warp]) + sum);
+  }
+  if (thread_index() > 0) return;
   store(&totals->correct, load(&totals->correct) + correct);
   store(&totals->samples, load(&totals->samples) + samples);
 }
@@ -73,39 +80,24 @@ template <class T> inline constexpr int cross_entropy_threads = sizeof(Master<T>
 /// `lanes` neighbours work on a sample together. A single block adds to the totals, several leave their parts. grid: (pieces of the batch)
 template <class T, class Totals> struct CrossEntropyStep {
   using M = Master<T>;
-  static constexpr int threads = cross_entropy_threads<T>, shared_bytes = threads * 8;
+  static constexpr int threads = cross_entropy_threads<T>, shared_bytes = threads * int(sizeof(int));
 
-  LAMINA_DEVICE static void run(CrossEntropyBatch<T> s, int lanes, Totals* totals, CrossEntropyPart* parts) {
+  LAMINA_DEVICE static void run(CrossEntropyBatch<T> s, int lanes, Totals* totals, int* parts) {
     const int groups = threads / lanes, lane = thread_index() % lanes, block = block_index().x, blocks = grid_size().x;
-    const M norm = s.weights && s.label ? sum_of_weights(s) * (M(s.total) / M(s.n)) : M(s.total);
-    double loss = 0;
+    const M norm = s.weights && s.label ? load(s.norm) : M(s.total);
     int correct = 0;
     // All lanes of a warp go round equally often: they meet.
     for (Index first = Index(block) * groups; first < s.n; first += Index(blocks) * groups) {
       const Index i = first + thread_index() / lanes;
       const M share = sample(s, i < s.n ? i : s.n - 1, i < s.n, lane, lanes, norm, correct);
-      if (lane == 0 && i < s.n) store(s.loss + i, share), loss += double(share);
+      if (lane == 0 && i < s.n) store(s.loss + i, share);
     }
-    const double all = block_sum<threads>(loss, reinterpret_cast<double*>(shared_memory()));
-    const int right = block_sum<threads>(correct, reinterpret_cast<int*>(shared_memory()));
-    if (thread_index() > 0) return;
-    if (blocks == 1) add_to_totals(totals, all, right, s.n);
-    else store(parts + block, CrossEntropyPart{all, right});
+    const int right = block_sum<threads>(correct, reinterpret_cast<int*>(shared_memory()));      // after which all see the losses that the block has stored
+    if (blocks == 1) add_to_totals(s.cut, s.loss, right, s.n, totals);
+    else if (thread_index() == 0) store(parts + block, right);
   }
 
  private:
-  LAMINA_DEVICE static M sum_of_weights(const CrossEntropyBatch<T>& s) {
-    M* const sums = reinterpret_cast<M*>(shared_memory());
-    M sum = 0;
-    for (Index i = thread_index(); i < s.n; i += threads) sum += load(s.weights + load(s.label + i));
-    sum = block_sum<threads>(sum, sums);
-    if (thread_index() == 0) store(sums, sum);
-    sync_block();
-    sum = load(sums);
-    sync_block();
-    return sum;
-  }
-
   /// The loss of sample i, and dy, if it is `inside`.
   LAMINA_DEVICE static M sample(const CrossEntropyBatch<T>& s, Index i, bool inside, int lane, int lanes, M norm, int& correct) {
     using std::log;
@@ -145,17 +137,15 @@ template <class T, class Totals> struct CrossEntropyStep {
   }
 };
 
-/// What the blocks left, added in their order. grid: (1)
-template <class Totals> struct CrossEntropyTotals {
-  static constexpr int threads = 256, shared_bytes = threads * 8;
+/// What several blocks left. grid: (1)
+template <class M, class Totals> struct CrossEntropyTotals {
+  static constexpr int threads = 256, shared_bytes = threads * int(sizeof(int));
 
-  LAMINA_DEVICE static void run(const CrossEntropyPart* parts, int blocks, Index samples, Totals* totals) {
-    double loss = 0;
+  LAMINA_DEVICE static void run(const int* parts, int blocks, Shares cut, const M* losses, Index samples, Totals* totals) {
     int correct = 0;
-    for (int i = thread_index(); i < blocks; i += threads) loss += load(&parts[i].loss), correct += int(load(&parts[i].correct));
-    loss = block_sum<threads>(loss, reinterpret_cast<double*>(shared_memory()));
+    for (int i = thread_index(); i < blocks; i += threads) correct += load(parts + i);
     correct = block_sum<threads>(correct, reinterpret_cast<int*>(shared_memory()));
-    if (thread_index() == 0) add_to_totals(totals, loss, correct, samples);
+    add_to_totals(cut, losses, correct, samples, totals);
   }
 };
 
@@ -176,17 +166,17 @@ struct CrossEntropyGrid {
 
 /// Bytes of the arena that cross_entropy asks for, with n samples or fewer.
 template <RunsKernels D, class T> Index cross_entropy_arena(const D&, T, Index n, Index c) {
-  return detail::CrossEntropyGrid(kernels::cross_entropy_threads<T>, n, c).most * Index(sizeof(kernels::CrossEntropyPart));
+  return detail::CrossEntropyGrid(kernels::cross_entropy_threads<T>, n, c).most * Index(sizeof(int));
 }
-/// Loss and gradient of a batch, as nn/loss.hpp's LossStep describes it; its sum of losses, samples and right answers are added to totals->loss, ->samples, ->correct.
-/// One launch, and a small one more for a large batch. `s.norm` is not used.
+/// Loss and gradient of a batch, as nn/loss.hpp's LossStep describes it; the sums of its losses, share by share, its samples and right answers are added to
+/// totals->losses, ->samples, ->correct. One launch, and a small one more for a large batch.
 template <RunsKernels D, class LossStep, class Totals> void cross_entropy(D& dev, const LossStep& s, double smoothing, bool weighted, Totals* totals) {
   using T = std::remove_pointer_t<decltype(s.dy)>;
   const detail::CrossEntropyGrid g(kernels::cross_entropy_threads<T>, s.n, s.c);
-  const kernels::CrossEntropyBatch<T> batch{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, Master<T>(smoothing), s.loss, s.dy};
-  auto* const parts = reinterpret_cast<kernels::CrossEntropyPart*>(dev.arena());
+  const kernels::CrossEntropyBatch<T> batch{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, s.norm, Master<T>(smoothing), s.loss, s.dy, detail::cut(dev, s.n)};
+  int* const parts = reinterpret_cast<int*>(dev.arena());
   dev.template launch<kernels::CrossEntropyStep<T, Totals>>(Grid{int(g.blocks)}, batch, int(g.lanes), totals, parts);
-  if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Totals>>(Grid{1}, static_cast<const kernels::CrossEntropyPart*>(parts), int(g.blocks), s.n, totals);
+  if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Master<T>, Totals>>(Grid{1}, static_cast<const int*>(parts), int(g.blocks), batch.cut, static_cast<const Master<T>*>(s.loss), s.n, totals);
 }
 
 }  // namespace lamina

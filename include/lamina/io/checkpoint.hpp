@@ -177,7 +177,7 @@ class Checkpoint {
     run.model.device().upload(run.optimizer.state(), slots.data(), slots.size() * sizeof slots[0]);
     run.optimizer.restore(number("step"));
     run.epoch = number("epoch"), run.batch = number("batch"), run.step = number("step");
-    run.model.reset_totals({real("total_loss"), number("total_samples"), number("total_correct")});
+    run.model.reset_totals(totals_of(file));
     best_accuracy_ = real("best_accuracy"), best_epoch_ = number("best_epoch");
     if constexpr (learns) {
       std::vector<double> state;
@@ -244,6 +244,15 @@ class Checkpoint {
     return k;
   }
 
+  /// What the batches of an epoch that was stopped in its midst add up to.
+  [[gnu::cold]] static Totals totals_of(const SafeTensors& file) {
+    const auto number = [&](const char* key) { return std::strtoll(detail::meta(file, key).c_str(), nullptr, 10); };
+    Totals t{.samples = number("total_samples"), .correct = number("total_correct")};
+    const std::vector<std::string> losses = detail::parse_metadata_list(file, "total_losses", detail::meta(file, "total_losses"));
+    for (std::size_t i = 0; i < std::min<std::size_t>(losses.size(), shares); ++i) t.losses[i] = std::strtod(losses[i].c_str(), nullptr);
+    return t;
+  }
+
   /// Throws if a training that begins would write over another one's files.
   [[gnu::cold]] void keep_remains() const {
     std::string found;
@@ -274,7 +283,9 @@ class Checkpoint {
     const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };
     note("settings", settings_), note("data", data_), note("optimizer", detail::optimizer_name(run.optimizer));
     count("epoch", run.epoch), count("batch", run.batch), count("step", run.step);
-    note("total_loss", detail::exact(t.loss)), count("total_samples", t.samples), count("total_correct", t.correct);
+    std::vector<std::string> losses;
+    for (const double loss : t.losses) losses.push_back(detail::exact(loss));
+    note("total_losses", detail::json_list(losses)), count("total_samples", t.samples), count("total_correct", t.correct);
     note("best_accuracy", detail::exact(best_accuracy_)), count("best_epoch", best_epoch_);
     if constexpr (requires { run.schedule.restore(std::vector<double>{}); }) {
       std::vector<std::string> state;

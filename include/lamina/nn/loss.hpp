@@ -20,18 +20,10 @@ template <class T> struct LossStep {
   const Master<T>* constants;   // what the loss uploaded
   Master<T>* loss;              // (N) share of each sample in the mean, times N
   T* dy;                        // (N, C) gradient of the mean; not where y is
-  Master<T>* norm;              // (1)
+  const Master<T>* norm;        // (1) where classes have weights: those of all labels together, in proportion to total
 };
 
 namespace detail {
-template <class T> struct SumOfWeights {
-  LossStep<T> s;
-  LAMINA_HD void operator()(Index) const {
-    Master<T> sum = 0;
-    for (Index i = 0; i < s.n; ++i) sum += s.constants[s.label[i]];
-    *s.norm = sum;
-  }
-};
 template <class T> struct CrossEntropyOf {
   using M = Master<T>;
   LossStep<T> s;
@@ -45,7 +37,7 @@ template <class T> struct CrossEntropyOf {
   LAMINA_HD void operator()(Index i) const {
     using std::log;
     const T* logit = s.y + i * s.c;
-    const M norm = weighted && s.label ? *s.norm * (M(s.total) / M(s.n)) : M(s.total);
+    const M norm = weighted && s.label ? *s.norm : M(s.total);
     if (norm == M(0)) {                        // nothing in the batch weighs anything
       for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = 0;
       s.loss[i] = 0;
@@ -81,7 +73,7 @@ template <class T> struct SquaredError {
 
 /// -sum_k t[k] log softmax(y)[k], the mean over the batch; y (N, C) are logits. The softmax, the loss and its gradient are one pass. Targets are integer labels
 /// (Keras's sparse categorical cross-entropy) or soft ones (categorical); smoothing a makes them t (1 - a) + a / C; with class weights the mean over labels is
-/// the weighted one, as in PyTorch, and 0 where all weights of the batch are; parts of a global batch each take their own. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
+/// the weighted one, as in PyTorch, and 0 where all weights of the batch are. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
 template <int Classes = 0> struct CrossEntropy {
   double smoothing = 0;                    // 0 to 1
   std::vector<double> class_weights = {};  // (C) or empty
@@ -107,7 +99,6 @@ template <int Classes = 0> struct CrossEntropy {
   template <class D, class T, class Totals> requires requires(D& dev, const LossStep<T>& s, Totals* totals) { cross_entropy(dev, s, 1.0, true, totals); }
   void evaluate(D& dev, const LossStep<T>& s, Totals* totals) const { cross_entropy(dev, s, smoothing, !class_weights.empty(), totals); }
   template <class D, class T> void evaluate(D& dev, const LossStep<T>& s) const {
-    if (!class_weights.empty() && s.label) parallel_for(dev, 1, detail::SumOfWeights<T>{s});
     parallel_for(dev, s.n, detail::CrossEntropyOf<T>{s, Master<T>(smoothing), !class_weights.empty()});
   }
 };

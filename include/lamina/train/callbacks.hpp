@@ -57,7 +57,7 @@ class ProgressBar {
     const int width = 30, full = int(width * run.batch / run.batches);
     const Totals t = run.model.totals();
     std::printf("\repoch %td/%td [%.*s%.*s] %td/%td  loss %s  accuracy %5.2f %%  %s left ", run.epoch + 1, run.options.epochs, full, "==============================", width - full,
-                "                              ", run.batch, run.batches, detail::loss_text(t.loss / double(t.samples)).c_str(), 100 * double(t.correct) / double(t.samples), left(run).c_str());
+                "                              ", run.batch, run.batches, detail::loss_text(t.loss() / double(t.samples)).c_str(), 100 * double(t.correct) / double(t.samples), left(run).c_str());
     std::fflush(stdout);
   }
   template <class R> void epoch(R& run) {
@@ -121,7 +121,7 @@ class StopOnSignal {
 /// Ends the training at the first loss or weight that is not a number or infinite: throws Error. Before a Checkpoint in the list of callbacks no such weights are saved.
 class StopOnNaN {
  public:
-  template <class R> void step(R& run) { require("loss", run.model.totals().loss, run.epoch + 1); }
+  template <class R> void step(R& run) { require("loss", run.model.totals().loss(), run.epoch + 1); }
   template <class R> void epoch(R& run) {
     require("validation loss", run.now.val_loss, run.epoch);
     require_weights(run, run.epoch);

@@ -82,7 +82,7 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& mode
   const Totals t = model.totals();
   model.reset_totals(before);
   for (Index i = 0; i < e.samples(); ++i) e.confusion.add(e.truth[std::size_t(i)], e.predicted(i));
-  e.loss = t.samples ? t.loss / double(t.samples) : 0;
+  e.loss = t.samples ? t.loss() / double(t.samples) : 0;
   e.accuracy = t.samples ? double(t.correct) / double(t.samples) : 0;
   return e;
 }

@@ -142,7 +142,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       break;
     }
     const Totals t = model.totals();
-    run.now.loss = t.loss / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
+    run.now.loss = t.loss() / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
     run.now.images_per_second = images / trained();
     watch.lap();
     run.validation = evaluate_base(model, val);

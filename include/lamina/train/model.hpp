@@ -7,10 +7,12 @@
 #include "../core/batch.hpp"
 #include "../core/device.hpp"
 #include "../core/error.hpp"
+#include "../core/tree.hpp"
 #include "../nn/loss.hpp"
 #include "../nn/network.hpp"
 #include "../nn/program.hpp"
 #include "batch_that_fits.hpp"
+#include "class_weights.hpp"
 #include "inputs.hpp"
 #include "passes.hpp"
 #include "recordings.hpp"
@@ -20,23 +22,21 @@ namespace lamina {
 namespace detail {
 /// What a run of batches adds up to, kept on the device until it is asked for.
 struct Totals {
-  double loss = 0;              // summed over the samples
+  double losses[shares] = {};   // summed over the samples of the first share of each batch, the second ...
   std::int64_t samples = 0, correct = 0;
+  double loss() const { return tree_sum_of<shares>([&](Index share) { return losses[share]; }); }
 };
 template <class T> struct Tally {
-  const T* y; const Master<T>* loss; const std::int32_t* label; const Master<T>* target; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
+  const T* y; const Master<T>* loss; const std::int32_t* label; const Master<T>* target; Shares cut; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
   template <class U> LAMINA_HD static Index largest(const U* p, Index c) {
     Index best = 0;
     for (Index k = 1; k < c; ++k) best = p[k] > p[best] ? k : best;
     return best;
   }
   LAMINA_HD void operator()(Index) const {
-    double sum = totals->loss;
-    for (Index i = 0; i < n; ++i) {
-      sum += double(loss[i]);
-      totals->correct += largest(y + i * c, c) == (label ? Index(label[i]) : largest(target + i * c, c));
-    }
-    totals->loss = sum;
+    for (Index share = 0; share < cut.count; ++share)
+      for (Index i = cut.begin(share); i < cut.begin(share + 1); ++i) totals->losses[share] += double(loss[i]);
+    for (Index i = 0; i < n; ++i) totals->correct += largest(y + i * c, c) == (label ? Index(label[i]) : largest(target + i * c, c));
     totals->samples += n;
   }
 };
@@ -71,7 +71,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       : program_(program), device_(std::move(device)), batch_(fitting(program, device_, positive(options.batch))), kept_pictures_(options.kept_pictures), seed_(options.seed), loss_of_(std::move(options.loss)),
         w_(device_, program.parameters), dw_(device_, program.parameters), state_(device_, program.state), statistics_(device_, program.statistics),
         loss_(device_, batch_ + 1), constants_(device_, Index(loss_of_.constants(size(program.output)).size())), low_(device_, has_low ? program.parameters : 0), clock_(device_, 1), totals_(device_, 1),
-        inputs_(device_, batch_, size(program.input), size(program.output)),
+        inputs_(device_, batch_, size(program.input), size(program.output)), weights_(loss_of_, replica_),
         passes_(device_, program.steps, {batch_, program.at_once, program.workspace(1), program.inner(1)}, true) {
     const std::vector<double> given = loss_of_.constants(size(program.output));
     const std::vector<Parameter> constants(given.begin(), given.end());
@@ -91,7 +91,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// Class scores (N, classes) of n pictures x (N, H, W, C) in host memory; they hold until the next call.
   const T* forward(const float* x, Index n) {
     catch_up();
-    now_ = Now(), now_.x = inputs_.pictures(device_, x, fits(n)), now_.n = n;
+    work_on(n, 0);
+    now_ = Now(), now_.x = inputs_.pictures(device_, x, n), now_.n = n;
     play(Pass::inference, [&] { run(program_.inference, false); });
     return at(program_.inference, program_.inference.y, now_.x, n);
   }
@@ -202,19 +203,26 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     for (Index i = 0; b.label && i < b.n; ++i)
       if (b.label[i] < 0 || b.label[i] >= classes) throw Error("a sample has the label ", b.label[i], " and the network tells ", classes, " classes apart, 0 to ", classes - 1);
   }
-  Index fits(Index n) const {
-    if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into a model made for 1 to ", batch_, ": say Model({.batch = ...})");
-    return n;
+  /// The n samples are a batch, or the part of a whole one that is here.
+  void work_on(Index n, Index whole) {
+    if (n < (whole ? 0 : 1) || n > batch_) throw Error("a batch of ", n, " samples does not go into a model made for 1 to ", batch_, ": say Model({.batch = ...})");
+    if constexpr (Replicates<D>) {
+      device_.replica = whole ? replica_ : Replica();
+      device_.replica.batch = whole ? whole : n;
+    } else if (whole && whole != n) throw Error("a batch of ", n, " samples is a part of ", whole, ": this device works on whole batches alone");
   }
 
   void bring(const Batch& b, Index total, Index first) {
     check_targets(b);
+    work_on(b.n, b.whole);
+    if constexpr (detail::HasClassWeights<Loss>)
+      if (const Parameter* norm = weights_.of(b, total, replica_)) device_.upload(loss_.data() + batch_, norm, sizeof *norm);
     if (b.pictures) return bring_pictures(b, total, first);
-    now_ = {inputs_.pictures(device_, b.x, fits(b.n)), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total, first};
+    now_ = {inputs_.pictures(device_, b.x, b.n), inputs_.labels(device_, b.label, b.n), inputs_.targets(device_, b.target, b.n), b.n, total, first};
   }
   void bring_pictures(const Batch& b, Index total, Index first) {
     if constexpr (takes_pictures) {
-      const auto brought = inputs_.pictures(device_, *b.pictures, b.label, fits(b.n), batch_, kept_pictures_);
+      const auto brought = inputs_.pictures(device_, *b.pictures, b.label, b.n, batch_, kept_pictures_);
       now_ = {brought.x, brought.label, inputs_.targets(device_, b.target, b.n), b.n, total, first};
     } else throw Error("a batch of ", b.n, " samples came as bytes, and this device takes numbers: say hand_out_pictures(nullptr) to its source");
   }
@@ -222,7 +230,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
     if constexpr (has_low)
       if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
-    recordings_.play(device_, {pass, optimizer, now_.n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
+    recordings_.play(device_, {pass, optimizer, now_.n, detail::cut(device_, now_.n).n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
   }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
@@ -274,7 +282,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       loss_of_.evaluate(device_, step, totals_.data());
     } else {
       loss_of_.evaluate(device_, step);
-      parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, now_.n, size(program_.output), totals_.data()});
+      parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, detail::cut(device_, now_.n), now_.n, size(program_.output), totals_.data()});
     }
   }
 
@@ -299,6 +307,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   Buffer<D, std::uint32_t> clock_;
   Buffer<D, Totals> totals_;
   detail::Inputs<D, T> inputs_;
+  Replica replica_ = detail::replica(device_);   // what it works on of a batch that is not all here
+  detail::SumOfWeights<Loss, Parameter> weights_;
   detail::Passes<D, T> passes_;
   detail::Recordings<D> recordings_;
   Now now_;

@@ -14,7 +14,7 @@ enum class Pass { forward, backward, learn, step, inference, evaluation };
 struct PassKey {
   Pass pass;
   Index optimizer = 0;                     // its id, or 0
-  Index n = 0, total = 0, first = 0;       // samples of the batch and of the global one, and the place of the first
+  Index n = 0, whole = 0, total = 0, first = 0;       // samples here, of the batch, and of those that share a mean; the place of the first
   const void *x = nullptr, *labels = nullptr, *targets = nullptr;        // where they lie
   const void* arena = nullptr;             // of the device, which another model may have made larger
   bool operator==(const PassKey&) const = default;
