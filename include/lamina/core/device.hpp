@@ -117,7 +117,7 @@ template <class D> Replica replica(const D& dev) {
   else return {};
 }
 /// How n samples are cut that a device has here.
-template <class D> Shares cut(const D& dev, Index n) { return replica(dev).cut(n); }
+template <class D> Shares cut_of(const D& dev, Index n) { return replica(dev).cut(n); }
 }  // namespace detail
 
 /// A device without its fused kernels: what they are compared with.

@@ -22,7 +22,7 @@ struct Replica {
   Index first = 0, count = shares, of = shares;
   Index batch = 0;                                   // samples of the whole batch; 0: as many as there are here
   bool own_moments = false;                          // batch norm goes by those of this part alone
-  /// all (of, bytes) = what each share has, of which mine (count, bytes) are those here; null where there are no others.
+  /// all (of, ...) = what each share has, of which mine (count, ...) are those here, so many bytes; null where there are no others.
   void (*gather)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;
   void* replicas = nullptr;
   /// How the n samples here are cut.

@@ -173,7 +173,7 @@ template <RunsKernels D, class T> Index cross_entropy_arena(const D&, T, Index n
 template <RunsKernels D, class LossStep, class Totals> void cross_entropy(D& dev, const LossStep& s, double smoothing, bool weighted, Totals* totals) {
   using T = std::remove_pointer_t<decltype(s.dy)>;
   const detail::CrossEntropyGrid g(kernels::cross_entropy_threads<T>, s.n, s.c);
-  const kernels::CrossEntropyBatch<T> batch{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, s.norm, Master<T>(smoothing), s.loss, s.dy, detail::cut(dev, s.n)};
+  const kernels::CrossEntropyBatch<T> batch{s.n, s.c, s.total, s.y, s.label, s.target, weighted ? s.constants : nullptr, s.norm, Master<T>(smoothing), s.loss, s.dy, detail::cut_of(dev, s.n)};
   int* const parts = reinterpret_cast<int*>(dev.arena());
   dev.template launch<kernels::CrossEntropyStep<T, Totals>>(Grid{int(g.blocks)}, batch, int(g.lanes), totals, parts);
   if (g.blocks > 1) dev.template launch<kernels::CrossEntropyTotals<Master<T>, Totals>>(Grid{1}, static_cast<const int*>(parts), int(g.blocks), batch.cut, static_cast<const Master<T>*>(s.loss), s.n, totals);

@@ -26,7 +26,7 @@ template <HasClassWeights Loss, class M> class SumOfWeights<Loss, M> {
     std::fill(here_.begin(), here_.end(), 0.0);
     for (Index i = 0; i < b.n; ++i) here_[std::size_t(b.label[i])] += 1;      // which share has them does not matter
     const bool parts = b.whole && r.gather;
-    if (parts) r.gather(r.replicas, here_.data(), classes * sizeof(double), all_.data());
+    if (parts) r.gather(r.replicas, here_.data(), here_.size() * sizeof(double), all_.data());
     const std::vector<double>& counts = parts ? all_ : here_;
     double sum = 0;
     for (std::size_t k = 0; k < classes; ++k) {

@@ -7,6 +7,7 @@
 #include "../core/batch.hpp"
 #include "metrics.hpp"
 #include "model.hpp"
+#include "replicas.hpp"
 
 namespace lamina {
 
@@ -66,21 +67,28 @@ template <class M, BatchSource S> class HandsOutPictures {
 template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& model, S& source) {
   check_source(model, source);
   const HandsOutPictures<M, S> as_bytes(source, model);
+  const Divides<M, S> divided(source, model);
+  if constexpr (ReplicatedModel<M>) model.settle();
   const Index c = size(model.program().output);
   Evaluation e{.classes = c, .confusion = Confusion(c)};
   std::vector<typename M::Number> scores;
+  std::vector<Index> batches;               // samples of each
   const Totals before = model.totals();
   model.reset_totals();
   source.start(0, 0);
-  for (Batch b; source.next(b);) {
+  for (Batch handed_out; source.next(handed_out);) {
+    const Batch b = part_of(model, handed_out);
+    batches.push_back(whole(b));
     const auto* y = model.evaluate(b);
     scores.resize(std::size_t(b.n * c));
     model.device().download(scores.data(), y, scores.size() * sizeof scores[0]);
     e.scores.insert(e.scores.end(), scores.begin(), scores.end());
     for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.label ? b.label[i] : std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)));
   }
+  exchange(model, false);
   const Totals t = model.totals();
   model.reset_totals(before);
+  if constexpr (ReplicatedModel<M>) model.gather(e.scores, c, batches, "scores"), model.gather(e.truth, 1, batches, "labels");
   for (Index i = 0; i < e.samples(); ++i) e.confusion.add(e.truth[std::size_t(i)], e.predicted(i));
   e.loss = t.samples ? t.loss() / double(t.samples) : 0;
   e.accuracy = t.samples ? double(t.correct) / double(t.samples) : 0;

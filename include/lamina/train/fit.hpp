@@ -7,6 +7,7 @@
 #include "clip.hpp"
 #include "evaluate.hpp"
 #include "optimizer.hpp"
+#include "replicas.hpp"
 #include "schedule.hpp"
 
 namespace lamina {
@@ -72,6 +73,25 @@ template <class R, class C> void call_epoch(R& run, C& c) { if constexpr (requir
 template <class R, class C> void call_finish(R& run, C& c) { if constexpr (requires { c.finish(run); }) c.finish(run); }
 }  // namespace detail
 
+namespace detail {
+/// The run of rank 0, which a callback may have taken back to a checkpoint, becomes that of all ranks. What its callbacks alone look at stays with it.
+template <class R> [[gnu::cold]] void share_start(R& run) {
+  auto& model = run.model;
+  model.synchronise();
+  model.broadcast(std::span(run.optimizer.state(), std::size_t(run.optimizer.state_count())), "optimizer");
+  struct Start { Index epoch, batch, step, optimizer_steps, scheduled; Totals totals; } start{run.epoch, run.batch, run.step, run.optimizer.steps(), 0, model.totals()};
+  std::vector<double> schedule;
+  if constexpr (requires { run.schedule.restore(schedule); }) schedule = run.schedule.state(), start.scheduled = std::ssize(schedule);
+  model.broadcast(std::span(&start, 1), "start");
+  run.epoch = start.epoch, run.batch = start.batch, run.step = start.step;
+  run.optimizer.restore(start.optimizer_steps);
+  model.reset_totals(start.totals);
+  schedule.resize(std::size_t(start.scheduled));
+  model.broadcast(std::span(schedule), "schedule");
+  if constexpr (requires { run.schedule.restore(schedule); }) run.schedule.restore(schedule);
+}
+}  // namespace detail
+
 /// What fit() ends with.
 struct FitResult {
   std::vector<EpochRow> history;
@@ -91,6 +111,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     throw Error("FitOptions{.epochs = ", options.epochs, ", .accumulate = ", options.accumulate, ", .stop_after = ", options.stop_after, "}: they are at least 0, 1 and 0");
   const HandsOutPictures<M, Train> train_as_bytes(train, model);
   const HandsOutPictures<M, Val> val_as_bytes(val, model);
+  const Divides<M, Train> divided(train, model);
   OptimizerState<Opt, typename M::DeviceType, typename M::Parameter> state(model.device(), optimizer, parameters);
   static_assert((Callback<Run<M, Opt, Sched>, Callbacks> && ...), "a callback of fit() is an object with some of: start(run), resumed(run), step(run), epoch(run), finish(run)");
   Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches()};
@@ -98,20 +119,23 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
   for (const NamedTensor& t : model.tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
   model.zero_gradients();
   model.reset_totals();
-  (call_start(run, callbacks), ...);
-  (call_resumed(run, callbacks), ...);
+  if (leads(model)) (call_start(run, callbacks), ...);
+  if constexpr (ReplicatedModel<M>) share_start(run);
+  if (leads(model)) (call_resumed(run, callbacks), ...);
   model.set_clock(std::uint32_t(run.step));
 
   Index steps = 0;                    // of this call
-  while (run.epoch < options.epochs && run.stopped.empty()) {
+  bool stopping = exchange(model, !run.stopped.empty());
+  while (run.epoch < options.epochs && !stopping) {
     Stopwatch epoch_watch, watch;
     if (!run.batch) run.now = {};
     run.now.epoch = run.epoch + 1;
     const auto trained = [&] { return run.now.wait + run.now.forward + run.now.backward + run.now.update; };
     double images = run.now.images_per_second * trained();
     train.start(run.epoch, run.batch);
-    Batch b;
-    while (run.stopped.empty() && train.next(b)) {
+    Batch handed_out;
+    while (!stopping && train.next(handed_out)) {
+      const Batch b = part_of(model, handed_out);
       run.now.wait += watch.lap();
       const Index group = run.batch / options.accumulate * options.accumulate, first = group * train.batch_size();
       const Index end = std::min((group + options.accumulate) * train.batch_size(), run.samples);
@@ -121,7 +145,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       const bool at_once = options.accumulate == 1 && options.clip.kind == Clip::Kind::none;
       at_once ? model.learn(state, run.now.rate) : model.backward();
       run.now.backward += watch.lap();
-      images += double(b.n);
+      images += double(whole(b));
       ++run.batch;
       if (run.batch % options.accumulate && run.batch < run.batches) continue;
       if (!at_once) {
@@ -131,11 +155,13 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       }
       model.set_clock(std::uint32_t(++run.step));
       run.now.update += watch.lap();
-      (call_step(run, callbacks), ...);
-      if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps");
+      if constexpr (ReplicatedModel<M>) stopping = exchange(model, !run.stopped.empty());      // a stop of this step's callbacks comes to the others with the next
+      if (leads(model)) (call_step(run, callbacks), ...);
+      if constexpr (!ReplicatedModel<M>) stopping = !run.stopped.empty();
+      if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps"), stopping = true;
       watch.lap();
     }
-    if (run.stopped.empty() && run.batch != run.batches)
+    if (!stopping && run.batch != run.batches)
       throw Error("a source of batches said that an epoch has ", run.batches, " and handed out ", run.batch, ": its batches() and its next() have to agree");
     if (run.batch < run.batches) {
       run.now.seconds += epoch_watch.lap(), run.now.images_per_second = images / trained();
@@ -154,9 +180,11 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     run.batch = 0;
     ++run.epoch;
     run.history.push_back(run.now);
-    (call_epoch(run, callbacks), ...);
+    if (leads(model)) (call_epoch(run, callbacks), ...);
+    stopping = exchange(model, stopping || !run.stopped.empty());
   }
-  (call_finish(run, callbacks), ...);
+  if (stopping) run.stop("rank 0 has stopped");
+  if (leads(model)) (call_finish(run, callbacks), ...);
   return {std::move(run.history), std::move(run.validation), std::move(run.stopped), run.step};
 }
 }  // namespace detail

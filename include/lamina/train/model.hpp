@@ -108,10 +108,12 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// The first half once more, with the batch that is on the device.
   void repeat() requires Records<D> { catch_up(), waits_ = true; }
   /// The second half: adds the gradient of the mean loss to gradients().
-  void backward() {
+  void backward() { backward([](Index) {}); }
+  /// The same; done(at) is called as soon as the gradients of the parameters from `at` on are there, of a device that works as it is told to.
+  template <class Done> void backward(const Done& done) {
     catch_up();
     open_gradients();
-    play(Pass::backward, [&] { backward(nullptr, false, false); });
+    play(Pass::backward, [&] { backward(nullptr, false, false, [&](std::size_t i) { if (program_.steps[i].place.parameters) done(program_.steps[i].w); }); });
   }
   /// The second half and a step of the optimizer. The gradients are zero before, and again after, to whoever asks for them: a layer that can updates its parameters while it has their
   /// gradients at hand, and where a device writes gradients they stay, until somebody asks. The bits are those of backward(), step() and zero_gradients().
@@ -230,7 +232,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
     if constexpr (has_low)
       if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
-    recordings_.play(device_, {pass, optimizer, now_.n, detail::cut(device_, now_.n).n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
+    recordings_.play(device_, {pass, optimizer, now_.n, detail::cut_of(device_, now_.n).n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
   }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
@@ -261,8 +263,9 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     until(program_.parameters);
   }
   void forward_pass() { run(program_.training, true), evaluate(program_.training); }
-  void backward(const Learner<Parameter>* learner, bool anew, bool updates) {
-    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), anew, updates, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); });
+  void backward(const Learner<Parameter>* learner, bool anew, bool updates) { backward(learner, anew, updates, [](std::size_t) {}); }
+  template <class Done> void backward(const Learner<Parameter>* learner, bool anew, bool updates, const Done& done) {
+    passes_.backward(program_.training, now_.x, now_.n, learner, w_.data(), anew, updates, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, true); }, done);
   }
   void run(const PlanView& plan, bool training) {
     passes_.forward(plan, now_.x, now_.n, [&](std::size_t i, Step<T>& s) { fill(i, s, now_.first, training); });
@@ -282,7 +285,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       loss_of_.evaluate(device_, step, totals_.data());
     } else {
       loss_of_.evaluate(device_, step);
-      parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, detail::cut(device_, now_.n), now_.n, size(program_.output), totals_.data()});
+      parallel_for(device_, 1, detail::Tally<T>{y, loss_.data(), now_.label, now_.target, detail::cut_of(device_, now_.n), now_.n, size(program_.output), totals_.data()});
     }
   }
 

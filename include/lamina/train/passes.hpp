@@ -12,6 +12,19 @@
 namespace lamina::detail {
 
 template <class T> struct Zero { T* p; LAMINA_HD void operator()(Index i) const { p[i] = 0; } };
+/// to[i] += the sum of so many parts, as a tree.
+template <class T> struct AddTree {
+  Index terms, apart;
+  const T* parts;
+  T* to;
+  LAMINA_HD void operator()(Index i) const {
+    T sum[shares];
+    for (Index t = 0; t < terms; ++t) sum[t] = parts[t * apart + i];
+    for (Index step = 1; step < terms; step *= 2)
+      for (Index t = 0; t + step < terms; t += 2 * step) sum[t] += sum[t + step];
+    to[i] += sum[0];
+  }
+};
 
 /// The steps and the memory they work in.
 template <Device D, class T> class Passes {
@@ -63,8 +76,8 @@ template <Device D, class T> class Passes {
   }
 
   /// A step that can learns at once, if there is a learner; its parameters are `at` in the block w. `anew`: the gradients are written, whatever they were, on a device that can.
-  /// `updates`: but for those of weights that wait() for an update.
-  template <class Fill> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, bool updates, const Fill& fill) {
+  /// `updates`: but for those of weights that wait() for an update. done(i) is called once the gradients of steps i, i + 1, ... are launched.
+  template <class Fill, class Done> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, bool updates, const Fill& fill, const Done& done) {
     write_gradients(anew);
     bool beside = false;
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
@@ -86,7 +99,9 @@ template <Device D, class T> class Passes {
         of_input.dw = nullptr;
         r.backward(device_, of_input);
       } else if (r.aside) beside = true, halves(r, steps_[i]);
+      else if (by_share(r)) backward_by_share(plan, i, n);
       else if (r.backward) r.backward(device_, steps_[i]);
+      done(i);
     }
     if constexpr (Forks<D>)
       if (beside) device_.wait_for(beside_.mark());
@@ -125,7 +140,7 @@ template <Device D, class T> class Passes {
     Index ready = 0, back = 0, most = 0;
     for (const auto& r : rows_) {
       ready = (r.joined ? ready : 0) + (r.prepare && prepares_ ? room(r.prepared(device_, r.in)) : 0);
-      back = (r.joined_back ? back : 0) + (r.gathers ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
+      back = by_share(r) ? shares * r.place.parameters : (r.joined_back ? back : 0) + (r.gathers ? shares * room(r.part(device_, r.in)) + (r.turn ? room(r.turned(device_, r.in)) : 0) : 0);
       most = std::max(most, std::max(ready, back));
     }
     return most;
@@ -191,6 +206,25 @@ template <Device D, class T> class Passes {
     }
   }
 
+  /// Whether a layer that does not know of shares adds to its gradients, sample by sample.
+  static bool by_share(const Row<OpOn<D, T>>& r) {
+    return Replicates<D> && std::is_same_v<T, Master<T>> && r.backward && r.place.parameters && !r.gradients_by_verbs && !r.need.statistics && !r.place.state;
+  }
+  /// Such a layer is given one share after another, and its gradients are those of all of them in a tree.
+  void backward_by_share(const PlanView& plan, std::size_t i, Index n) {
+    const auto& r = rows_[i];
+    const Shares cut = cut_of(device_, n);
+    const Index count = r.place.parameters;
+    T *const dw = steps_[i].dw, *const parts = ready_.data();
+    for (Index share = 0; share < cut.count; ++share) {
+      Step<T> s = slice(plan, i, cut.begin(share), cut.begin(share + 1) - cut.begin(share), 0);
+      s.dw = parts + share * count;
+      parallel_for(device_, count, Zero<T>{s.dw});
+      if (s.n) r.backward(device_, s);
+    }
+    parallel_for(device_, count, AddTree<T>{cut.count, count, parts, dw});
+  }
+
   /// The gradients of steps [i, end).
   void gather(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
     if constexpr (Slices<D>) {
@@ -202,7 +236,7 @@ template <Device D, class T> class Passes {
         r.turn(device_, r.in, steps_[k].w, free);
         steps_[k].w = std::exchange(free, free + room(r.turned(device_, r.in)));
       }
-      const Shares cut = device_.replica.cut(n);
+      const Shares cut = cut_of(device_, n);
       device_.run(cut.count, [&](Index share, int worker) {
         D alone = device_.alone(device_.arena() + worker * arena_);
         const auto part = [&](std::size_t k) { return parts_[k] + share * rows_[k].part(device_, rows_[k].in); };

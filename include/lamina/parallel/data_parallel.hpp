@@ -1,0 +1,263 @@
+/// DataParallel<Model>: N replicas of a model, each of which works on its part of every batch.
+#pragma once
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "../core/batch.hpp"
+#include "../train/model.hpp"
+#include "../version.hpp"
+#include "communicator.hpp"
+#include "part.hpp"
+
+namespace lamina {
+
+/// Options of DataParallel.
+struct ParallelOptions {
+  Parallel parallel = Parallel::exact;
+  bool own_moments = false;              // of batch norm, with exact and fast too
+  Index bucket = Index(1) << 18;         // parameters, at least, whose gradients are added while backward goes on
+};
+
+namespace detail {
+template <class T> struct Move { T *from, *to; LAMINA_HD void operator()(Index i) const { to[i] = from[i], from[i] = 0; } };
+template <class T> struct AddTo { const T* x; T* to; LAMINA_HD void operator()(Index i) const { to[i] += x[i]; } };
+}  // namespace detail
+
+/// A replica without the type of its network. It has the interface of a ModelBase and its meaning. Batches are whole, the same on all ranks, or parts: part_of() makes one, and sources hand them
+/// out that are divided. "All" marks what all ranks must call, in the same order.
+template <class Base, Communicator C> class Replicated {
+  using D = typename Base::DeviceType;
+  static_assert(Replicates<D> && requires { requires D::host_memory; }, "DataParallel is for devices that know of replicas and whose memory the host can read: the Cpu");
+
+ public:
+  using Number = typename Base::Number;
+  using Parameter = typename Base::Parameter;
+  using DeviceType = D;
+  static constexpr bool takes_pictures = false;
+
+  Replicated(const Replicated&) = delete;
+  Replicated& operator=(const Replicated&) = delete;
+  ~Replicated() { communicator_.abandon(); }
+
+  Replicated& base() { return *this; }
+  int rank() const { return communicator_.rank(); }
+  int size() const { return communicator_.size(); }
+  C& communicator() { return communicator_; }
+  const auto& program() const { return model_.program(); }
+  D& device() { return model_.device(); }
+  Index batch() const { return batch_; }                       // of all replicas together
+  Parameter* parameters() { return model_.parameters(); }
+  Parameter* gradients() { return model_.gradients(); }        // after backward() those of all replicas together
+  Parameter* state() { return model_.state(); }
+  auto tensors() const { return model_.tensors(); }
+  const Parameter* losses() { return model_.losses(); }        // of this replica's part
+  const Number* scores() { return model_.scores(); }           // of this replica's part
+  void set_clock(std::uint32_t step) { model_.set_clock(step); }
+  /// Scores of n pictures on this rank alone: at most as many as are its part of a batch.
+  const Number* forward(const float* x, Index n) { return model_.forward(x, n); }
+
+  /// The samples of a whole batch that are this replica's; a part is as it is.
+  Batch part_of(const Batch& b) const {
+    if (b.whole) return b;
+    const auto [first, count] = part_.samples(b.n);
+    Batch mine{.n = count, .first = b.first + first, .whole = b.n};
+    if (b.x) mine.x = b.x + first * lamina::size(program().input);
+    if (b.label) mine.label = b.label + first;
+    if (b.target) mine.target = b.target + first * lamina::size(program().output);
+    return mine;
+  }
+  /// A source that can do so hands out parts, if it divides batches as this does.
+  template <class S> void divide(S& source) const {
+    if constexpr (DividedSource<S>)
+      if (part_.by_shares()) source.hand_out_part(rank() * part_.count(), part_.count(), part_.of());
+  }
+
+  /// All. total and first as those of a model: of the whole batch if b is one, and else first is that of the part.
+  void forward_training(const Batch& b, Index total = 0, Index first = 0) {
+    const Batch mine = part_of(b);
+    idle_ = !part_.by_shares() && !mine.n;
+    if (!idle_) model_.forward_training(for_model(mine), part_.total(mine.n, mine.whole, total ? total : mine.whole), b.whole ? first : first + mine.first - b.first);
+  }
+  /// All. Adds the gradient of the mean loss of the whole batch to gradients().
+  void backward() {
+    const Index n = program().parameters;
+    if (summed_) {
+      if (kept_.empty()) kept_.resize(std::size_t(n));
+      parallel_for(device(), n, detail::Move<Parameter>{model_.gradients(), kept_.data()});
+    }
+    begin_sums();
+    communicator_.finish();
+    if (summed_) parallel_for(device(), n, detail::AddTo<Parameter>{kept_.data(), model_.gradients()});
+    summed_ = true;
+  }
+  /// All. backward() and a step of the optimizer, which is the same on all ranks; the gradients are zero before and after.
+  template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
+    optimizer.set_clock(rate);
+    begin_sums();
+    Parameter *const w = model_.parameters(), *const dw = model_.gradients();
+    for (const Bucket& b : buckets_) communicator_.finish(b.begun), optimizer.update(b.at, w + b.at, dw + b.at, b.count);
+    zero_gradients();
+  }
+  void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
+  void zero_gradients() { model_.zero_gradients(), summed_ = false; }
+
+  /// All. Loss and accuracy are added to the totals; scores (N, classes) of this replica's part are returned.
+  const Number* evaluate(const Batch& b) {
+    const Batch mine = part_of(b);
+    return mine.n || part_.by_shares() ? model_.evaluate(for_model(mine)) : nullptr;
+  }
+  /// All. What each rank has of the batches of so many samples becomes what all have: x (samples, each) in the order of the batches.
+  template <class T> void gather(std::vector<T>& x, Index each, std::span<const Index> batches, const char* name) {
+    Index most = 0;
+    for (const Index n : batches) most += part_.most(n);
+    x.resize(std::size_t(most * each));
+    std::vector<T> all(x.size() * std::size_t(size()));
+    communicator_.all_gather(std::span(x), all, name);
+    x.clear();
+    std::vector<Index> done(std::size_t(size()), 0);
+    for (const Index n : batches)
+      for (int r = 0; r < size(); ++r) {
+        const Index count = part_.samples(n, r).count;
+        const T* const from = all.data() + (r * most + done[std::size_t(r)]) * each;
+        x.insert(x.end(), from, from + count * each);
+        done[std::size_t(r)] += count;
+      }
+  }
+
+  /// Those of all replicas, as exchange() last found them.
+  const Totals& totals() const { return totals_; }
+  /// All.
+  void reset_totals(const Totals& t = {}) {
+    totals_ = t;
+    Totals mine;
+    if (rank() == 0) mine.samples = t.samples, mine.correct = t.correct;
+    if (part_.parallel == Parallel::exact) std::copy_n(t.losses + rank() * part_.count(), part_.count(), mine.losses);
+    else if (rank() == 0) std::copy_n(t.losses, shares, mine.losses);
+    model_.reset_totals(mine);
+  }
+  /// All. Adds up totals(); returns whether a rank wants to stop.
+  bool exchange(bool stop) {
+    const Said mine{model_.totals(), stop};
+    communicator_.all_gather(std::span(&mine, 1), said_, "totals");
+    totals_ = {}, stop = false;
+    for (Index r = 0; r < size(); ++r) {
+      const Said& said = said_[std::size_t(r)];
+      totals_.samples += said.totals.samples, totals_.correct += said.totals.correct, stop = stop || said.stop;
+      for (Index i = 0; i < part_.count(); ++i) totals_.losses[(r * part_.count() + i) % shares] += said.totals.losses[i];
+    }
+    return stop;
+  }
+
+  /// All. x becomes what rank 0 has.
+  template <class T> void broadcast(std::span<T> x, const char* name) { if (!x.empty()) communicator_.broadcast(x, 0, name); }
+  /// All. Parameters and running values become those of rank 0.
+  void synchronise() {
+    broadcast(std::span(model_.parameters(), std::size_t(program().parameters)), "parameters");
+    synchronise_state();
+  }
+  /// All. Before scores are asked for: where replicas have running values of their own that do not count, they become those of rank 0.
+  void settle() {
+    if (part_.parallel == Parallel::dataparallel) synchronise_state();
+  }
+
+ protected:
+  Replicated(Base& model, C& communicator, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
+      : model_(model), communicator_(communicator), batch_(batch), part_(part), said_(std::size_t(communicator.size())) {
+    std::string network;
+    for (const auto& r : program().layers) (network += ' ') += r.name->s;
+    communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch, "; parameters ", program().parameters, "; kind ", int(part.parallel), options.own_moments ? " with own moments" : "",
+                                  "; bucket ", options.bucket}));
+    make_buckets(options.bucket);
+    synchronise();
+  }
+
+ private:
+  struct Bucket { Index at, count, begun = 0; };
+  struct Said { Totals totals; std::int64_t stop; };
+
+  /// The gradients from the end of their block, which is there first, in stretches of at least so many.
+  [[gnu::cold]] void make_buckets(Index least) {
+    Index end = program().parameters;
+    for (std::size_t i = program().steps.size(); i-- > 0;)
+      if (const auto& r = program().steps[i]; r.place.parameters && end - r.w >= least) buckets_.push_back({r.w, end - r.w}), end = r.w;
+    if (end > 0) buckets_.push_back({0, end});
+  }
+  /// Batches that are divided by shares are parts to the model too; others are batches of their own.
+  Batch for_model(Batch mine) const {
+    if (!part_.by_shares()) mine.whole = 0;
+    return mine;
+  }
+  /// Backward, and the sums of the gradients over the replicas, each begun as soon as it can be.
+  void begin_sums() {
+    std::size_t begun = 0;
+    Parameter* const dw = model_.gradients();
+    const auto done = [&](Index at) {
+      for (; begun < buckets_.size() && buckets_[begun].at >= at; ++begun) {
+        Bucket& b = buckets_[begun];
+        // As a task of the device: with its treatment of numbers that are too small.
+        device().run(1, [&](Index, int) { b.begun = communicator_.begin(std::span(dw + b.at, std::size_t(b.count)), "gradients"); });
+      }
+    };
+    if (!idle_) model_.backward(done);
+    done(0);
+  }
+  void synchronise_state() { broadcast(std::span(model_.state(), std::size_t(program().state)), "running values"); }
+
+  Base& model_;
+  C& communicator_;
+  Index batch_;
+  detail::ReplicaPart part_;
+  std::vector<Bucket> buckets_;
+  std::vector<Said> said_;
+  std::vector<Parameter> kept_;              // gradients of the batches before this one, of the same step
+  Totals totals_;
+  bool idle_ = false;                        // this rank has no samples of the batch
+  bool summed_ = false;                      // gradients() are those of all replicas
+};
+
+namespace detail {
+/// The model comes before the base class that refers to it.
+template <class M> struct Holds {
+  M held;
+  template <class... Args> explicit Holds(Args&&... args) : held(std::forward<Args>(args)...) {}
+};
+template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
+}  // namespace detail
+
+/// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
+/// One of the replicas, each in a thread or process of its own, of which rank, a communicator, is one. The batch is that of all together; in its loss each sample weighs the same. fit(), evaluate()
+/// and checkpoints take it as they take a model; all ranks call them, and callbacks are rank 0's. Throws Error if the ranks do not agree on what they train.
+template <class M, Communicator C> class DataParallel : detail::Holds<M>, public Replicated<detail::BaseOf<M>, C> {
+  using Base = Replicated<detail::BaseOf<M>, C>;
+  using D = typename Base::DeviceType;
+
+ public:
+  using Network = typename M::Network;
+  using Options = typename M::Options;
+  static constexpr Shape input = M::input, output = M::output;
+
+  DataParallel(Options options, C& rank, const ParallelOptions& parallel = {}, D device = D())
+      : DataParallel(options, rank, parallel, std::move(device), detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size())) {}
+  M& model() { return this->held; }
+
+ private:
+  DataParallel(Options options, C& rank, const ParallelOptions& parallel, D device, const detail::ReplicaPart& part)
+      : detail::Holds<M>(of_part(options, part), told(std::move(device), options.batch, rank, part, parallel)), Base(this->held.base(), rank, options.batch, part, parallel) {}
+
+  static Options of_part(Options options, const detail::ReplicaPart& part) {
+    options.batch = options.batch > 0 ? std::max<Index>(part.most(options.batch), 1) : options.batch;
+    return options;
+  }
+  /// The device knows its part of a batch, and how to ask the others.
+  static D told(D device, Index batch, C& rank, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
+    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &rank};
+    return device;
+  }
+  static void gather(void* rank, const void* mine, std::size_t bytes, void* all) {
+    C& c = *static_cast<C*>(rank);
+    c.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), bytes * std::size_t(c.size())), "sums of a batch");
+  }
+};
+
+}  // namespace lamina
