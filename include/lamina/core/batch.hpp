@@ -14,6 +14,7 @@ struct Batch {
   const std::int32_t* label = nullptr;    // (N) class of each, or null
   const float* target = nullptr;          // (N, classes) soft targets, or null
   const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
+  Index whole = 0;                        // samples of the batch that all replicas together work on; 0: n
 };
 
 /// A source of batches, epoch after epoch. What it hands out is a function of (its seed, epoch, batch) alone.
@@ -31,5 +32,10 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
 /// epoch ends, and what was kept is forgotten.
 template <class S>
 concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { s.hand_out_pictures(taker) } -> std::same_as<const void*>; };
+
+/// One that hands out, of each batch, the samples of the shares [first, first + count) of so many (see shares.hpp) from the next start() on. n may be 0 then. samples(), batches() and
+/// batch_size() stay those of the whole.
+template <class S>
+concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index count, Index of) { s.hand_out_part(first, count, of); };
 
 }  // namespace lamina
