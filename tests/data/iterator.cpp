@@ -1,11 +1,13 @@
 #include <lamina/data/image_folder.hpp>
 #include <lamina/data/iterator.hpp>
 
+#include <latch>
 #include <set>
 
 #include <doctest/doctest.h>
 
 #include "../support/temporary.hpp"
+#include "decoded.hpp"
 #include "pictures.hpp"
 
 using namespace lamina;
@@ -35,6 +37,42 @@ template <class It> std::vector<std::uint64_t> epoch(It& it, Index number, Index
   it.start(number, first);
   for (Batch b; it.next(b);) all.push_back(hash(b, size(it.shape())));
   return all;
+}
+
+/// A sample as it was handed out.
+struct Shown {
+  Index place;                 // in the order of the epoch
+  std::int32_t label;
+  std::vector<float> x;
+  bool operator==(const Shown&) const = default;
+};
+struct ShownBatch {
+  Index whole, first;
+  std::vector<Shown> samples;
+  bool operator==(const ShownBatch&) const = default;
+};
+template <class It> std::vector<ShownBatch> shown(It& it, Index number, Index first = 0) {
+  const Shape s = it.shape();
+  detail::Scratch scratch;
+  std::vector<ShownBatch> all;
+  it.start(number, first);
+  for (Batch b; it.next(b);) {
+    all.push_back({b.whole, b.first, {}});
+    REQUIRE((b.label && (b.x || (b.pictures->pixels && b.pictures->changes))));
+    for (Index i = 0; i < b.n; ++i) {
+      all.back().samples.push_back({b.first + i, b.label[i], std::vector<float>(std::size_t(size(s)))});
+      float* const x = all.back().samples.back().x.data();
+      if (b.x) std::copy_n(b.x + i * size(s), size(s), x);
+      else detail::change_picture<3>(b.pictures->pixels[i], {s.h, s.w}, b.pictures->changes[i], b.pictures->common, x, scratch);
+    }
+  }
+  return all;
+}
+/// Files of 24 pictures that decoded.hpp counts.
+ImageFolder odd_files(const std::filesystem::path& folder) {
+  for (int i = 0; i < 24; ++i)
+    lamina_test::write(folder / (i % 2 ? "a" : "b") / (std::to_string(i) + ".png"), lamina_test::png(noise(lamina_test::odd_h, lamina_test::odd_w, 3, std::uint64_t(i))));
+  return ImageFolder(folder);
 }
 }  // namespace
 
@@ -202,6 +240,131 @@ TEST_CASE("iterator: batches of pictures as bytes, with the changes that make th
   };
   CHECK(source(one) == source(one));
   CHECK(source(one) != source(other));
+}
+
+TEST_CASE("iterator: the parts of all replicas put together are the whole, sample by sample and to the bit, wherever an epoch begins") {
+  Dataset d;
+  for (int i = 0; i < 37; ++i) d.classes.push_back(std::to_string(i));             // the label tells which picture it is
+  for (int i = 0; i < 37; ++i) d.add(noise(i % 4 ? 16 : 20, 12, 3, std::uint64_t(i)), i);
+  using Cut = std::vector<std::pair<Index, Index>>;                                // first and count of each replica
+  const std::vector<std::pair<Index, Cut>> cuts{{8, {{0, 8}}}, {8, {{0, 4}, {4, 4}}}, {8, {{0, 2}, {2, 2}, {4, 2}, {6, 2}}},
+                                                {8, {{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}}}, {8, {{0, 3}, {3, 4}, {7, 1}}}, {3, {{0, 1}, {1, 2}}}};
+  for (const Index batch : {16, 5})
+    for (const bool as_pictures : {false, true})
+      for (const std::size_t cache : {std::size_t(1) << 20, std::size_t(0)}) {
+        AugmentationOptions o = everything(2);
+        o.batch = batch, o.cache_bytes = cache;
+        AugmentationIterator all(d, o), it(d, o);
+        const auto whole = shown(all, 3);
+        std::set<int> seen;
+        for (const ShownBatch& b : whole) {
+          CHECK(b.whole == Index(b.samples.size()));
+          for (const Shown& s : b.samples) seen.insert(s.label);
+        }
+        CHECK(seen.size() == 37);
+        if (as_pictures) it.hand_out_pictures(&it);
+        Index empty = 0;
+        for (const auto& [of, cut] : cuts) {
+          std::vector<ShownBatch> together(whole.size());
+          for (const auto& [first, count] : cut) {
+            it.hand_out_part(first, count, of);
+            CHECK((it.samples() == 37 && it.batches() == Index(whole.size()) && it.batch_size() == batch));
+            const auto part = shown(it, 3);
+            REQUIRE(part.size() == whole.size());
+            for (std::size_t k = 0; k < part.size(); ++k) {
+              const Index n = whole[k].whole, begin = Index(k) * batch;
+              CHECK(part[k].whole == n);
+              CHECK(part[k].first == begin + first * n / of);
+              for (const Shown& s : part[k].samples) {
+                CHECK((s.place >= begin + first * n / of && s.place < begin + (first + count) * n / of));
+                together[k].samples.push_back(s);
+              }
+              empty += part[k].samples.empty();
+            }
+            for (Index k : {Index(1), it.batches() - 1, it.batches()}) CHECK(shown(it, 3, k) == std::vector<ShownBatch>(part.begin() + k, part.end()));
+          }
+          for (std::size_t k = 0; k < whole.size(); ++k) CHECK(together[k].samples == whole[k].samples);
+        }
+        CHECK(empty == (batch == 16 ? 3 : 7 * 3 + 6 + 2 + 1 + 1));                    // by hand: of 5 in 8 parts 3 are empty, of 2 in 8 parts 6, in 4 parts 2, in each of the last two cuts 1
+        it.hand_out_part(0, 1), it.hand_out_pictures(nullptr), it.start(3, 0);       // numbers again, in room for few
+        it.hand_out_part(0, 8);
+        CHECK(shown(it, 3) == whole);
+      }
+  AugmentationIterator it(d, everything(1));
+  it.hand_out_pictures(&d), it.start(0, 0);
+  Batch b;
+  REQUIRE(it.next(b));
+  b.pictures->kept[7] = true;
+  it.hand_out_part(0, 4);                                                          // what the taker has kept it still has
+  it.start(1, 0);
+  for (Index k = 0; it.next(b); ++k)
+    for (Index i = 0; i < b.n; ++i) CHECK((b.pictures->pixels[i] == nullptr) == (b.pictures->changes[i].place == 7));
+}
+
+TEST_CASE("iterator: shares that there are not are refused, and change nothing") {
+  AugmentationIterator it(garden(), everything(1));
+  it.hand_out_part(4, 4);
+  it.start(0, 0);
+  for (const Shares s : {Shares{0, -1, 1}, {0, 0, 0}, {0, 0, -1}, {0, 0, 9}, {0, 8, 1}, {0, 3, 6}, {0, 0, 1, 0}, {0, 0, 1, -8}})
+    CHECK(says(sentence([&] { it.hand_out_part(s.first, s.count, s.of); }), "from share " + std::to_string(s.first) + " on were asked for"));
+  CHECK(sentence([&] { it.hand_out_part(3, 6); }) == "a batch of garden has 8 shares, and 6 from share 3 on were asked for: give at least one, and none that is not there");
+  Batch b;
+  REQUIRE(it.next(b));
+  CHECK((b.n == 4 && b.first == 4 && b.whole == 8));
+  it.hand_out_part(0, 4);
+  CHECK(says(sentence([&] { it.next(b); }), "before an epoch was started"));
+}
+
+TEST_CASE("iterator: several over one store decode each picture once, whoever needs it first") {
+  const lamina_test::TemporaryFolder t;
+  const AugmentationOptions o = everything(2);
+  {
+    const ImageFolder folder = odd_files(t.path);
+    AugmentationIterator alone(folder, o);
+    const auto expected = epoch(alone, 0), later = epoch(alone, 1);
+    for (int round = 0; round < 10; ++round) {
+      const auto pictures = std::make_shared<PictureStore>(folder, o.size);
+      AugmentationIterator one(pictures, o), two(pictures, o);
+      const int before = lamina_test::decoded;
+      std::latch begin(2);
+      std::vector<std::uint64_t> of_two;
+      std::thread other([&] { begin.arrive_and_wait(), of_two = epoch(two, 0); });
+      begin.arrive_and_wait();
+      const std::vector<std::uint64_t> of_one = epoch(one, 0);
+      other.join();
+      CHECK(lamina_test::decoded - before == 24);
+      CHECK(of_one == expected);
+      CHECK(of_two == expected);
+      CHECK(epoch(one, 1) == later);
+      EvaluationIterator in_order(pictures, {.size = o.size, .batch = 24});
+      CHECK(epoch(in_order, 0).size() == 1);
+      CHECK(lamina_test::decoded - before == 24);
+    }
+  }
+  const ImageFolder folder = odd_files(t.path);
+  AugmentationIterator alone(folder, o);
+  const auto whole = shown(alone, 1);
+  const auto pictures = std::make_shared<PictureStore>(folder, o.size);
+  AugmentationIterator one(pictures, o), two(pictures, o);
+  one.hand_out_part(0, 4), two.hand_out_part(4, 4);
+  std::thread other([&] { shown(two, 0); });
+  shown(one, 0);
+  other.join();
+  std::filesystem::remove_all(t.path);                                             // what one has decoded the other needs in the next epoch
+  auto together = shown(one, 1);
+  const auto rest = shown(two, 1);
+  for (std::size_t k = 0; k < together.size(); ++k) together[k].samples.insert(together[k].samples.end(), rest[k].samples.begin(), rest[k].samples.end());
+  CHECK(together == whole);
+}
+
+TEST_CASE("iterator: pictures that are kept in another way than it shows them are refused") {
+  const auto pictures = std::make_shared<PictureStore>(garden(), Size{16, 12}, Interpolation::bicubic);
+  CHECK(sentence([&] { AugmentationIterator(pictures, {.size = {16, 16}, .interpolation = Interpolation::bicubic}); }) ==
+        "the pictures of garden are kept at 16x12 and an iterator is to show them at 16x16: give it the size and the interpolation of the store");
+  CHECK(sentence([&] { EvaluationIterator(pictures, {.size = {16, 12}}); }) ==
+        "the pictures of garden are kept at 16x12 and an iterator is to show them at 16x12 with another interpolation: give it the size and the interpolation of the store");
+  CHECK(EvaluationIterator(pictures, {.size = {16, 12}, .interpolation = Interpolation::bicubic}).shape() == Shape{16, 12, 3});
+  CHECK(says(sentence([] { AugmentationIterator(std::shared_ptr<PictureStore>()); }), "an iterator was given no pictures"));
 }
 
 TEST_CASE("iterator: a batch holds until the next one is asked for") {

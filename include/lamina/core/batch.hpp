@@ -28,14 +28,14 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
   { s.next(batch) } -> std::same_as<bool>;      // false once the epoch is over
 };
 
-/// One that hands out, of each batch, the samples of the shares [first, first + count) of so many (see shares.hpp) from the next start() on: n may be 0 then. samples(), batches() and
-/// batch_size() stay those of the whole.
-template <class S>
-concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index count, Index of) { s.hand_out_part(first, count, of); };
-
 /// One that hands out pictures as bytes to a taker, from the next start() on; to nobody: numbers again. It returns whom it handed them out to before. Where that is somebody else a running
 /// epoch ends, and what was kept is forgotten.
 template <class S>
 concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { s.hand_out_pictures(taker) } -> std::same_as<const void*>; };
+
+/// One that hands out, of each batch, the samples of the shares [first, first + count) of so many (see shares.hpp) from the next start() on. n may be 0 then. samples(), batches() and
+/// batch_size() stay those of the whole.
+template <class S>
+concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index count, Index of) { s.hand_out_part(first, count, of); };
 
 }  // namespace lamina

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "../core/batch.hpp"
+#include "../core/shares.hpp"
 #include "../core/task.hpp"
 #include "../core/threads.hpp"
 #include "augmentation.hpp"
@@ -54,12 +55,14 @@ inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::cu
 class BatchMaker {
  public:
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
-      : options_((validate(options), options)), shuffled_(shuffled),
-        store_(std::move(dataset), options.size, options.interpolation, options.cache_bytes), threads_(options.workers),
+      : BatchMaker((validate(options), std::make_shared<PictureStore>(std::move(dataset), options.size, options.interpolation, options.cache_bytes)), options, shuffled) {}
+  [[gnu::cold]] BatchMaker(std::shared_ptr<PictureStore> store, const AugmentationOptions& options, bool shuffled)
+      : options_((validate(options), options)), shuffled_(shuffled), store_(fitting(std::move(store), options)), part_{batch_size()}, threads_(options.workers),
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())), kept_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) {
-      ring_.push_back(std::make_unique<Slot>(batch_size(), lamina::size(shape())));
+      ring_.push_back(std::make_unique<Slot>(lamina::size(shape())));
+      ring_.back()->prepare(largest_part(), false, false);
       ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_), .kept = kept_.data()};
     }
     thread_ = start_thread([this] { work(); });
@@ -77,7 +80,7 @@ class BatchMaker {
   }
 
   /// Of one sample.
-  Shape shape() const { return store_.shape(); }
+  Shape shape() const { return store_->shape(); }
   /// In an epoch.
   Index samples() const { return dataset().size(); }
   /// In an epoch; the last one may hold fewer samples.
@@ -86,7 +89,7 @@ class BatchMaker {
   Index batch_size() const { return std::min(options_.batch, samples()); }
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return dataset().classes; }
-  const Dataset& dataset() const { return store_.dataset(); }
+  const Dataset& dataset() const { return store_->dataset(); }
   /// Seconds that next() has waited for batches since start().
   double waited() const { return waited_; }
 
@@ -100,13 +103,23 @@ class BatchMaker {
     return std::exchange(taker_, taker);
   }
 
+  /// From the next start() on batches are one replica's parts of those that there are: the samples of the shares [first, first + count) of so many (see core/shares.hpp), with the bits that
+  /// they have in the whole. No others are decoded, and n is 0 where a small batch leaves none. By itself the part is the whole. A running epoch ends. Throws Error if there are no such shares.
+  [[gnu::cold]] void hand_out_part(Index first, Index count, Index of = shares) {
+    if (first < 0 || count < 1 || count > of - first)
+      throw Error("a batch of ", dataset().name, " has ", of, " shares, and ", count, " from share ", first, " on were asked for: give at least one, and none that is not there");
+    std::unique_lock lock(mutex_);
+    halt(lock);
+    part_ = {batch_size(), first, count, of};
+  }
+
   /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
   [[gnu::cold]] void start(Index epoch, Index first_batch) {
     if (epoch < 0 || first_batch < 0 || first_batch > batches())
       throw Error("an epoch was to start at batch ", first_batch, " of epoch ", epoch, ": there are ", batches(), " batches in an epoch, counted from 0");
     std::unique_lock lock(mutex_);
     halt(lock);
-    for (auto& slot : ring_) slot->prepare(taker_, !store_.keeps_all());
+    for (auto& slot : ring_) slot->prepare(largest_part(), taker_, !store_->keeps_all());
     std::iota(order_.begin(), order_.end(), Index(0));
     if (shuffled_) shuffle(order_, Random(options_.seed, Stream::shuffle, 0, std::uint32_t(epoch)));
     changes_ = Random(options_.seed, Stream::augmentation, 0, std::uint32_t(epoch));
@@ -131,7 +144,7 @@ class BatchMaker {
     }
     if (made_ == handed_) std::rethrow_exception(failure_);
     const Slot& slot = *ring_[std::size_t(handed_) % ring_.size()];
-    batch = {slot.n, handed_ * options_.batch, slot.x.get(), slot.label.data(), nullptr, taker_ ? &slot.pictures : nullptr};
+    batch = {slot.n, slot.first, slot.x.get(), slot.label.data(), nullptr, taker_ ? &slot.pictures : nullptr, slot.whole};
     ++handed_;
     lock.unlock();
     wake_.notify_all();
@@ -143,26 +156,29 @@ class BatchMaker {
     std::unique_lock lock(mutex_);
     halt(lock);
     lock.unlock();
-    return find_bad(dataset(), arena_, [&](Index i) { store_.at(i, tools_[thread_number()].room); });
+    return find_bad(dataset(), arena_, [&](Index i) { store_->at(i, tools_[thread_number()].room); });
   }
 
  private:
   struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Slot {
-    Slot(Index most, Index numbers) : batch(most), picture(numbers), label(std::size_t(most)) { make_x(); }
+    explicit Slot(Index numbers) : picture(numbers) {}
     void make_x() {
       x.reset(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow)));
       if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", batch * picture * Index(sizeof(float)), " bytes: take a smaller batch");
     }
-    /// For pictures as bytes or for numbers; `apart`: some pictures lie nowhere else.
-    [[gnu::cold]] void prepare(bool as_pictures, bool apart) {
+    /// For so many samples at most, as pictures as bytes or as numbers; `apart`: some pictures lie nowhere else.
+    [[gnu::cold]] void prepare(Index most, bool as_pictures, bool apart) {
+      if (as_pictures || most != batch) x.reset();
+      batch = most;
+      label.resize(std::size_t(batch));
       if (as_pictures) {
-        x.reset();
         pixels.resize(std::size_t(batch)), changes.resize(std::size_t(batch)), room.resize(std::size_t(apart ? batch * picture : 0));
         pictures.pixels = pixels.data(), pictures.changes = changes.data();
       } else if (!x) make_x();
     }
-    Index batch, picture, n = 0;
+    Index picture, batch = 0;                 // numbers of a sample, samples there is room for
+    Index n = 0, first = 0, whole = 0;        // as they are handed out
     std::unique_ptr<float, Aligned> x;        // (batch, H, W, C), or null and then:
     std::vector<const std::uint8_t*> pixels;  // (batch) of (H, W, C) each
     std::vector<Changes> changes;             // (batch)
@@ -174,6 +190,16 @@ class BatchMaker {
     Scratch scratch;
     std::vector<std::uint8_t> room;
   };
+
+  [[gnu::cold]] static std::shared_ptr<PictureStore> fitting(std::shared_ptr<PictureStore> store, const AugmentationOptions& o) {
+    if (!store) throw Error("an iterator was given no pictures: make them with std::make_shared<PictureStore>(dataset, size)");
+    if (const Size s = store->picture_size(); s != o.size || store->interpolation() != o.interpolation)
+      throw Error("the pictures of ", store->dataset().name, " are kept at ", s.h, "x", s.w, " and an iterator is to show them at ", o.size.h, "x", o.size.w,
+                  s == o.size ? " with another interpolation" : "", ": give it the size and the interpolation of the store");
+    return store;
+  }
+  /// No part of a batch has more samples: at least one.
+  Index largest_part() const { return (part_.count * part_.n + part_.of - 1) / part_.of; }
 
   /// Nobody fills anything after this.
   void halt(std::unique_lock<std::mutex>& lock) {
@@ -206,8 +232,10 @@ class BatchMaker {
 
   /// What the first sample that failed threw, if one did.
   std::exception_ptr fill(Slot& slot, Index b) {
-    const Index first = b * options_.batch, picture = lamina::size(shape());
-    slot.n = std::min(options_.batch, samples() - first);
+    const Index begin = b * options_.batch, picture = lamina::size(shape());
+    Shares part = part_;
+    slot.whole = part.n = std::min(options_.batch, samples() - begin);
+    slot.n = part.begin(part.count), slot.first = begin + first_of_share(part.first, part.n, part.of);
     std::mutex failing;
     Index failed = slot.n;
     std::exception_ptr failure;
@@ -215,14 +243,14 @@ class BatchMaker {
       if (cancelled_.load(std::memory_order_relaxed)) return;
       try {
         Tools& tools = tools_[thread_number()];
-        const Index sample = order_[std::size_t(first + i)];
+        const Index sample = order_[std::size_t(slot.first + i)];
         const Transform drawn = draw(options_, changes_, sample);
         if (taker_) {
           const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
-          slot.pixels[std::size_t(i)] = kept ? nullptr : store_.at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
+          slot.pixels[std::size_t(i)] = kept ? nullptr : store_->at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
           slot.changes[std::size_t(i)] = changes(drawn, options_.size, options_.keras);
           slot.changes[std::size_t(i)].place = sample;
-        } else transform(store_.at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
+        } else transform(store_->at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
         slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
       } catch (...) {
         std::lock_guard lock(failing);
@@ -236,7 +264,8 @@ class BatchMaker {
   bool shuffled_;
   const void* taker_ = nullptr;               // who is handed out pictures
   std::shared_ptr<const void> source_ = std::make_shared<char>();    // nobody else has the same
-  PictureStore store_;
+  std::shared_ptr<PictureStore> store_;
+  Shares part_;                               // what is handed out of the largest batch; of others the same shares
   Threads threads_;
   tbb::task_arena arena_;
   std::vector<Tools> tools_;                  // (threads)
@@ -263,6 +292,9 @@ class AugmentationIterator : public detail::BatchMaker {
  public:
   explicit AugmentationIterator(Dataset dataset, const AugmentationOptions& options = {})
       : BatchMaker(std::move(dataset), options, true), hint_(lamina::hint(options)) {}
+  /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
+  explicit AugmentationIterator(std::shared_ptr<PictureStore> pictures, const AugmentationOptions& options = {})
+      : BatchMaker(std::move(pictures), options, true), hint_(lamina::hint(options)) {}
 
   /// A sentence for whoever set the options, or nothing: a shear below one degree was hardly meant.
   const std::string& hint() const { return hint_; }
@@ -288,13 +320,19 @@ struct EvaluationOptions {
 /// by accident.
 class EvaluationIterator : public detail::BatchMaker {
  public:
-  explicit EvaluationIterator(Dataset dataset, const EvaluationOptions& o = {})
-      : BatchMaker(std::move(dataset), {.size = o.size, .batch = o.batch, .rescale = o.rescale, .mean = o.mean, .deviation = o.deviation,
-                                        .interpolation = o.interpolation, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes},
-                   false) {}
+  explicit EvaluationIterator(Dataset dataset, const EvaluationOptions& options = {}) : BatchMaker(std::move(dataset), unchanged(options), false) {}
+  /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
+  explicit EvaluationIterator(std::shared_ptr<PictureStore> pictures, const EvaluationOptions& options = {}) : BatchMaker(std::move(pictures), unchanged(options), false) {}
+
+ private:
+  static AugmentationOptions unchanged(const EvaluationOptions& o) {
+    return {.size = o.size, .batch = o.batch, .rescale = o.rescale, .mean = o.mean, .deviation = o.deviation,
+            .interpolation = o.interpolation, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes};
+  }
 };
 
 static_assert(PictureSource<AugmentationIterator> && PictureSource<EvaluationIterator>);
+static_assert(DividedSource<AugmentationIterator> && DividedSource<EvaluationIterator>);
 
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
 [[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {
