@@ -97,6 +97,12 @@ struct Parser {
     train_command->add_option("--batch", t.batch, "pictures of one step")->transform(whole_number(1, 65536))->capture_default_str();
     train_command->add_option("--seed", t.seed, "decides every random number: the same seed gives the same network, to the bit")->transform(whole_number<std::uint64_t>(0, UINT64_MAX))->capture_default_str();
     train_command->add_option("--threads", t.threads, "threads to use; 0 is one for each core. The result is the same for any number")->transform(whole_number(0, 1024))->capture_default_str();
+    train_command->add_option("--replicas", t.replicas, "replicas of the network that divide each batch, in threads of this program; each has --threads of its own, or its part of the cores. "
+                                                        "Or start many programs: mpirun -np 4 tomato train ...")->transform(whole_number(1, 1024))->capture_default_str();
+    train_command->add_option("--parallel", t.parallel, "how replicas divide a batch: exact, with the bits of one by itself (1, 2, 4 or 8 of them); fast, any number of them; "
+                                                        "dataparallel and mirrored, as PyTorch's nn.DataParallel and Keras's MirroredStrategy do")
+        ->check(CLI::IsMember({"exact", "fast", "dataparallel", "mirrored"}))->capture_default_str();
+    train_command->add_option("--deadline", t.deadline, "seconds after which a replica that does not come, or answer, ends all others")->check(number_within(0.1, 86400))->capture_default_str();
     train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
     train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
     train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->default_str("0.1");

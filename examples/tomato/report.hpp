@@ -22,20 +22,22 @@ inline void put_classes(nlohmann::json& j, const std::vector<std::string>& names
 /// A callback of fit(). The figures are those of the last whole epoch; the best epoch's accuracy stands beside them.
 class ReportWriter {
  public:
-  ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, lamina::EvaluationIterator& validation, const lamina::Checkpoint& checkpoint)
-      : settings_(settings), command_(std::move(command)), leaves_(leaves), validation_(validation), checkpoint_(checkpoint) {}
+  ReportWriter(const TrainSettings& settings, std::string command, const Leaves& leaves, const lamina::Checkpoint& checkpoint)
+      : settings_(settings), command_(std::move(command)), leaves_(leaves), checkpoint_(checkpoint) {}
 
-  /// After a resume: the run may have ended between its checkpoint and its report. A report of no such run is left alone.
+  /// A report of no such run is left alone.
   template <class R> void start(R& run) {
     for (const char* name : {"report.html", "metrics.json"})
       if (!run.step && std::filesystem::exists(status_of(settings_.out / name)))
         throw lamina::Error(settings_.out, " holds ", name, " and no last.safetensors that a training goes on from: give another folder, or take away what it holds");
+  }
+  /// The run may have ended between its checkpoint and its report.
+  template <class R> void resumed(R& run) {
     if (!run.epoch) return;
     if (run.history.empty()) std::printf("note: history.csv is not there any more, and with it the figures of the epochs so far\n");
     if (!checkpoint_.best_epoch())
       std::printf("note: best.safetensors is not there any more: %s\n", run.epoch < run.options.epochs ? "the best of the epochs to come is kept" : "last.safetensors has the weights of the last epoch");
     const lamina::EpochRow under_way = run.now;
-    run.validation = lamina::evaluate(run.model, validation_);
     run.now = run.history.empty() ? unknown(run.epoch, run.validation) : run.history.back();
     if (run.batch) write_page(progress(run), true);              // its figures are those of the weights that it goes on with
     else epoch(run);
@@ -132,7 +134,6 @@ class ReportWriter {
   TrainSettings settings_;
   std::string command_;
   const Leaves& leaves_;
-  lamina::EvaluationIterator& validation_;
   const lamina::Checkpoint& checkpoint_;
   lamina::Report page_;                    // as it was written last
 };

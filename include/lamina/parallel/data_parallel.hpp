@@ -233,17 +233,17 @@ template <class M, Communicator C> class DataParallel : detail::Holds<M>, public
   using D = typename Base::DeviceType;
 
  public:
-  using Network = typename M::Network;
   using Options = typename M::Options;
-  static constexpr Shape input = M::input, output = M::output;
 
-  DataParallel(Options options, C& rank, const ParallelOptions& parallel = {}, D device = D())
-      : DataParallel(options, rank, parallel, std::move(device), detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size())) {}
-  M& model() { return this->held; }
+  DataParallel(const Options& options, C& rank, const ParallelOptions& parallel = {}, D device = D())
+      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, std::move(device)) {}
+  /// Of a model without the type of its network.
+  DataParallel(const ProgramView<D, typename M::Number>& program, const Options& options, C& rank, const ParallelOptions& parallel = {}, D device = D())
+      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, std::move(device), program) {}
 
  private:
-  DataParallel(Options options, C& rank, const ParallelOptions& parallel, D device, const detail::ReplicaPart& part)
-      : detail::Holds<M>(of_part(options, part), told(std::move(device), options.batch, rank, part, parallel)), Base(this->held.base(), rank, options.batch, part, parallel) {}
+  template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, C& rank, const ParallelOptions& parallel, D device, const Program&... program)
+      : detail::Holds<M>(program..., of_part(options, part), told(std::move(device), options.batch, rank, part, parallel)), Base(this->held.base(), rank, options.batch, part, parallel) {}
 
   static Options of_part(Options options, const detail::ReplicaPart& part) {
     options.batch = options.batch > 0 ? std::max<Index>(part.most(options.batch), 1) : options.batch;

@@ -42,7 +42,7 @@ template <class M, class Opt, class Sched> struct Run {
   Index epoch = 0, batch = 0, step = 0;                // whole epochs done, batches of this one done, steps done in all
   std::vector<EpochRow> history = {};
   EpochRow now = {};                                   // the epoch under way; where it is taken up in its midst, start() may say what its beginning took
-  Evaluation validation = {};                          // of the last whole epoch
+  Evaluation validation = {};                          // of the last whole epoch, or of what was resumed
   std::string stopped = {};                            // why it ended before the last epoch, if it did
   void stop(std::string why) { if (stopped.empty()) stopped = std::move(why); }
 };
@@ -121,6 +121,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
   model.reset_totals();
   if (leads(model)) (call_start(run, callbacks), ...);
   if constexpr (ReplicatedModel<M>) share_start(run);
+  if (run.epoch) run.validation = evaluate_base(model, val);      // of what it goes on with
   if (leads(model)) (call_resumed(run, callbacks), ...);
   model.set_clock(std::uint32_t(run.step));
 
