@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/integers.hpp"
+#include "../support/replicas.hpp"
 
 using namespace lamina;
 using lamina_test::fractions, lamina_test::largest_error;
@@ -79,11 +80,59 @@ TEST_CASE("batch norm, ReLU and max pool as one let a NaN through") {
   for (std::size_t i = 0; i < r.y.size(); ++i) CHECK(std::isnan(r.y[i]) == (i % 40 == 37));
 }
 
+namespace {
+/// What a step of training leaves.
+struct Trained {
+  std::vector<float> y, dx, dw, running, batch;
+  std::vector<std::uint8_t> codes;
+};
+/// Of `count` samples of the data from the first on.
+Trained train(const Data<float>& data, Cpu dev, Index first, Index count) {
+  const NormReluPool kernel{data.pool};
+  const Index in = size(data.in), out = size(data.out);
+  const float* const x = data.x.data() + first * in;
+  dev.reserve(std::size_t(batch_norm_relu_pool_arena(dev, float(), data.in, count)));
+  std::fill_n(dev.arena(), dev.arena_bytes(), std::byte(0xff));
+  const std::vector<float> none(std::size_t(count * in + 1), NAN);           // one more, since a null dx is not wanted
+  Trained r{none, none, std::vector<float>(data.w.size()), data.start().running, std::vector<float>(data.w.size()), std::vector<std::uint8_t>(std::size_t(count * out))};
+  batch_norm_relu_pool_forward(dev, data.spec, kernel, data.in, data.out, count, x, data.w.data(), r.running.data(), r.batch.data(), r.y.data(), r.codes.data(), NormBy::batch);
+  batch_norm_relu_pool_backward(dev, kernel, data.in, data.out, count, x, data.w.data(), r.batch.data(), r.codes.data(), data.dy.data() + first * out, r.dx.data(), r.dw.data());
+  r.y.resize(std::size_t(count * out)), r.dx.pop_back();
+  return r;
+}
+void check_replicas(const Data<float>& data, int replicas) {
+  INFO(replicas << " replicas of " << data.n << " of " << text(data.in).s);
+  const Trained whole = train(data, Cpu(2), 0, data.n);
+  std::vector<Trained> apart{std::size_t(replicas)};
+  lamina_test::on_replicas(replicas, data.n, shares, true, [&](int rank, const Replica& replica, Index first, Index count) {
+    Cpu dev(1 + rank % 2);
+    dev.replica = replica;
+    apart[std::size_t(rank)] = train(data, dev, first, count);
+  });
+  std::vector<float> y, dx;
+  std::vector<std::vector<float>> dw;
+  for (const Trained& r : apart) {
+    CHECK(r.running == whole.running);
+    CHECK(r.batch == whole.batch);
+    y.insert(y.end(), r.y.begin(), r.y.end()), dx.insert(dx.end(), r.dx.begin(), r.dx.end()), dw.push_back(r.dw);
+  }
+  CHECK(y == whole.y);
+  CHECK(dx == whole.dx);
+  CHECK(lamina_test::sum_of_ranks(dw) == whole.dw);
+}
+}  // namespace
+
+TEST_CASE("batch norm, ReLU and max pool as one: replicas that gather have the bits of one device with the whole batch") {
+  for (const Index n : {1, 3, 8, 13, 32})
+    for (const int replicas : {1, 2, 4, 8})
+      for (const Shape in : {Shape{1, 1, 7}, Shape{4, 4, 33}, Shape{16, 16, 5}}) check_replicas({n, in, {in.h > 1 ? 2 : 1, in.h > 1 ? 2 : 1, 0}}, replicas);
+}
+
 TEST_CASE("the arena is enough for the rows of windows, whatever the pool and the batch") {
   const Cpu dev(2);
   for (const Shape in : {Shape{3, 1, 5}, Shape{1000, 1, 5}, Shape{16, 16, 5}})
     for (const Index batch : {1, 21, 544})
       for (int rows = 1; rows <= in.h; rows += 1 + in.h / 40)
         for (const Index n : {Index(1), (batch + 1) / 2, batch})
-          CHECK((detail::NormStretches(n * rows, 1).count * 2 + 2) * in.c * Index(sizeof(float)) <= batch_norm_relu_pool_arena(dev, 0.0f, in, batch));
+          CHECK((1 + 2 * (2 * shares + detail::NormStretches{dev.replica.cut(n), rows, 0}.count())) * in.c * Index(sizeof(float)) <= batch_norm_relu_pool_arena(dev, 0.0f, in, batch));
 }

@@ -14,7 +14,7 @@ void batch_norm_relu_pool_forward(Cpu& dev, NormSpec spec, NormReluPool kernel, 
                                   NormBy by) {
   const int c = in.c;
   const Window v = kernel.pool;
-  const T* const scale = detail::norm_scale(dev, spec, {n, Index(in.h) * in.w}, c, x, w, running, batch, by);
+  const T* const scale = detail::norm_scale(dev, spec, n, Index(in.h) * in.w, c, x, w, running, batch, by);
   const T *const mean = by == NormBy::running ? running : batch, *const beta = w + room(c);
   dev.run(n * out.h, [=](Index row, int) {
     const T* const from = x + (row / out.h * in.h + row % out.h * v.stride) * in.w * c;
@@ -43,9 +43,9 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
   const int c = in.c;
   const Window v = kernel.pool;
   const T* const spread = batch + room(c);
-  const detail::NormStretches s(n * out.h, 1);                                // of rows of windows
-  T* const sums = reinterpret_cast<T*>(dev.arena()) + s.count * 2 * c;        // (2, C): of dy times x normalised, of dy
-  detail::sum_two(dev, s, c, sums, [=](int first, auto number) {
+  const detail::NormRoom<T> room_of(dev, c);
+  const detail::NormStretches rows{dev.replica.cut(n), out.h, 0};             // of windows
+  detail::sum_two(dev, rows, c, room_of, [=](int first, auto number) {        // of dy times x normalised, of dy
     using V = decltype(number);
     return [=](Index row, int g, V& product, V& sum) {
       const int k = first + g * Number<V>::lanes;
@@ -62,9 +62,10 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
       }
     };
   });
-  for (int k = 0; k < c; ++k) dw[k] += sums[k], dw[room(c) + k] += sums[c + k];
+  const T* const sums = detail::norm_sums(dev.replica, c, room_of, dx, dw);
   if (!dx) return;
-  const T share = 1 / T(n * in.h * in.w);
+  const Shares s = detail::norm_shares(dev.replica, n);
+  const T share = 1 / T(s.begin(s.count) * in.h * in.w);
   dev.run(n * in.h, [=](Index row, int) {
     const int r = int(row % in.h), i = r % v.stride;
     const bool pooled = i < v.k && r / v.stride < out.h;
@@ -84,7 +85,8 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
   });
 }
 template <class T> Index batch_norm_relu_pool_arena(const Cpu& dev, T, Shape in, Index n) {
-  return std::max(batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c), batch_norm_arena(dev, T(), n * in.h, 1, in.c));
+  const Index rows = dev.replica.count * detail::NormStretches::of_share;
+  return std::max(batch_norm_arena(dev, T(), n, Index(in.h) * in.w, in.c), detail::NormRoom<T>::bytes(dev, rows, in.c));
 }
 
 }  // namespace lamina
