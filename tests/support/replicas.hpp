@@ -14,27 +14,25 @@ namespace lamina_test {
 template <class F> void on_replicas(int count, lamina::Index batch, lamina::Index shares, bool gathers, const F& f) {
   struct Meeting {
     std::barrier<> all;
-    lamina::Index shares_of_one;
     std::vector<const void*> brought;
-  } meeting{std::barrier<>(count), shares / count, std::vector<const void*>(std::size_t(count))};
+  } meeting{std::barrier<>(count), std::vector<const void*>(std::size_t(count))};
   struct Member {
     Meeting* meeting;
     int rank;
     static void gather(void* member, const void* mine, std::size_t bytes, void* all) {
       const auto [m, rank] = *static_cast<Member*>(member);
-      const std::size_t each = std::size_t(m->shares_of_one) * bytes;
       m->brought[std::size_t(rank)] = mine;
       m->all.arrive_and_wait();
-      for (std::size_t r = 0; r < m->brought.size(); ++r) std::memcpy(static_cast<char*>(all) + r * each, m->brought[r], each);
+      for (std::size_t r = 0; r < m->brought.size(); ++r) std::memcpy(static_cast<char*>(all) + r * bytes, m->brought[r], bytes);
       m->all.arrive_and_wait();
     }
   };
   std::vector<std::thread> threads;
   for (int rank = 0; rank < count; ++rank)
     threads.emplace_back([&, rank] {
-      const lamina::Index each = meeting.shares_of_one, first = lamina::first_of_share(rank * each, batch, shares);
+      const lamina::Index each = shares / count, first = lamina::first_of_share(rank * each, batch, shares);
       Member member{&meeting, rank};
-      f(rank, lamina::Replica{rank * each, each, shares, batch, gathers ? &Member::gather : nullptr, &member}, first, lamina::first_of_share((rank + 1) * each, batch, shares) - first);
+      f(rank, lamina::Replica{rank * each, each, shares, batch, false, gathers ? &Member::gather : nullptr, &member}, first, lamina::first_of_share((rank + 1) * each, batch, shares) - first);
     });
   for (std::thread& t : threads) t.join();
 }

@@ -25,6 +25,7 @@ struct Replica {
   /// all (of, ...) = what each share has, of which mine (count, ...) are those here, so many bytes; null where there are no others.
   void (*gather)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;
   void* replicas = nullptr;
+  bool joins_moments() const { return gather && !own_moments; }
   /// How the n samples here are cut.
   constexpr Shares cut(Index n) const { return {batch ? batch : n, first, count, of}; }
 };

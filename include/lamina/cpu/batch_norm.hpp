@@ -37,7 +37,7 @@ struct NormStretches {
 /// The shares whose moments are put together: those of the whole batch if there is a way to learn of them, else those here.
 inline Shares norm_shares(const Replica& r, Index samples) {
   const Shares here = r.cut(samples);
-  return r.gather ? Shares{here.n, 0, here.of, here.of} : here;
+  return r.joins_moments() ? Shares{here.n, 0, here.of, here.of} : here;
 }
 
 /// What lies in the arena.
@@ -48,8 +48,8 @@ template <class T> struct NormRoom {
   static Index bytes(const Cpu& dev, Index stretches, int c) { return (room(c) + (dev.replica.count + dev.replica.of + stretches) * 2 * c) * Index(sizeof(T)); }
   /// Of norm_shares().
   T* gathered(const Replica& r, int c) const {
-    if (!r.gather) return here;
-    r.gather(r.replicas, here, std::size_t(2 * c) * sizeof(T), all);
+    if (!r.joins_moments()) return here;
+    r.gather(r.replicas, here, std::size_t(r.count * 2 * c) * sizeof(T), all);
     return all;
   }
 };
@@ -83,12 +83,15 @@ template <class T, class F> void sum_two(Cpu& dev, const NormStretches& s, int c
 }
 /// What sum_two() left for the shares here is added to dw (2, C), each on its own lines. Returns the sums over the whole batch (2, C), if they are
 /// wanted: all replicas want them, or none.
-template <class T> const T* norm_sums(const Replica& r, int c, const NormRoom<T>& m, bool wanted, T* dw) {
+template <class T> const T* norm_sums(Cpu& dev, int c, const NormRoom<T>& m, bool wanted, T* dw) {
+  const Replica& r = dev.replica;
   const auto add = [c](Index count, T* sums) { tree_sum<T>(int(count), 2 * c, [=](Index share) { return sums + share * 2 * c; }); };
   T* const all = wanted ? m.gathered(r, c) : nullptr;
-  add(r.count, m.here);
-  for (int k = 0; k < c; ++k) dw[k] += m.here[k], dw[room(c) + k] += m.here[c + k];
-  if (all && all != m.here) add(r.of, all);
+  dev.run(1, [&](Index, int) {              // as a task, since numbers that are too small are zero there, and in the sums over replicas too
+    add(r.count, m.here);
+    for (int k = 0; k < c; ++k) dw[k] += m.here[k], dw[room(c) + k] += m.here[c + k];
+    if (all && all != m.here) add(r.of, all);
+  });
   return all;
 }
 
@@ -230,7 +233,7 @@ void norm_backward(Cpu& dev, Clamp bounds, Index samples, Index pixels, int c, c
       product += d * (centred * load_as<V>(batch + room(c) + at)), sum += d;
     };
   });
-  const T* const sums = norm_sums(dev.replica, c, m, dx, dw);
+  const T* const sums = norm_sums(dev, c, m, dx, dw);
   if (!dx) return;
   const Shares s = norm_shares(dev.replica, samples);
   const T share = 1 / T(s.begin(s.count) * pixels);

@@ -62,7 +62,7 @@ void batch_norm_relu_pool_backward(Cpu& dev, NormReluPool kernel, Shape in, Shap
       }
     };
   });
-  const T* const sums = detail::norm_sums(dev.replica, c, room_of, dx, dw);
+  const T* const sums = detail::norm_sums(dev, c, room_of, dx, dw);
   if (!dx) return;
   const Shares s = detail::norm_shares(dev.replica, n);
   const T share = 1 / T(s.begin(s.count) * in.h * in.w);
