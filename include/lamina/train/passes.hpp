@@ -50,6 +50,7 @@ template <Device D, class T> class Passes {
     bool measured = false;                                        // whether the step that comes next was, by the stretch before it
     for (std::size_t i = 0, end; i < rows_.size(); i = end) {
       T* ready = ready_.data();
+      if (end = i + 1; idle(rows_[i], n)) continue;
       for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
         const auto& r = rows_[end];
         Step<T>& s = steps_[end] = step(plan, end, x, n);
@@ -91,6 +92,10 @@ template <Device D, class T> class Passes {
       }
       const auto& r = rows_[i];
       if (!r.wants_dx && !r.place.parameters) continue;
+      if (idle(r, n)) {
+        done(i);
+        continue;
+      }
       if (anew && !r.gradients_by_verbs && r.place.parameters) parallel_for(device_, r.place.parameters, Zero<Master<T>>{steps_[i].dw});
       if (r.gathers) gather(plan, i, end, n);
       else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
@@ -112,6 +117,8 @@ template <Device D, class T> class Passes {
   const Step<T>& step(std::size_t i) const { return steps_[i]; }
 
  private:
+  /// With no samples here, those of other replicas are all there are: only what mixes samples has anything to do.
+  static bool idle(const Row<OpOn<D, T>>& r, Index n) { return n == 0 && !r.need.statistics && !r.place.state; }
   void write_gradients(bool whether) {
     if constexpr (WritesGradients<D>) device_.writes_gradients = whether;
     if constexpr (WritesGradients<D> && Forks<D>) beside_.writes_gradients = whether;
