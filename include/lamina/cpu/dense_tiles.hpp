@@ -5,6 +5,7 @@
 #include "../core/layer.hpp"
 #include "cpu.hpp"
 #include "outer.hpp"
+#include "shares.hpp"
 
 namespace lamina::detail {
 
@@ -20,6 +21,7 @@ struct DenseTiles {
   static constexpr int features = 16, tile_features = outer_rows;
 
   Index n, in, out;
+  Shares cut;                                               // of the samples
 
   /// With many inputs and few outputs the inputs are cut into slices, whose sums are added in a fixed order.
   Index slices() const { return out > 512 ? 1 : std::clamp<Index>(in / 512, 1, 16); }
@@ -31,7 +33,7 @@ struct DenseTiles {
   void forward(const float* x, const float* w, const float* b, Index f0, Index f1, Index o0, Index o1, float* y) const {
     for (Index i = 0; i < n; ++i)
       for (Index o = o0; o < o1; o += simd::width) simd::store(y + i * out + o, b ? simd::load(b + o) : Floats{});
-    if (n == 1) {
+    if (n == 1 && cut.n == 1) {
       for (; o0 + line_out <= o1; o0 += line_out) forward_line<line_vectors>(x, w, f0, f1, o0, y);
       for (; o0 < o1; o0 += tile_out) forward_line<vectors>(x, w, f0, f1, o0, y);
       return;
@@ -71,7 +73,7 @@ struct DenseTiles {
       for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
   }
   /// One sample takes only the time that its weights take to come from memory, so those of a zero, of which ReLU leaves a third to three quarters, are left there:
-  /// nothing is added, whatever they are.
+  /// nothing is added, whatever they are. Not where it is one of a batch, of which the others are elsewhere: the tiles do add zeros, and a -0 is no more then.
   template <int V> void forward_line(const float* x, const float* w, Index f0, Index f1, Index o, float* y) const {
     const float* row[line_rows];
     float scale[line_rows];
@@ -139,17 +141,29 @@ struct DenseTiles {
     for (int t = 0; t < tile_features; ++t)
       for (int j = 0; j < V; ++j) simd::store(tile + t * tile_out + j * simd::width, sum[t][j]);
   }
-  struct Ahead { const float* memory; Index slots, apart; };
-  /// dw (features, out), of the inputs from f on, += or =. With each sample a line of ahead (slots, apart) is fetched, of that part which lies as dw does.
-  void weight_gradient(const float* x, const float* dy, Index f, float* dw, bool add, Ahead ahead) const {
+  struct Ahead {
+    const float* memory;
+    Index slots, apart;
+    const float* line(std::size_t slot, std::size_t at) const { return memory + slot * std::size_t(apart) + at; }
+  };
+  /// Where a worker has what follows: (features, out) and (n, features).
+  Index worker_numbers() const { return features * (out + n); }
+  /// The inputs of all samples from f on, side by side: those of x (N, in) are a row apart, which is often a power of two, and then there is no room for them in the first cache.
+  void gather(const float* x, Index f, float* to) const {
+    for (Index i = 0; i < n; ++i) std::copy_n(x + i * in + f, features, to + i * features);
+  }
+  /// dw (features, out), of so many inputs x (N, features), += or =. With each sample a line of ahead (slots, apart) is fetched, of that part which lies as dw does.
+  void weight_gradient(const float* x, const float* dy, const Begins& begin, float* dw, bool add, Ahead ahead) const {
     constexpr Index part = tile_features * tile_out, line = 16, lines = part / line;
-    for (int h = 0; h < features; h += tile_features)
-      for (Index o = 0; o < out; o += tile_out) {
-        add_outer(x + f + h, in, dy + o, out, {n}, dw + h * out + o, out, add, [&](Index t) LAMINA_INLINE_LAMBDA {
-          if (t < ahead.slots * lines) __builtin_prefetch(ahead.memory + t / lines * ahead.apart + t % lines * line, 1);
-        });
-        if (ahead.slots) ahead.memory += part;
-      }
+    with_terms(cut.count, [&](auto terms) LAMINA_INLINE_LAMBDA {
+      for (int h = 0; h < features; h += tile_features)
+        for (Index o = 0; o < out; o += tile_out) {
+          add_outer_shares<terms()>(x + h, features, dy + o, out, begin, dw + h * out + o, out, add, [&](Index from, Index end) LAMINA_INLINE_LAMBDA {
+            for (Index t = from; t < std::min(end, ahead.slots * lines); ++t) __builtin_prefetch(ahead.line(std::size_t(t) / lines, std::size_t(t) % lines * line), 1);
+          });
+          if (ahead.slots) ahead.memory += part;
+        }
+    });
   }
   /// Brings near what the inputs from f on read of x and write to dx, or null.
   void fetch(const float* x, const float* dx, Index f) const {

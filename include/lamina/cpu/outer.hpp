@@ -1,5 +1,7 @@
 /// What gradients of weights are made of: sums of products of two rows of numbers.
 #pragma once
+#include <algorithm>
+
 #include "../core/tree.hpp"
 #include "simd.hpp"
 
@@ -39,22 +41,43 @@ template <int V = outer_vectors> [[gnu::noinline]] void add_outer(const float* a
   add_outer<V>(a, a_row, b, b_row, rows, sum, sum_row, add, [](Index) {});
 }
 
-/// The same of the rows of so many shares, of which share i has those from begin(i) on: those of each by themselves, and then as a tree.
-template <int V = outer_vectors, class Begin, class Before>
-LAMINA_INLINE void add_outer_shares(const float* a, Index a_row, const float* b, Index b_row, Index of_shares, const Begin& begin, float* sum, Index sum_row, bool add, const Before& before) {
-  constexpr int row = V * simd::width;
-  alignas(64) float parts[4][outer_rows * row];
-  tree_sum_in_turn(of_shares, [&](Index share, Index place) LAMINA_INLINE_LAMBDA {
-    const Index t0 = begin(share);
-    add_outer<V>(a + t0 * a_row, a_row, b + t0 * b_row, b_row, {begin(share + 1) - t0}, parts[place], row, false, [&](Index t) LAMINA_INLINE_LAMBDA { before(t0 + t); });
-  }, [&](Index to, Index from) LAMINA_INLINE_LAMBDA {
-    for (int i = 0; i < outer_rows * row; i += simd::width) simd::store(parts[to] + i, simd::load(parts[to] + i) + simd::load(parts[from] + i));
-  });
-  for (int i = 0; i < outer_rows; ++i)
-    for (int j = 0; j < row; j += simd::width) {
-      const simd::Floats s = simd::load(parts[0] + i * row + j);
-      simd::store(sum + i * sum_row + j, add ? simd::load(sum + i * sum_row + j) + s : s);
-    }
+/// sum (R, V * width) = a (rows, R)^T b (rows, V * width) of so many shares, of which share i has the rows from begin(i) on: the sum of each by itself, and then as a tree, in registers.
+/// Before the rows [from, end) of a share are added before(from, end) is called.
+template <Index Of, int R, int V, class Begin, class Before>
+LAMINA_INLINE void outer_shares(const float* a, Index a_row, const float* b, Index b_row, Index first, const Begin& begin, simd::Floats (&sum)[R][V], const Before& before) {
+  if constexpr (Of == 1) {
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+      for (int j = 0; j < V; ++j) sum[i][j] = simd::Floats{};
+    const Index from = begin(first), end = begin(first + 1);
+    before(from, end);
+    for (Index t = from; t < end; ++t) add_scaled(sum, [&](int i) LAMINA_INLINE_LAMBDA { return a[t * a_row + i]; }, b + t * b_row);
+  } else {
+    simd::Floats right[R][V];
+    outer_shares<Of / 2>(a, a_row, b, b_row, first, begin, sum, before);
+    outer_shares<Of / 2>(a, a_row, b, b_row, first + Of / 2, begin, right, before);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+      for (int j = 0; j < V; ++j) sum[i][j] += right[i][j];
+  }
+}
+/// sum (outer_rows, V * width) = or += that. Where it is not added, it is added to zero: a sum of -0 ends as it would there.
+template <Index Of, int V = outer_vectors, class Begin, class Before>
+LAMINA_INLINE void add_outer_shares(const float* a, Index a_row, const float* b, Index b_row, const Begin& begin, float* sum, Index sum_row, bool add, const Before& before) {
+  constexpr int vectors = std::max(1, 8 / outer_rows);      // at a time: eight sums, which take all of the processor, of four branches stay in 32 registers
+  static_assert(V % vectors == 0);
+  const auto columns = [&](int first, const auto& before_rows) LAMINA_INLINE_LAMBDA {
+    simd::Floats s[outer_rows][vectors];
+    outer_shares<Of>(a, a_row, b + first, b_row, 0, begin, s, before_rows);
+#pragma GCC unroll 8
+    for (int i = 0; i < outer_rows; ++i)
+      for (int j = 0; j < vectors; ++j) {
+        float* const to = sum + i * sum_row + first + j * simd::width;
+        simd::store(to, (add ? simd::load(to) : simd::Floats{}) + s[i][j]);
+      }
+  };
+  columns(0, before);
+  for (int j = vectors; j < V; j += vectors) columns(j * simd::width, [](Index, Index) {});
 }
 
 }  // namespace lamina::detail

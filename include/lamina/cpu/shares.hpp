@@ -5,6 +5,18 @@
 
 namespace lamina::detail {
 
+/// What Shares::begin() gives, where it is asked for too often to divide each time.
+class Begins {
+ public:
+  explicit Begins(const Shares& s) {
+    for (Index i = 0; i <= s.count; ++i) at_[i] = s.begin(i);
+  }
+  Index operator()(Index i) const { return at_[i]; }
+
+ private:
+  Index at_[shares + 1];
+};
+
 /// dw[i] += the sum over so many shares of parts[share][i], as a tree.
 template <class T> void add_shares(Cpu& dev, Index of_shares, const T* parts, Index count, Index stride, T* dw) {
   const Index each = 4096;
@@ -30,14 +42,19 @@ template <class T> void add_columns(Cpu& dev, const Shares& s, const T* dy, Inde
   });
 }
 
-/// f(first, count, worker) for blocks of so many rows, of which each sample has `of_sample`. No block has rows of two shares: what Eigen makes of a row depends on where it lies in the block.
-template <class F> void each_block(Cpu& dev, Index n, Index of_sample, Index each, const F& f) {
+/// f(first, count, part, worker) for blocks of so many rows, of which each sample has `of_sample`, and for so many parts of what they are multiplied with. No block has rows of two shares:
+/// what Eigen makes of a row depends on where it lies in the block.
+template <class F> void each_block(Cpu& dev, Index n, Index of_sample, Index each, Index parts, const F& f) {
   const Shares s = dev.replica.cut(n);
   const Index blocks = ((s.n + s.of - 1) / s.of * of_sample + each - 1) / each;      // of a share, at most
-  dev.run(s.count * blocks, [&](Index task, int worker) {
-    const Index share = task / blocks, first = s.begin(share) * of_sample + task % blocks * each, count = std::min(each, s.begin(share + 1) * of_sample - first);
-    if (count > 0) f(first, count, worker);
+  dev.run(parts * s.count * blocks, [&](Index task, int worker) {
+    const Index share = task / blocks % s.count, first = s.begin(share) * of_sample + task % blocks * each, count = std::min(each, s.begin(share + 1) * of_sample - first);
+    if (count > 0) f(first, count, task / blocks / s.count, worker);
   });
+}
+/// f(first, count, worker) for them.
+template <class F> void each_block(Cpu& dev, Index n, Index of_sample, Index each, const F& f) {
+  each_block(dev, n, of_sample, each, 1, [&](Index first, Index count, Index, int worker) { f(first, count, worker); });
 }
 
 }  // namespace lamina::detail

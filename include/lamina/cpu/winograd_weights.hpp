@@ -67,7 +67,9 @@ struct WinogradWeights {
   }
   /// sums = those of so many shares in a tree, of which share i begins with tile begin(i).
   template <class Begin> void add_products(const Room& m, Index e, Index of_shares, const Begin& begin, float* sums) const {
-    each_tile(m, e, 0, sums, [&](const float* v, const float* d, float* sum) { add_outer_shares(v, in_block, d, in_block, of_shares, begin, sum, conv.out_c, false, [](Index) {}); });
+    with_terms(of_shares, [&](auto terms) {
+      each_tile(m, e, 0, sums, [&](const float* v, const float* d, float* sum) { add_outer_shares<terms()>(v, in_block, d, in_block, begin, sum, conv.out_c, false, [](Index, Index) {}); });
+    });
   }
   /// f(inputs and gradients from tile t on, sums) for all channels, as many as stay in registers at a time.
   template <class F> void each_tile(const Room& m, Index e, int t, float* sums, const F& f) const {
