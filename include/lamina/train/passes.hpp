@@ -50,7 +50,6 @@ template <Device D, class T> class Passes {
     bool measured = false;                                        // whether the step that comes next was, by the stretch before it
     for (std::size_t i = 0, end; i < rows_.size(); i = end) {
       T* ready = ready_.data();
-      if (end = i + 1; idle(rows_[i], n)) continue;
       for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
         const auto& r = rows_[end];
         Step<T>& s = steps_[end] = step(plan, end, x, n);
@@ -71,7 +70,7 @@ template <Device D, class T> class Passes {
       if (sliced) forward_in_slices(plan, i, end, n, measures);
       else
         for (std::size_t k = i; k < end; ++k)
-          if (rows_[k].forward) rows_[k].forward(device_, steps_[k]);
+          if (rows_[k].forward && !idle(rows_[k], n)) rows_[k].forward(device_, steps_[k]);
       measured = measures;
     }
   }
