@@ -4,6 +4,7 @@
 
 #include "../support/integers.hpp"
 #include "../support/nets.hpp"
+#include "../support/replicas.hpp"
 #include "../support/sanitized.hpp"
 
 using namespace lamina;
@@ -71,6 +72,48 @@ template <class Net> void check() {
 
 TEST_CASE("a few samples at a time or step after step: the same bits") {
   check<Leaf>(), check<Branches>(), check<Norms>(), check<NormsFirst>();
+}
+
+namespace {
+/// Norms that are measured before they begin, where there are more samples than are worked on at once, and one of few pixels.
+struct Measured : Network<Input<16, 12, 3>, ConvNorm<32, 3>, ReLU, Residual<ConvNorm<32, 5>, ReLU, ConvNorm<32, 1>>, ReLU, MaxPool<2>, ConvNorm<64, 3, 2>, ReLU, Conv<3, 1>, GlobalAvgPool> {};
+struct Learned { std::vector<float> scores, gradients, state; };
+/// A step of training on samples of a batch of n, from the first on.
+Learned learn(const Cpu& dev, Index n, Index first, Index count) {
+  using Net = Measured;
+  Model<Net, Cpu> model({.batch = n, .seed = 3}, dev);
+  const auto x = fractions<float>(n * size(Net::input), 1);
+  std::vector<std::int32_t> label;
+  for (Index i = 0; i < n; ++i) label.push_back(std::int32_t(i % size(Net::output)));
+  model.forward_training({.n = count, .x = x.data() + first * size(Net::input), .label = label.data() + first}, n, 7 + first);
+  Learned l;
+  l.scores.assign(model.scores(), model.scores() + count * size(Net::output));
+  model.backward();
+  l.gradients.assign(model.gradients(), model.gradients() + model.parameter_count);
+  l.state.assign(model.state(), model.state() + model.program().state);
+  return l;
+}
+}  // namespace
+
+TEST_CASE("replicas whose batch norms gather, each with few samples at a time or with all of its own, have the bits of one device with the whole batch") {
+  for (const int replicas : {2, 8}) {
+    constexpr Index n = 33;
+    const Learned whole = learn(Cpu(2), n, 0, n);
+    std::vector<Learned> apart{std::size_t(replicas)};
+    on_replicas(replicas, n, shares, true, [&](int rank, const Replica& replica, Index first, Index count) {
+      Cpu dev(1 + 7 * (rank % 2));                       // the samples of one with 8 threads are few
+      dev.replica = replica;
+      apart[std::size_t(rank)] = learn(dev, n, first, count);
+    });
+    std::vector<float> scores;
+    std::vector<std::vector<float>> gradients;
+    for (const Learned& l : apart) {
+      CHECK(l.state == whole.state);
+      scores.insert(scores.end(), l.scores.begin(), l.scores.end()), gradients.push_back(l.gradients);
+    }
+    CHECK(scores == whole.scores);
+    CHECK(sum_of_ranks(gradients) == whole.gradients);
+  }
 }
 
 TEST_CASE("which steps are joined") {

@@ -11,7 +11,7 @@ namespace lamina {
 namespace detail {
 /// Blocks of a dense layer: samples and outputs of the forward product, inputs and outputs of the weight gradient.
 struct DenseBlocks {
-  static constexpr Index samples = 64, outputs = 32, inputs = 256;
+  static constexpr Index samples = 64, outputs = 64, inputs = 256;
   static Index count(Index n, Index each) { return (n + each - 1) / each; }
   static Index extent(Index block, Index n, Index each) { return block * each + each < n ? each : n - block * each; }
   /// Numbers of a block of the weight gradient, of which a worker has four (see tree_sum_in_turn()).
