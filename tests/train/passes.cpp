@@ -85,7 +85,7 @@ Learned learn(const Cpu& dev, Index n, Index first, Index count) {
   const auto x = fractions<float>(n * size(Net::input), 1);
   std::vector<std::int32_t> label;
   for (Index i = 0; i < n; ++i) label.push_back(std::int32_t(i % size(Net::output)));
-  model.forward_training({.n = count, .x = x.data() + first * size(Net::input), .label = label.data() + first}, n, 7 + first);
+  model.forward_training({.n = count, .x = x.data() + first * size(Net::input), .label = label.data() + first, .whole = n}, n, 7 + first);
   Learned l;
   l.scores.assign(model.scores(), model.scores() + count * size(Net::output));
   model.backward();
