@@ -1,59 +1,278 @@
-#include <lamina/lamina.hpp>
-
-#include <lamina/parallel/data_parallel.hpp>
-#include <lamina/parallel/local_group.hpp>
-
+/// DataParallel has the interface of a model and its meaning: fit, evaluate, accumulated gradients, class weights; PyTorch's and Keras's way of dividing batches; and what ranks do not agree on.
 #include <doctest/doctest.h>
 
+#include <lamina/lamina.hpp>
+#include <lamina/parallel.hpp>
+
+#include "../support/halves.hpp"
+#include "replicas_train.hpp"
+
 using namespace lamina;
+using namespace lamina_test;
 
 namespace {
-struct Small : Network<Input<12, 10, 3>, Conv<16, 3, 1, same>, ReLU, MaxPool<2>, Dropout<30>, Conv<8, 3>, ReLU, Flatten, Dense<24>, ReLU, Dense<5>> {};
+struct Net : Network<Input<8, 8, 1>, Conv<16, 3>, BatchNorm, ReLU, MaxPool<2>, Dropout<20>, Flatten, Dense<32>, ReLU, Dense<2>> {};
+using One = Model<Net, Cpu>;
+template <class C> using Many = DataParallel<One, C>;
 
-/// Samples and labels of a batch.
-template <class Net> struct Samples {
-  std::vector<float> x;
-  std::vector<std::int32_t> label;
-  Samples(Index n, Index step) : x(std::size_t(n * size(Net::input))), label(std::size_t(n)) {
-    const Random random(5, Stream::test, std::uint32_t(step));
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(random.uniform(Index(i), -1, 1));
-    for (std::size_t i = 0; i < label.size(); ++i) label[i] = std::int32_t(random.at(1).below(Index(i), size(Net::output)));
-  }
-  Batch batch() const { return {.n = std::ssize(label), .x = x.data(), .label = label.data()}; }
-};
-
-struct Trained {
+struct Told {
   std::vector<float> w, state;
-  Totals totals;
-  bool operator==(const Trained& o) const { return w == o.w && state == o.state && totals.loss() == o.totals.loss() && totals.samples == o.totals.samples && totals.correct == o.totals.correct; }
+  FitResult fit;
+  Evaluation after;
+  int steps = 0, epochs = 0;
 };
-const std::vector<Index> batches = {32, 13, 8, 3, 1, 32};
-
-template <class M> Trained train(M& model) {
-  OptimizerState<Adam, Cpu, float> optimizer(model.device(), Adam{}, model.program().parameters);
-  model.zero_gradients();
-  model.reset_totals();
-  for (std::size_t step = 0; step < batches.size(); ++step) {
-    const Samples<Small> s(batches[step], Index(step));
-    model.set_clock(std::uint32_t(step));
-    model.forward_training(s.batch());
-    model.learn(optimizer, 0.01);
+struct Watch {
+  int &steps, &epochs;
+  double loss = 0;
+  template <class R> void step(R& run) { ++steps, loss = run.model.totals().loss(); }
+  template <class R> void epoch(R&) { ++epochs; }
+};
+template <class M> Told run_fit(M& model, const FitOptions& options, Index batch = 24) {
+  Told t;
+  Halves train(150, batch, 1), val(70, 32, 2);
+  t.fit = fit(model, train, val, Adam{.rate = 3e-3}, Constant{}, options, Watch{t.steps, t.epochs});
+  t.after = evaluate(model, val);
+  t.w.assign(model.parameters(), model.parameters() + model.program().parameters), t.state.assign(model.state(), model.state() + model.program().state);
+  return t;
+}
+void check_fit(const FitOptions& options, const CrossEntropy<>& loss = {}) {
+  One one({.batch = 32, .seed = 1, .loss = loss}, Cpu(2));
+  const Told expected = run_fit(one, options);
+  for (const int ranks : {2, 8}) {
+    INFO("replicas: " << ranks);
+    std::vector<Told> found(static_cast<std::size_t>(ranks));
+    LocalGroup(ranks).run([&](auto& rank) {
+      Many<LocalGroup::Rank> model({.batch = 32, .seed = 1, .loss = loss}, rank, {}, Cpu(1));
+      found[std::size_t(rank.rank())] = run_fit(model, options);
+    });
+    for (const Told& t : found) {
+      CHECK(differences(t.w, expected.w) == 0);
+      CHECK(differences(t.state, expected.state) == 0);
+      CHECK(differences(t.after.scores, expected.after.scores) == 0);
+      CHECK(t.after.truth == expected.after.truth);
+      CHECK(t.after.loss == expected.after.loss);
+      CHECK(t.fit.steps == expected.fit.steps);
+      REQUIRE(t.fit.history.size() == expected.fit.history.size());
+      for (std::size_t e = 0; e < t.fit.history.size(); ++e) {
+        CHECK(t.fit.history[e].loss == expected.fit.history[e].loss);
+        CHECK(t.fit.history[e].accuracy == expected.fit.history[e].accuracy);
+        CHECK(t.fit.history[e].val_loss == expected.fit.history[e].val_loss);
+      }
+      CHECK(t.steps == (&t == &found[0] ? expected.steps : 0));
+      CHECK(t.epochs == (&t == &found[0] ? expected.epochs : 0));
+    }
   }
-  if constexpr (requires { model.exchange(false); }) model.exchange(false);
-  return {{model.parameters(), model.parameters() + model.program().parameters}, {model.state(), model.state() + model.program().state}, model.totals()};
 }
 }  // namespace
 
-TEST_CASE("replicas end with the bits of one model") {
-  Model<Small, Cpu> one({.batch = 32, .seed = 3}, Cpu(1));
-  const Trained expected = train(one);
-  for (const int ranks : {1, 2, 4, 8}) {
-    INFO("ranks " << ranks);
-    std::vector<Trained> found(static_cast<std::size_t>(ranks));
-    LocalGroup(ranks).run([&](auto& rank) {
-      DataParallel<Model<Small, Cpu>, LocalGroup::Rank> model({.batch = 32, .seed = 3}, rank, {}, Cpu(1));
-      found[std::size_t(rank.rank())] = train(model);
+TEST_CASE("fit and evaluate give the bits of one model, and rank 0 calls the callbacks") {
+  check_fit({.epochs = 3});
+}
+TEST_CASE("so they do with accumulated gradients, with clipped ones, and where the training stops in an epoch") {
+  check_fit({.epochs = 2, .accumulate = 3});
+  check_fit({.epochs = 2, .clip = Clip::global_norm(0.05)});
+  check_fit({.epochs = 3, .stop_after = 10});
+}
+TEST_CASE("so they do where classes have weights") {
+  check_fit({.epochs = 2}, {.smoothing = 0.1, .class_weights = {1, 3.7}});
+}
+TEST_CASE("one rank by itself, and a communicator of any kind") {
+  One one({.batch = 32, .seed = 1}, Cpu(1));
+  const Told expected = run_fit(one, {.epochs = 1});
+  Solo solo;
+  AnyCommunicator any(solo);
+  Many<Solo> with_solo({.batch = 32, .seed = 1}, solo, {}, Cpu(1));
+  CHECK(differences(run_fit(with_solo, {.epochs = 1}).w, expected.w) == 0);
+  Many<AnyCommunicator> with_any({.batch = 32, .seed = 1}, any, {}, Cpu(1));
+  CHECK(differences(run_fit(with_any, {.epochs = 1}).w, expected.w) == 0);
+}
+
+namespace {
+struct StopAt {
+  Index step_, epoch_;
+  template <class R> void step(R& run) { if (run.step == step_) run.stop("enough"); }
+  template <class R> void epoch(R& run) { if (run.epoch == epoch_) run.stop("enough"); }
+};
+}  // namespace
+TEST_CASE("a callback of rank 0 that stops the training stops all ranks: a step later, or after the epoch") {
+  const auto steps = [](StopAt stop) {
+    std::vector<FitResult> found(4);
+    LocalGroup(4).run([&](auto& rank) {
+      Many<LocalGroup::Rank> model({.batch = 32, .seed = 1}, rank, {}, Cpu(1));
+      Halves train(150, 24, 1), val(70, 32, 2);
+      found[std::size_t(rank.rank())] = fit(model, train, val, Sgd{}, Constant{}, {.epochs = 5}, stop);
     });
-    for (const Trained& t : found) CHECK(t == expected);
+    for (std::size_t r = 1; r < 4; ++r) {
+      CHECK(found[r].steps == found[0].steps);
+      CHECK(found[r].stopped == "rank 0 has stopped");
+    }
+    CHECK(found[0].stopped == "enough");
+    return found[0].steps;
+  };
+  CHECK(steps({10, -1}) == 11);
+  CHECK(steps({-1, 2}) == 14);
+}
+
+TEST_CASE("fast mode takes any number of replicas, is near to one model, and the same each time") {
+  One one({.batch = 32, .seed = 1}, Cpu(1));
+  const Told expected = run_fit(one, {.epochs = 1});
+  for (const int ranks : {2, 3}) {
+    const auto train = [&] {
+      std::vector<Told> found(static_cast<std::size_t>(ranks));
+      LocalGroup(ranks).run([&](auto& rank) {
+        Many<LocalGroup::Rank> model({.batch = 32, .seed = 1}, rank, {.parallel = Parallel::fast}, Cpu(1));
+        found[std::size_t(rank.rank())] = run_fit(model, {.epochs = 1});
+      });
+      for (const Told& t : found) CHECK(differences(t.w, found[0].w) == 0);
+      return found[0];
+    };
+    const Told first = train(), second = train();
+    CHECK(differences(first.w, second.w) == 0);
+    double error = 0;
+    for (std::size_t i = 0; i < expected.w.size(); ++i) error = std::max(error, std::abs(double(first.w[i]) - double(expected.w[i])));
+    CHECK(error < 0.05);                     // Adam makes much of gradients that are nearly none
+    CHECK(first.fit.history[0].loss == doctest::Approx(expected.fit.history[0].loss).epsilon(1e-4));
   }
+}
+
+// --- what the study's two systems do
+
+namespace {
+/// y = dense(relu(norm(dense(x)))) with plain loops, and the gradient of the sum of the losses over `weight`.
+struct PlainNet {
+  static constexpr Index in = 5, hidden = 4, out = 3;
+  std::vector<double> w1, b1, gamma, beta, w2, b2;                                       // (in, hidden), (hidden), ...
+  std::vector<double> mean = std::vector<double>(hidden), var = std::vector<double>(hidden, 1.0);
+  std::vector<double*> all() {
+    std::vector<double*> p;
+    for (auto* t : {&w1, &b1, &gamma, &beta, &w2, &b2}) for (double& v : *t) p.push_back(&v);
+    return p;
+  }
+  /// The gradient in the order of all(); running values follow.
+  std::vector<double> gradient(const float* x, const std::int32_t* label, Index n, double weight) {
+    PlainNet g;
+    g.w1.resize(in * hidden), g.b1.resize(hidden), g.gamma.resize(hidden), g.beta.resize(hidden), g.w2.resize(hidden * out), g.b2.resize(out);
+    std::vector<double> a(std::size_t(n * hidden)), h(a.size()), dh(a.size());
+    std::vector<double> m(hidden), v(hidden);
+    for (Index i = 0; i < n; ++i)
+      for (Index k = 0; k < hidden; ++k) {
+        a[std::size_t(i * hidden + k)] = b1[std::size_t(k)];
+        for (Index c = 0; c < in; ++c) a[std::size_t(i * hidden + k)] += double(x[i * in + c]) * w1[std::size_t(c * hidden + k)];
+        m[std::size_t(k)] += a[std::size_t(i * hidden + k)] / double(n);
+      }
+    for (Index i = 0; i < n; ++i) for (std::size_t k = 0; k < hidden; ++k) v[k] += std::pow(a[std::size_t(i) * hidden + k] - m[k], 2) / double(n);
+    for (std::size_t k = 0; k < hidden; ++k) mean[k] += 0.1 * (m[k] - mean[k]), var[k] += 0.1 * (v[k] * (n > 1 ? double(n) / double(n - 1) : 1) - var[k]);
+    const auto normal = [&](Index i, std::size_t k) { return (a[std::size_t(i) * hidden + k] - m[k]) / std::sqrt(v[k] + 1e-5); };
+    for (Index i = 0; i < n; ++i) {
+      double y[out], sum = 0;
+      for (std::size_t k = 0; k < hidden; ++k) h[std::size_t(i) * hidden + k] = std::max(0.0, gamma[k] * normal(i, k) + beta[k]);
+      for (std::size_t o = 0; o < out; ++o) {
+        y[o] = b2[o];
+        for (std::size_t k = 0; k < hidden; ++k) y[o] += h[std::size_t(i) * hidden + k] * w2[k * out + o];
+        sum += std::exp(y[o]);
+      }
+      for (std::size_t o = 0; o < out; ++o) {
+        const double d = (std::exp(y[o]) / sum - double(label[i] == std::int32_t(o))) / weight;
+        g.b2[o] += d;
+        for (std::size_t k = 0; k < hidden; ++k) g.w2[k * out + o] += h[std::size_t(i) * hidden + k] * d, dh[std::size_t(i) * hidden + k] += w2[k * out + o] * d;
+      }
+    }
+    for (std::size_t k = 0; k < hidden; ++k) {
+      double product = 0, total = 0;
+      for (Index i = 0; i < n; ++i) {
+        double& d = dh[std::size_t(i) * hidden + k];
+        if (h[std::size_t(i) * hidden + k] <= 0) d = 0;
+        product += d * normal(i, k), total += d;
+      }
+      g.gamma[k] = product, g.beta[k] = total;
+      for (Index i = 0; i < n; ++i) {
+        const double da = gamma[k] / std::sqrt(v[k] + 1e-5) * (dh[std::size_t(i) * hidden + k] - (total + normal(i, k) * product) / double(n));
+        g.b1[k] += da;
+        for (std::size_t c = 0; c < in; ++c) g.w1[c * hidden + k] += double(x[std::size_t(i) * in + c]) * da;
+      }
+    }
+    std::vector<double> flat;
+    for (double* p : g.all()) flat.push_back(*p);
+    return flat;
+  }
+};
+struct Dense2 : Network<Input<1, 1, 5>, Flatten, Dense<4>, BatchNorm, ReLU, Dense<3>> {};
+
+/// Steps over batches of 12 and of 7 samples, by four replicas and by the definition.
+void check_recipe(Parallel parallel) {
+  using M = Model<Dense2, Cpu, double>;
+  constexpr int ranks = 4;
+  const double rate = 0.5;
+  std::vector<double> w, state;
+  PlainNet plain;
+  M start({.batch = 12, .seed = 9}, Cpu(1));
+  std::size_t at = 0;
+  for (auto* t : {&plain.w1, &plain.b1, &plain.gamma, &plain.beta, &plain.w2, &plain.b2}) {
+    const NamedTensor tensor = [&] { std::vector<NamedTensor> learned; for (const auto& n : start.tensors()) if (n.learned) learned.push_back(n); return learned[at++]; }();
+    t->assign(start.parameters() + tensor.at, start.parameters() + tensor.at + tensor.dims.count());
+  }
+  std::vector<PlainNet> replicas(ranks, plain);
+  for (const Index n : {12, 7, 5}) {
+    const Samples<M> s(start, n, n);
+    std::vector<double> sum;
+    const Index each = (n + ranks - 1) / ranks;
+    for (Index r = 0; r < ranks; ++r) {
+      const Index first = std::min(r * each, n), count = std::min(first + each, n) - first;
+      if (!count) continue;
+      const auto g = replicas[std::size_t(r)].gradient(s.x.data() + first * 5, s.label.data() + first, count, parallel == Parallel::mirrored ? double(count) * ranks : double(n));
+      sum.resize(g.size());
+      for (std::size_t i = 0; i < g.size(); ++i) sum[i] += g[i];
+    }
+    for (PlainNet& p : replicas) {
+      const auto all = p.all();
+      for (std::size_t i = 0; i < sum.size(); ++i) *all[i] -= rate * sum[i];
+    }
+  }
+  LocalGroup(ranks).run([&](auto& rank) {
+    DataParallel<M, LocalGroup::Rank> model({.batch = 12, .seed = 9}, rank, {.parallel = parallel}, Cpu(1));
+    OptimizerState<Sgd, Cpu, double> optimizer(model.device(), Sgd{}, model.program().parameters);
+    model.zero_gradients();
+    for (const Index n : {12, 7, 5}) {
+      const Samples<M> s(start, n, n);
+      model.forward_training(s.batch());
+      model.learn(optimizer, rate);
+    }
+    if (rank.rank() > 0) return;
+    for (const NamedTensor& t : model.tensors()) {
+      const double* p = (t.learned ? model.parameters() : model.state()) + t.at;
+      (t.learned ? w : state).insert((t.learned ? w : state).end(), p, p + t.dims.count());
+    }
+  });
+  const auto expected = replicas[0].all();
+  REQUIRE(w.size() == expected.size());
+  for (std::size_t i = 0; i < w.size(); ++i) CHECK(w[i] == doctest::Approx(*expected[i]).epsilon(1e-10));
+  REQUIRE(state.size() == 8);
+  for (std::size_t k = 0; k < 4; ++k) {
+    CHECK(state[k] == doctest::Approx(replicas[0].mean[k]).epsilon(1e-10));
+    CHECK(state[4 + k] == doctest::Approx(replicas[0].var[k]).epsilon(1e-10));
+  }
+}
+}  // namespace
+TEST_CASE("dataparallel is nn.DataParallel: gradients of the mean over the batch, moments of each replica, running values of replica 0") { check_recipe(Parallel::dataparallel); }
+TEST_CASE("mirrored is Keras under MirroredStrategy: the mean of the replicas' means, moments of each replica") { check_recipe(Parallel::mirrored); }
+
+// --- what goes wrong
+
+TEST_CASE("ranks that train other networks or other batches, or are too many for the shares, are told so") {
+  const auto throws = [](int ranks, const char* words, const auto& f) {
+    CHECK_THROWS_WITH_AS(LocalGroup(ranks, {.deadline = 5}).run(f), doctest::Contains(words), Error);
+  };
+  throws(2, "ranks 0 and 1 do not agree: one has 'batch 32' and the other 'batch 33'", [](auto& rank) { Many<LocalGroup::Rank> model({.batch = 32 + rank.rank()}, rank, {}, Cpu(1)); });
+  throws(3, "a batch has 8 shares, which 3 replicas cannot divide: take 1, 2, 4 or 8", [](auto& rank) { Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1)); });
+  throws(2, "ranks 0 and 1 do not agree: one has 'network", [](auto& rank) {
+    struct Other : Network<Input<8, 8, 1>, Flatten, Dense<2>> {};
+    if (rank.rank() == 0) Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1));
+    else DataParallel<Model<Other, Cpu>, LocalGroup::Rank> other({.batch = 32}, rank, {}, Cpu(1));
+  });
+  throws(2, "a picture is damaged", [](auto& rank) {
+    Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1));
+    Halves train(150, 24, 1), val(70, 32, 2);
+    if (rank.rank() == 1) throw Error("a picture is damaged");
+    fit(model, train, val, Sgd{}, Constant{}, {.epochs = 1});
+  });
 }

@@ -21,13 +21,15 @@ struct NormStretches {
   };
   Shares cut;
   Index pixels, of_sample = within(pixels);                    // of a sample; stretches of a sample, or 0
+  /// Of a sample, or places for those of a share.
+  Index group = of_sample ? of_sample : std::clamp<Index>(((cut.n + cut.of - 1) / cut.of * pixels + least - 1) / least, 1, of_share);
 
   static constexpr Index within(Index pixels) { return pixels >= 64 ? (pixels + 511) / 512 : 0; }
-  Index first(Index share) const { return of_sample ? cut.begin(share) * of_sample : share * of_share; }
+  Index first(Index share) const { return of_sample ? cut.begin(share) * group : share * group; }
   Index count() const { return first(cut.count); }
   Range share(Index i) const { return {cut.begin(i) * pixels, cut.begin(i + 1) * pixels}; }
   Range operator[](Index stretch) const {
-    const Index group = of_sample ? of_sample : of_share, i = stretch % group;
+    const Index i = stretch % group;
     const Range whole = of_sample ? Range{stretch / group * pixels, (stretch / group + 1) * pixels} : share(stretch / group);
     const Index each = of_sample ? 512 : std::max((whole.count() + of_share - 1) / of_share, least);
     return {std::min(whole.begin + i * each, whole.end), std::min(whole.begin + (i + 1) * each, whole.end)};
@@ -56,7 +58,7 @@ template <class T> struct NormRoom {
 
 /// f(begin, end) for blocks of n pixels.
 template <class F> void each_pixels(Cpu& dev, Index n, int c, const F& f) {
-  const Index each = std::max<Index>(2 * grain / c, 1);
+  const Index each = std::max<Index>(4 * grain / c, 1);
   dev.run((n + each - 1) / each, [&](Index task, int) { f(task * each, std::min((task + 1) * each, n)); });
 }
 
@@ -177,16 +179,16 @@ template <class T> void norm_merge(const Shares& s, Index pixels, int c, T* mome
 template <class T> void norm_settle(Cpu& dev, NormSpec spec, Index samples, Index pixels, int c, const T* parts, T* running, T* batch) {
   const NormRoom<T> m(dev, c);
   norm_measure_shares(dev, {dev.replica.cut(samples), pixels}, c, parts, m.here);
-  T* const all = m.gathered(dev.replica, c);
+  T* const moments = m.gathered(dev.replica, c);
   const Shares s = norm_shares(dev.replica, samples);
-  norm_merge(s, pixels, c, all);
+  norm_merge(s, pixels, c, moments);
   const T n = T(s.begin(s.count) * pixels);
   if (n == 0) return;                                          // a replica by itself that has no samples learns nothing
   const T correct = spec.unbiased && n > 1 ? n / (n - 1) : T(1);
   for (int k = 0; k < c; ++k) {
-    const T var = all[c + k] / n;
-    batch[k] = all[k], batch[room(c) + k] = 1 / std::sqrt(var + T(spec.epsilon));
-    running[k] += T(spec.momentum) * (all[k] - running[k]);
+    const T var = moments[c + k] / n;
+    batch[k] = moments[k], batch[room(c) + k] = 1 / std::sqrt(var + T(spec.epsilon));
+    running[k] += T(spec.momentum) * (moments[k] - running[k]);
     running[room(c) + k] += T(spec.momentum) * (var * correct - running[room(c) + k]);
   }
 }

@@ -144,7 +144,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
   const T* evaluate(const Batch& b) {
     catch_up();
-    bring(b, b.n, 0);
+    bring(b, b.whole ? b.whole : b.n, 0);
     play(Pass::evaluation, [&] { run(program_.inference, false), evaluate(program_.inference); });
     return at(program_.inference, program_.inference.y, now_.x, now_.n);
   }

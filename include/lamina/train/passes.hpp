@@ -218,17 +218,19 @@ template <Device D, class T> class Passes {
   }
   /// Such a layer is given one share after another, and its gradients are those of all of them in a tree.
   void backward_by_share(const PlanView& plan, std::size_t i, Index n) {
-    const auto& r = rows_[i];
-    const Shares cut = cut_of(device_, n);
-    const Index count = r.place.parameters;
-    T *const dw = steps_[i].dw, *const parts = ready_.data();
-    for (Index share = 0; share < cut.count; ++share) {
-      Step<T> s = slice(plan, i, cut.begin(share), cut.begin(share + 1) - cut.begin(share), 0);
-      s.dw = parts + share * count;
-      parallel_for(device_, count, Zero<T>{s.dw});
-      if (s.n) r.backward(device_, s);
+    if constexpr (std::is_same_v<T, Master<T>>) {
+      const auto& r = rows_[i];
+      const Shares cut = cut_of(device_, n);
+      const Index count = r.place.parameters;
+      T *const dw = steps_[i].dw, *const parts = ready_.data();
+      for (Index share = 0; share < cut.count; ++share) {
+        Step<T> s = slice(plan, i, cut.begin(share), cut.begin(share + 1) - cut.begin(share), 0);
+        s.dw = parts + share * count;
+        parallel_for(device_, count, Zero<T>{s.dw});
+        if (s.n) r.backward(device_, s);
+      }
+      parallel_for(device_, count, AddTree<T>{cut.count, count, parts, dw});
     }
-    parallel_for(device_, count, AddTree<T>{cut.count, count, parts, dw});
   }
 
   /// The gradients of steps [i, end).
