@@ -59,7 +59,7 @@ template <class Base, Communicator C> class Replicated {
 
   /// The samples of a whole batch that are this replica's; a part is as it is.
   Batch part_of(const Batch& b) const {
-    if (b.whole) return b;
+    if (b.whole && b.whole != b.n) return b;        // where one replica has all samples there are, that is what this makes of them too
     const auto [first, count] = part_.samples(b.n);
     Batch mine{.n = count, .first = b.first + first, .whole = b.n};
     if (b.x) mine.x = b.x + first * lamina::size(program().input);
@@ -73,11 +73,11 @@ template <class Base, Communicator C> class Replicated {
       if (part_.by_shares()) source.hand_out_part(rank() * part_.count(), part_.count(), part_.of());
   }
 
-  /// All. total and first as those of a model: of the whole batch if b is one, and else first is that of the part.
+  /// All. total and first as those of a model: first is the place of the first sample of b.
   void forward_training(const Batch& b, Index total = 0, Index first = 0) {
     const Batch mine = part_of(b);
     idle_ = !part_.by_shares() && !mine.n;
-    if (!idle_) model_.forward_training(for_model(mine), part_.total(mine.n, mine.whole, total ? total : mine.whole), b.whole ? first : first + mine.first - b.first);
+    if (!idle_) model_.forward_training(for_model(mine), part_.total(mine.n, mine.whole, total ? total : mine.whole), first + mine.first - b.first);
   }
   /// All. Adds the gradient of the mean loss of the whole batch to gradients().
   void backward() {
