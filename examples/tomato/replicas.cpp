@@ -3,9 +3,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include <lamina/parallel/any_communicator.hpp>
-#include <lamina/parallel/data_parallel.hpp>
-#include <lamina/parallel/local_group.hpp>
+#include <lamina/parallel.hpp>
 #if defined(LAMINA_TOMATO_MPI)
 #include <lamina/mpi.hpp>
 #endif
@@ -51,7 +49,7 @@ int train_replica(lamina::AnyCommunicator& rank, const Pictures& pictures, Train
   EvaluationIterator validation(pictures.validation, evaluation(s.size, s.threads));
   if (rank.rank() == 0 && !train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   const Recipe r = recipe(s);
-  DataParallel<ModelBase<Cpu>, AnyCommunicator> model(program<Cpu, float>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss},
+  DataParallel<ModelBase<Cpu>> model(program<Cpu, float>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss},
                                                       rank, parallel(s), Cpu(s.threads));
   return train_model(model.base(), s, command, pictures.leaves, train, validation, r, signals, rank.size());
 }

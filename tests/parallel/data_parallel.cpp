@@ -13,7 +13,7 @@ using namespace lamina_test;
 namespace {
 struct Net : Network<Input<8, 8, 1>, Conv<16, 3>, BatchNorm, ReLU, MaxPool<2>, Dropout<20>, Flatten, Dense<32>, ReLU, Dense<2>> {};
 using One = Model<Net, Cpu>;
-template <class C> using Many = DataParallel<One, C>;
+using Many = DataParallel<One>;
 
 struct Told {
   std::vector<float> w, state;
@@ -42,7 +42,7 @@ void check_fit(const FitOptions& options, const CrossEntropy<>& loss = {}) {
     INFO("replicas: " << ranks);
     std::vector<Told> found(static_cast<std::size_t>(ranks));
     LocalGroup(ranks).run([&](auto& rank) {
-      Many<LocalGroup::Rank> model({.batch = 32, .seed = 1, .loss = loss}, rank, {}, Cpu(1));
+      Many model({.batch = 32, .seed = 1, .loss = loss}, rank, {}, Cpu(1));
       found[std::size_t(rank.rank())] = run_fit(model, options);
     });
     for (const Told& t : found) {
@@ -81,9 +81,9 @@ TEST_CASE("one rank by itself, and a communicator of any kind") {
   const Told expected = run_fit(one, {.epochs = 1});
   Solo solo;
   AnyCommunicator any(solo);
-  Many<Solo> with_solo({.batch = 32, .seed = 1}, solo, {}, Cpu(1));
+  Many with_solo({.batch = 32, .seed = 1}, solo, {}, Cpu(1));
   CHECK(differences(run_fit(with_solo, {.epochs = 1}).w, expected.w) == 0);
-  Many<AnyCommunicator> with_any({.batch = 32, .seed = 1}, any, {}, Cpu(1));
+  Many with_any({.batch = 32, .seed = 1}, any, {}, Cpu(1));
   CHECK(differences(run_fit(with_any, {.epochs = 1}).w, expected.w) == 0);
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("a callback of rank 0 that stops the training stops all ranks: a step 
   const auto steps = [](StopAt stop) {
     std::vector<FitResult> found(4);
     LocalGroup(4).run([&](auto& rank) {
-      Many<LocalGroup::Rank> model({.batch = 32, .seed = 1}, rank, {}, Cpu(1));
+      Many model({.batch = 32, .seed = 1}, rank, {}, Cpu(1));
       Halves train(150, 24, 1), val(70, 32, 2);
       found[std::size_t(rank.rank())] = fit(model, train, val, Sgd{}, Constant{}, {.epochs = 5}, stop);
     });
@@ -120,7 +120,7 @@ TEST_CASE("fast mode takes any number of replicas, is near to one model, and the
     const auto train = [&] {
       std::vector<Told> found(static_cast<std::size_t>(ranks));
       LocalGroup(ranks).run([&](auto& rank) {
-        Many<LocalGroup::Rank> model({.batch = 32, .seed = 1}, rank, {.parallel = Parallel::fast}, Cpu(1));
+        Many model({.batch = 32, .seed = 1}, rank, {.parallel = Parallel::fast}, Cpu(1));
         found[std::size_t(rank.rank())] = run_fit(model, {.epochs = 1});
       });
       for (const Told& t : found) CHECK(differences(t.w, found[0].w) == 0);
@@ -229,7 +229,7 @@ void check_recipe(Parallel parallel) {
     }
   }
   LocalGroup(ranks).run([&](auto& rank) {
-    DataParallel<M, LocalGroup::Rank> model({.batch = 12, .seed = 9}, rank, {.parallel = parallel}, Cpu(1));
+    DataParallel<M> model({.batch = 12, .seed = 9}, rank, {.parallel = parallel}, Cpu(1));
     OptimizerState<Sgd, Cpu, double> optimizer(model.device(), Sgd{}, model.program().parameters);
     model.zero_gradients();
     for (const Index n : {12, 7, 5}) {
@@ -262,15 +262,15 @@ TEST_CASE("ranks that train other networks or other batches, or are too many for
   const auto throws = [](int ranks, const char* words, const auto& f) {
     CHECK_THROWS_WITH_AS(LocalGroup(ranks, {.deadline = 5}).run(f), doctest::Contains(words), Error);
   };
-  throws(2, "ranks 0 and 1 do not agree: one has 'batch 32' and the other 'batch 33'", [](auto& rank) { Many<LocalGroup::Rank> model({.batch = 32 + rank.rank()}, rank, {}, Cpu(1)); });
-  throws(3, "a batch has 8 shares, which 3 replicas cannot divide: take 1, 2, 4 or 8", [](auto& rank) { Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1)); });
+  throws(2, "ranks 0 and 1 do not agree: one has 'batch 32' and the other 'batch 33'", [](auto& rank) { Many model({.batch = 32 + rank.rank()}, rank, {}, Cpu(1)); });
+  throws(3, "a batch has 8 shares, which 3 replicas cannot divide: take 1, 2, 4 or 8", [](auto& rank) { Many model({.batch = 32}, rank, {}, Cpu(1)); });
   throws(2, "ranks 0 and 1 do not agree: one has 'network", [](auto& rank) {
     struct Other : Network<Input<8, 8, 1>, Flatten, Dense<2>> {};
-    if (rank.rank() == 0) Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1));
-    else DataParallel<Model<Other, Cpu>, LocalGroup::Rank> other({.batch = 32}, rank, {}, Cpu(1));
+    if (rank.rank() == 0) Many model({.batch = 32}, rank, {}, Cpu(1));
+    else DataParallel<Model<Other, Cpu>> other({.batch = 32}, rank, {}, Cpu(1));
   });
   throws(2, "a picture is damaged", [](auto& rank) {
-    Many<LocalGroup::Rank> model({.batch = 32}, rank, {}, Cpu(1));
+    Many model({.batch = 32}, rank, {}, Cpu(1));
     Halves train(150, 24, 1), val(70, 32, 2);
     if (rank.rank() == 1) throw Error("a picture is damaged");
     fit(model, train, val, Sgd{}, Constant{}, {.epochs = 1});

@@ -63,7 +63,7 @@ template <class Net, class T> void check_replicas() {
     INFO("replicas: " << ranks);
     std::vector<Trained<T>> found(static_cast<std::size_t>(ranks));
     LocalGroup(ranks).run([&](auto& rank) {
-      DataParallel<M, LocalGroup::Rank> model({.batch = largest_batch, .seed = 3}, rank, {.bucket = 1000}, Cpu(1));
+      DataParallel<M> model({.batch = largest_batch, .seed = 3}, rank, {.bucket = 1000}, Cpu(1));
       found[std::size_t(rank.rank())] = train(model);
     });
     for (const Trained<T>& t : found) {

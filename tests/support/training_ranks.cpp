@@ -3,9 +3,7 @@
 #include <lamina/lamina.hpp>
 #include <lamina/mpi.hpp>
 
-#include <lamina/parallel/any_communicator.hpp>
-#include <lamina/parallel/data_parallel.hpp>
-#include <lamina/parallel/local_group.hpp>
+#include <lamina/parallel.hpp>
 
 #include <csignal>
 #include <string>
@@ -59,7 +57,7 @@ void train(AnyCommunicator rank, const std::string& out, const Fault& fault) {
   o.horizontal_flip = true, o.rotation = 20;
   Faulty source(pictures(12 * 16 + 5, 1), o, fault, rank.rank());
   EvaluationIterator validation(pictures(37, 2), {.size = {20, 16}, .batch = 16, .workers = 1});
-  DataParallel<Model<Net, Cpu>, AnyCommunicator> model({.batch = 16, .seed = 5}, rank, {.bucket = 4096}, Cpu(1));
+  DataParallel<Model<Net, Cpu>> model({.batch = 16, .seed = 5}, rank, {.bucket = 4096}, Cpu(1));
   Checkpoint checkpoint(out);
   fit(model, source, validation, Adam{.rate = 1e-3}, Cosine{.warm_up_steps = 8}, {.epochs = 4}, checkpoint);
 }

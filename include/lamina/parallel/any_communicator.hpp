@@ -6,10 +6,10 @@
 
 namespace lamina {
 
-/// Refers to a communicator of any kind: what is written for it is compiled once for all.
+/// Refers to a communicator of any kind, as its copies do: what is written for it is compiled once for all.
 class AnyCommunicator {
  public:
-  template <Communicator C> requires (!std::is_same_v<C, AnyCommunicator>) explicit AnyCommunicator(C& c) : ranks_(std::make_unique<Of<C>>(c)) {}
+  template <Communicator C> requires (!std::is_same_v<C, AnyCommunicator>) AnyCommunicator(C& c) : ranks_(std::make_shared<Of<C>>(c)) {}
 
   int rank() const { return ranks_->rank(); }
   int size() const { return ranks_->size(); }
@@ -62,7 +62,7 @@ class AnyCommunicator {
     void abort(std::string_view reason) noexcept override { c.abort(reason); }
     void abandon() noexcept override { c.abandon(); }
   };
-  std::unique_ptr<Ranks> ranks_;
+  std::shared_ptr<Ranks> ranks_;
 };
 static_assert(Communicator<AnyCommunicator>);
 

@@ -7,7 +7,7 @@
 #include "../core/batch.hpp"
 #include "../train/model.hpp"
 #include "../version.hpp"
-#include "communicator.hpp"
+#include "any_communicator.hpp"
 #include "part.hpp"
 
 namespace lamina {
@@ -26,7 +26,7 @@ template <class T> struct AddTo { const T* x; T* to; LAMINA_HD void operator()(I
 
 /// A replica without the type of its network. It has the interface of a ModelBase and its meaning. Batches are whole, the same on all ranks, or parts: part_of() makes one, and sources hand them
 /// out that are divided. "All" marks what all ranks must call, in the same order.
-template <class Base, Communicator C> class Replicated {
+template <class Base> class Replicated {
   using D = typename Base::DeviceType;
   static_assert(Replicates<D> && requires { requires D::host_memory; }, "DataParallel is for devices that know of replicas and whose memory the host can read: the Cpu");
 
@@ -43,7 +43,7 @@ template <class Base, Communicator C> class Replicated {
   Replicated& base() { return *this; }
   int rank() const { return communicator_.rank(); }
   int size() const { return communicator_.size(); }
-  C& communicator() { return communicator_; }
+  AnyCommunicator& communicator() { return communicator_; }
   const auto& program() const { return model_.program(); }
   D& device() { return model_.device(); }
   Index batch() const { return batch_; }                       // of all replicas together
@@ -162,8 +162,8 @@ template <class Base, Communicator C> class Replicated {
   }
 
  protected:
-  Replicated(Base& model, C& communicator, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
-      : model_(model), communicator_(communicator), batch_(batch), part_(part), said_(std::size_t(communicator.size())) {
+  Replicated(Base& model, const AnyCommunicator& ranks, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
+      : model_(model), communicator_(ranks), batch_(batch), part_(part), said_(std::size_t(ranks.size())) {
     std::string network;
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
     communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch, "; parameters ", program().parameters, "; kind ", int(part.parallel), options.own_moments ? " with own moments" : "",
@@ -205,7 +205,7 @@ template <class Base, Communicator C> class Replicated {
   void synchronise_state() { broadcast(std::span(model_.state(), std::size_t(program().state)), "running values"); }
 
   Base& model_;
-  C& communicator_;
+  AnyCommunicator communicator_;
   Index batch_;
   detail::ReplicaPart part_;
   std::vector<Bucket> buckets_;
@@ -217,45 +217,47 @@ template <class Base, Communicator C> class Replicated {
 };
 
 namespace detail {
-/// The model comes before the base class that refers to it.
+/// What comes before the base class that refers to it.
 template <class M> struct Holds {
+  AnyCommunicator ranks;
   M held;
-  template <class... Args> explicit Holds(Args&&... args) : held(std::forward<Args>(args)...) {}
+  template <class Device, class... Args> Holds(const AnyCommunicator& r, const Device& device, const Args&... args) : ranks(r), held(args..., device(ranks)) {}
 };
 template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
 }  // namespace detail
 
 /// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
-/// One of the replicas, each in a thread or process of its own, of which rank, a communicator, is one. The batch is that of all together; in its loss each sample weighs the same. fit(), evaluate()
-/// and checkpoints take it as they take a model; all ranks call them, and callbacks are rank 0's. Throws Error if the ranks do not agree on what they train.
-template <class M, Communicator C> class DataParallel : detail::Holds<M>, public Replicated<detail::BaseOf<M>, C> {
-  using Base = Replicated<detail::BaseOf<M>, C>;
+/// One of the replicas, each in a thread or a process of its own, of which `rank`, a communicator that outlives it, is one. The batch is that of all together, and each of its samples weighs the
+/// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's. Throws Error if the ranks do not agree on what they train.
+template <class M> class DataParallel : detail::Holds<M>, public Replicated<detail::BaseOf<M>> {
+  using Base = Replicated<detail::BaseOf<M>>;
   using D = typename Base::DeviceType;
 
  public:
   using Options = typename M::Options;
 
-  DataParallel(const Options& options, C& rank, const ParallelOptions& parallel = {}, D device = D())
-      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, std::move(device)) {}
+  DataParallel(const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel = {}, const D& device = D())
+      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, device) {}
   /// Of a model without the type of its network.
-  DataParallel(const ProgramView<D, typename M::Number>& program, const Options& options, C& rank, const ParallelOptions& parallel = {}, D device = D())
-      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, std::move(device), program) {}
+  DataParallel(const ProgramView<D, typename M::Number>& program, const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel = {}, const D& device = D())
+      : DataParallel(detail::ReplicaPart(parallel.parallel, rank.rank(), rank.size()), options, rank, parallel, device, program) {}
 
  private:
-  template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, C& rank, const ParallelOptions& parallel, D device, const Program&... program)
-      : detail::Holds<M>(program..., of_part(options, part), told(std::move(device), options.batch, rank, part, parallel)), Base(this->held.base(), rank, options.batch, part, parallel) {}
+  template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel, const D& device, const Program&... program)
+      : detail::Holds<M>(rank, [&](AnyCommunicator& ranks) { return told(device, options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
+        Base(this->held.base(), rank, options.batch, part, parallel) {}
 
   static Options of_part(Options options, const detail::ReplicaPart& part) {
     options.batch = options.batch > 0 ? std::max<Index>(part.most(options.batch), 1) : options.batch;
     return options;
   }
   /// The device knows its part of a batch, and how to ask the others.
-  static D told(D device, Index batch, C& rank, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
-    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &rank};
+  static D told(D device, Index batch, AnyCommunicator& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
+    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks};
     return device;
   }
-  static void gather(void* rank, const void* mine, std::size_t bytes, void* all) {
-    C& c = *static_cast<C*>(rank);
+  static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) {
+    AnyCommunicator& c = *static_cast<AnyCommunicator*>(ranks);
     c.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), bytes * std::size_t(c.size())), "sums of a batch");
   }
 };
