@@ -7,7 +7,7 @@
 #include "../core/batch.hpp"
 #include "../train/model.hpp"
 #include "../version.hpp"
-#include "any_communicator.hpp"
+#include "device_ranks.hpp"
 #include "part.hpp"
 
 namespace lamina {
@@ -28,13 +28,14 @@ template <class T> struct AddTo { const T* x; T* to; LAMINA_HD void operator()(I
 /// out that are divided. "All" marks what all ranks must call, in the same order.
 template <class Base> class Replicated {
   using D = typename Base::DeviceType;
-  static_assert(Replicates<D> && requires { requires D::host_memory; }, "DataParallel is for devices that know of replicas and whose memory the host can read: the Cpu");
+  static_assert(Replicates<D>, "DataParallel is for devices that know of replicas");
+  static constexpr bool in_turn = requires { requires D::host_memory; };      // work is done when it is called, and gradients are there one after another
 
  public:
   using Number = typename Base::Number;
   using Parameter = typename Base::Parameter;
   using DeviceType = D;
-  static constexpr bool takes_pictures = false;
+  static constexpr bool takes_pictures = Base::takes_pictures;
 
   Replicated(const Replicated&) = delete;
   Replicated& operator=(const Replicated&) = delete;
@@ -65,6 +66,10 @@ template <class Base> class Replicated {
     if (b.x) mine.x = b.x + first * lamina::size(program().input);
     if (b.label) mine.label = b.label + first;
     if (b.target) mine.target = b.target + first * lamina::size(program().output);
+    if (b.pictures) {
+      pictures_ = *b.pictures, pictures_.pixels += first, pictures_.changes += first;
+      mine.pictures = &pictures_;
+    }
     return mine;
   }
   /// A source that can do so hands out parts, if it divides batches as this does.
@@ -83,12 +88,12 @@ template <class Base> class Replicated {
   void backward() {
     const Index n = program().parameters;
     if (summed_) {
-      if (kept_.empty()) kept_.resize(std::size_t(n));
-      parallel_for(device(), n, detail::Move<Parameter>{model_.gradients(), kept_.data()});
+      if (!kept_) kept_ = std::make_unique<Buffer<D, Parameter>>(device(), n);
+      parallel_for(device(), n, detail::Move<Parameter>{model_.gradients(), kept_->data()});
     }
     begin_sums();
-    communicator_.finish();
-    if (summed_) parallel_for(device(), n, detail::AddTo<Parameter>{kept_.data(), model_.gradients()});
+    for (std::size_t i = 0; i < buckets_.size(); ++i) ranks_.finish();
+    if (summed_) parallel_for(device(), n, detail::AddTo<Parameter>{kept_->data(), model_.gradients()});
     summed_ = true;
   }
   /// All. backward() and a step of the optimizer, which is the same on all ranks; the gradients are zero before and after.
@@ -96,7 +101,7 @@ template <class Base> class Replicated {
     optimizer.set_clock(rate);
     begin_sums();
     Parameter *const w = model_.parameters(), *const dw = model_.gradients();
-    for (const Bucket& b : buckets_) communicator_.finish(b.begun), optimizer.update(b.at, w + b.at, dw + b.at, b.count);
+    for (const Bucket& b : buckets_) ranks_.finish(), optimizer.update(b.at, w + b.at, dw + b.at, b.count);
     zero_gradients();
   }
   void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
@@ -149,21 +154,18 @@ template <class Base> class Replicated {
     return stop;
   }
 
-  /// All. x becomes what rank 0 has.
-  template <class T> void broadcast(std::span<T> x, const char* name) { if (!x.empty()) communicator_.broadcast(x, 0, name); }
+  /// All. x (count) in device memory becomes what rank 0 has.
+  template <class T> void broadcast(T* x, Index count, const char* name) { ranks_.broadcast(x, count, name); }
   /// All. Parameters and running values become those of rank 0.
-  void synchronise() {
-    broadcast(std::span(model_.parameters(), std::size_t(program().parameters)), "parameters");
-    synchronise_state();
-  }
+  void synchronise() { broadcast(model_.parameters(), program().parameters, "parameters"), synchronise_state(); }
   /// All. Before scores are asked for: where replicas have running values of their own that do not count, they become those of rank 0.
   void settle() {
     if (part_.parallel == Parallel::dataparallel) synchronise_state();
   }
 
  protected:
-  Replicated(Base& model, const AnyCommunicator& ranks, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
-      : model_(model), communicator_(ranks), batch_(batch), part_(part), said_(std::size_t(ranks.size())) {
+  Replicated(Base& model, detail::DeviceRanks<D>& ranks, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
+      : model_(model), ranks_(ranks), communicator_(ranks.communicator()), batch_(batch), part_(part), said_(std::size_t(communicator_.size())) {
     std::string network;
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
     communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch, "; parameters ", program().parameters, "; kind ", int(part.parallel), options.own_moments ? " with own moments" : "",
@@ -173,7 +175,7 @@ template <class Base> class Replicated {
   }
 
  private:
-  struct Bucket { Index at, count, begun = 0; };
+  struct Bucket { Index at, count; };
   struct Said { Totals totals; std::int64_t stop; };
 
   /// The gradients from the end of their block, which is there first, in stretches of at least so many.
@@ -194,34 +196,39 @@ template <class Base> class Replicated {
     Parameter* const dw = model_.gradients();
     const auto done = [&](Index at) {
       for (; begun < buckets_.size() && buckets_[begun].at >= at; ++begun) {
-        Bucket& b = buckets_[begun];
-        // As a task of the device: with its treatment of numbers that are too small.
-        device().run(1, [&](Index, int) { b.begun = communicator_.begin(std::span(dw + b.at, std::size_t(b.count)), "gradients"); });
+        const Bucket& b = buckets_[begun];
+        ranks_.begin(dw + b.at, b.count, "gradients");
       }
     };
-    if (!idle_) model_.backward(done);
+    if constexpr (in_turn) {
+      if (!idle_) model_.backward(done);
+    } else if (!idle_) model_.backward();
     done(0);
   }
-  void synchronise_state() { broadcast(std::span(model_.state(), std::size_t(program().state)), "running values"); }
+  void synchronise_state() { broadcast(model_.state(), program().state, "running values"); }
 
   Base& model_;
+  detail::DeviceRanks<D>& ranks_;
   AnyCommunicator communicator_;
   Index batch_;
   detail::ReplicaPart part_;
   std::vector<Bucket> buckets_;
   std::vector<Said> said_;
-  std::vector<Parameter> kept_;              // gradients of the batches before this one, of the same step
+  mutable Pictures pictures_;                // of a part
+  std::unique_ptr<Buffer<D, Parameter>> kept_;      // gradients of the batches before this one, of the same step
   Totals totals_;
   bool idle_ = false;                        // this rank has no samples of the batch
   bool summed_ = false;                      // gradients() are those of all replicas
 };
 
 namespace detail {
-/// What comes before the base class that refers to it.
-template <class M> struct Holds {
-  AnyCommunicator ranks;
-  M held;
-  template <class Device, class... Args> Holds(const AnyCommunicator& r, const Device& device, const Args&... args) : ranks(r), held(args..., device(ranks)) {}
+/// What comes before the base class that refers to it: how the device asks other ranks, in the midst of a pass too, and the model.
+template <class M, class D> struct Holds {
+  D held_device;                             // it shares its memory with the model's, which is a copy
+  DeviceRanks<D> held_ranks;
+  M held_model;
+  template <class Told, class... Args> Holds(const AnyCommunicator& ranks, const D& device, const Told& told, const Args&... args)
+      : held_device(device), held_ranks(held_device, ranks), held_model(args..., told(device, held_ranks)) {}
 };
 template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
 }  // namespace detail
@@ -229,7 +236,7 @@ template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<
 /// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
 /// One of the replicas, each in a thread or a process of its own, of which `rank`, a communicator that outlives it, is one. The batch is that of all together, and each of its samples weighs the
 /// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's. Throws Error if the ranks do not agree on what they train.
-template <class M> class DataParallel : detail::Holds<M>, public Replicated<detail::BaseOf<M>> {
+template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf<M>::DeviceType>, public Replicated<detail::BaseOf<M>> {
   using Base = Replicated<detail::BaseOf<M>>;
   using D = typename Base::DeviceType;
 
@@ -244,22 +251,19 @@ template <class M> class DataParallel : detail::Holds<M>, public Replicated<deta
 
  private:
   template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel, const D& device, const Program&... program)
-      : detail::Holds<M>(rank, [&](AnyCommunicator& ranks) { return told(device, options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
-        Base(this->held.base(), rank, options.batch, part, parallel) {}
+      : detail::Holds<M, D>(rank, device, [&](D d, detail::DeviceRanks<D>& ranks) { return told(std::move(d), options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
+        Base(this->held_model.base(), this->held_ranks, options.batch, part, parallel) {}
 
   static Options of_part(Options options, const detail::ReplicaPart& part) {
     options.batch = options.batch > 0 ? std::max<Index>(part.most(options.batch), 1) : options.batch;
     return options;
   }
   /// The device knows its part of a batch, and how to ask the others.
-  static D told(D device, Index batch, AnyCommunicator& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
+  static D told(D device, Index batch, detail::DeviceRanks<D>& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
     if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks};
     return device;
   }
-  static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) {
-    AnyCommunicator& c = *static_cast<AnyCommunicator*>(ranks);
-    c.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), bytes * std::size_t(c.size())), "sums of a batch");
-  }
+  static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }
 };
 
 }  // namespace lamina

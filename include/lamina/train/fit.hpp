@@ -78,16 +78,16 @@ namespace detail {
 template <class R> [[gnu::cold]] void share_start(R& run) {
   auto& model = run.model;
   model.synchronise();
-  model.broadcast(std::span(run.optimizer.state(), std::size_t(run.optimizer.state_count())), "optimizer");
+  model.broadcast(run.optimizer.state(), run.optimizer.state_count(), "optimizer");
   struct Start { Index epoch, batch, step, optimizer_steps, scheduled; Totals totals; } start{run.epoch, run.batch, run.step, run.optimizer.steps(), 0, model.totals()};
   std::vector<double> schedule;
   if constexpr (requires { run.schedule.restore(schedule); }) schedule = run.schedule.state(), start.scheduled = std::ssize(schedule);
-  model.broadcast(std::span(&start, 1), "start");
+  model.communicator().broadcast(std::span(&start, 1), 0, "start");
   run.epoch = start.epoch, run.batch = start.batch, run.step = start.step;
   run.optimizer.restore(start.optimizer_steps);
   model.reset_totals(start.totals);
   schedule.resize(std::size_t(start.scheduled));
-  model.broadcast(std::span(schedule), "schedule");
+  if (!schedule.empty()) model.communicator().broadcast(schedule, 0, "schedule");
   if constexpr (requires { run.schedule.restore(schedule); }) run.schedule.restore(schedule);
 }
 }  // namespace detail

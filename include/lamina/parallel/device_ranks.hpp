@@ -1,0 +1,79 @@
+/// What ranks say to each other of numbers that lie in the memory of their devices.
+#pragma once
+#include <cstring>
+#include <vector>
+
+#include "../core/device.hpp"
+#include "any_communicator.hpp"
+
+namespace lamina::detail {
+
+/// Memory that the host can read is used where it lies. Other memory is copied to the host and back: this works with any device and any communicator.
+template <Device D> class DeviceRanks {
+  static constexpr bool in_place = requires { requires D::host_memory; };
+
+ public:
+  DeviceRanks(D& dev, const AnyCommunicator& ranks) : dev_(dev), ranks_(ranks) {}
+  AnyCommunicator& communicator() { return ranks_; }
+
+  /// A sum over the ranks that goes on by itself until finish(): of x (count), which nobody touches meanwhile.
+  template <class T> void begin(T* x, Index count, const char* name) {
+    if constexpr (in_place) {
+      // As a task of the device: with its treatment of numbers that are too small.
+      dev_.run(1, [&](Index, int) { begun_.push_back({ranks_.begin(std::span(x, std::size_t(count)), name), nullptr, nullptr, 0}); });
+    } else {
+      T* const there = room<T>(count);
+      dev_.download(there, x, std::size_t(count) * sizeof(T));
+      begun_.push_back({ranks_.begin(std::span(there, std::size_t(count)), name), there, x, std::size_t(count) * sizeof(T)});
+    }
+  }
+  /// The first that was begun and is not finished.
+  void finish() {
+    const Begun b = begun_[finished_++];
+    ranks_.finish(b.number);
+    if (b.bytes) dev_.upload(b.to, b.there, b.bytes);
+    if (finished_ == begun_.size()) begun_.clear(), finished_ = 0, used_ = 0;
+  }
+  /// x (count) becomes that of rank 0.
+  template <class T> void broadcast(T* x, Index count, const char* name) {
+    if (!count) return;
+    if constexpr (in_place) ranks_.broadcast(std::span(x, std::size_t(count)), 0, name);
+    else {
+      std::vector<T> there(static_cast<std::size_t>(count));
+      dev_.download(there.data(), x, there.size() * sizeof(T));
+      ranks_.broadcast(there, 0, name);
+      dev_.upload(x, there.data(), there.size() * sizeof(T));
+    }
+  }
+  /// all (size, bytes) = what each rank has.
+  void gather(const void* mine, std::size_t bytes, void* all, const char* name) {
+    const std::size_t of_all = bytes * std::size_t(ranks_.size());
+    if constexpr (in_place) ranks_.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), of_all), name);
+    else {
+      gathered_.resize(bytes + of_all);
+      dev_.download(gathered_.data(), mine, bytes);
+      ranks_.all_gather(std::span(gathered_).first(bytes), std::span(gathered_).subspan(bytes), name);
+      dev_.upload(all, gathered_.data() + bytes, of_all);
+    }
+  }
+
+ private:
+  struct Begun { Index number; const void* there; void* to; std::size_t bytes; };
+
+  /// Room for so many more, until all is finished. Sums that are under way keep their place: the rooms are blocks of their own.
+  template <class T> T* room(Index count) {
+    if (used_ == rooms_.size()) rooms_.emplace_back();
+    std::vector<double>& r = rooms_[used_++];
+    r.resize(std::max(r.size(), (std::size_t(count) * sizeof(T) + sizeof(double) - 1) / sizeof(double)));
+    return reinterpret_cast<T*>(r.data());
+  }
+
+  D& dev_;
+  AnyCommunicator ranks_;
+  std::vector<Begun> begun_;
+  std::size_t finished_ = 0, used_ = 0;
+  std::vector<std::vector<double>> rooms_;
+  std::vector<std::byte> gathered_;
+};
+
+}  // namespace lamina::detail
