@@ -213,7 +213,7 @@ void check_recipe(Parallel parallel) {
   }
   std::vector<PlainNet> replicas(ranks, plain);
   for (const Index n : {12, 7, 5}) {
-    const Samples<M> s(start, n, n);
+    const Samples s(start, n, n);
     std::vector<double> sum;
     const Index each = (n + ranks - 1) / ranks;
     for (Index r = 0; r < ranks; ++r) {
@@ -233,7 +233,7 @@ void check_recipe(Parallel parallel) {
     OptimizerState<Sgd, Cpu, double> optimizer(model.device(), Sgd{}, model.program().parameters);
     model.zero_gradients();
     for (const Index n : {12, 7, 5}) {
-      const Samples<M> s(start, n, n);
+      const Samples s(start, n, n);
       model.forward_training(s.batch());
       model.learn(optimizer, rate);
     }
@@ -256,6 +256,26 @@ void check_recipe(Parallel parallel) {
 TEST_CASE("dataparallel is nn.DataParallel: gradients of the mean over the batch, moments of each replica, running values of replica 0") { check_recipe(Parallel::dataparallel); }
 TEST_CASE("mirrored is Keras under MirroredStrategy: the mean of the replicas' means, moments of each replica") { check_recipe(Parallel::mirrored); }
 
+TEST_CASE("with moments of its own each replica normalises by itself") {
+  using M = Model<Dense2, Cpu, double>;
+  const auto gradients = [](const ParallelOptions& options) {
+    std::vector<double> g;
+    LocalGroup(4).run([&](auto& rank) {
+      DataParallel<M> model({.batch = 12, .seed = 9}, rank, options, Cpu(1));
+      const Samples s(model, 12, 1);
+      model.zero_gradients();
+      model.backpropagate(s.batch());
+      if (rank.rank() == 0) g.assign(model.gradients(), model.gradients() + model.program().parameters);
+    });
+    return g;
+  };
+  const auto own = gradients({.own_moments = true}), theirs = gradients({.parallel = Parallel::dataparallel}), shared = gradients({});      // three samples each in all of them
+  double error = 0, apart = 0;
+  for (std::size_t i = 0; i < own.size(); ++i) error = std::max(error, std::abs(own[i] - theirs[i])), apart = std::max(apart, std::abs(own[i] - shared[i]));
+  CHECK(error < 1e-13);
+  CHECK(apart > 1e-3);
+}
+
 // --- what goes wrong
 
 TEST_CASE("ranks that train other networks or other batches, or are too many for the shares, are told so") {
@@ -268,6 +288,11 @@ TEST_CASE("ranks that train other networks or other batches, or are too many for
     struct Other : Network<Input<8, 8, 1>, Flatten, Dense<2>> {};
     if (rank.rank() == 0) Many model({.batch = 32}, rank, {}, Cpu(1));
     else DataParallel<Model<Other, Cpu>> other({.batch = 32}, rank, {}, Cpu(1));
+  });
+  throws(2, "ranks 0 and 1 do not agree: one has 'samples 150' and the other 'samples 160'", [](auto& rank) {
+    Many model({.batch = 32}, rank, {}, Cpu(1));
+    Halves train(150 + 10 * rank.rank(), 24, 1), val(70, 32, 2);
+    fit(model, train, val, Sgd{}, Constant{}, {.epochs = 1});
   });
   throws(2, "a picture is damaged", [](auto& rank) {
     Many model({.batch = 32}, rank, {}, Cpu(1));

@@ -14,10 +14,10 @@ namespace lamina_test {
 using namespace lamina;
 
 /// Samples and labels of a batch, other ones for each step.
-template <class M> struct Samples {
+struct Samples {
   std::vector<float> x;
   std::vector<std::int32_t> label;
-  Samples(const M& model, Index n, Index step) : x(std::size_t(n * size(model.program().input))), label(std::size_t(n)) {
+  template <class M> Samples(const M& model, Index n, Index step) : x(std::size_t(n * size(model.program().input))), label(std::size_t(n)) {
     const Random random(5, Stream::test, std::uint32_t(step));
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(random.uniform(Index(i), -1, 1));
     for (std::size_t i = 0; i < label.size(); ++i) label[i] = std::int32_t(random.at(1).below(Index(i), size(model.program().output)));
@@ -46,7 +46,7 @@ template <class M> auto train(M& model) {
   model.reset_totals();
   Index step = 0;
   for (const Index n : batches) {
-    const Samples<M> s(model, n, step);
+    const Samples s(model, n, step);
     model.set_clock(std::uint32_t(step++));
     model.forward_training(s.batch());
     model.learn(optimizer, 0.01);

@@ -77,6 +77,9 @@ namespace detail {
 /// The run of rank 0, which a callback may have taken back to a checkpoint, becomes that of all ranks. What its callbacks alone look at stays with it.
 template <class R> [[gnu::cold]] void share_start(R& run) {
   auto& model = run.model;
+  const FitOptions& o = run.options;
+  model.communicator().agree(sentence({"samples ", run.samples, "; batches ", run.batches, "; epochs ", o.epochs, "; accumulate ", o.accumulate, "; stop after ", o.stop_after, "; rate ", run.base_rate,
+                                       "; numbers of the optimizer ", run.optimizer.state_count()}));
   model.synchronise();
   model.broadcast(run.optimizer.state(), run.optimizer.state_count(), "optimizer");
   struct Start { Index epoch, batch, step, optimizer_steps, scheduled; Totals totals; } start{run.epoch, run.batch, run.step, run.optimizer.steps(), 0, model.totals()};
