@@ -21,8 +21,8 @@ int from_environment(std::initializer_list<const char*> names) {
   return 0;
 }
 /// How many programs mpirun has started, or srun, of which this is one.
-int programs_started() { return from_environment({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"}); }
-int programs_here() { return from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}); }
+int programs_started() { return from_environment({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}); }
+int programs_here() { return from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"}); }
 
 /// Threads of one of so many replicas on this machine.
 int threads_of(const TrainSettings& s, int replicas_here) { return s.threads ? s.threads : std::max(1, lamina::detail::Threads(0).count() / std::max(1, replicas_here)); }
