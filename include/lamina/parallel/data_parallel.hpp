@@ -164,12 +164,12 @@ template <class Base> class Replicated {
   }
 
  protected:
-  Replicated(Base& model, detail::DeviceRanks<D>& ranks, Index batch, const detail::ReplicaPart& part, const ParallelOptions& options)
-      : model_(model), ranks_(ranks), communicator_(ranks.communicator()), batch_(batch), part_(part), said_(std::size_t(communicator_.size())) {
+  Replicated(Base& model, detail::DeviceRanks<D>& ranks, const typename Base::Options& model_options, const detail::ReplicaPart& part, const ParallelOptions& options)
+      : model_(model), ranks_(ranks), communicator_(ranks.communicator()), batch_(model_options.batch), part_(part), said_(std::size_t(communicator_.size())) {
     std::string network;
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
-    communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch, "; parameters ", program().parameters, "; kind ", int(part.parallel), options.own_moments ? " with own moments" : "",
-                                  "; bucket ", options.bucket}));
+    communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch_, "; seed ", std::to_string(model_options.seed), "; parameters ",
+                                          program().parameters, "; division ", int(part.parallel), "; own moments ", int(options.own_moments), "; bucket ", options.bucket}));
     make_buckets(options.bucket);
     synchronise();
   }
@@ -252,7 +252,7 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
  private:
   template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel, const D& device, const Program&... program)
       : detail::Holds<M, D>(rank, device, [&](D d, detail::DeviceRanks<D>& ranks) { return told(std::move(d), options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
-        Base(this->held_model.base(), this->held_ranks, options.batch, part, parallel) {}
+        Base(this->held_model.base(), this->held_ranks, options, part, parallel) {}
 
   static Options of_part(Options options, const detail::ReplicaPart& part) {
     options.batch = options.batch > 0 ? std::max<Index>(part.most(options.batch), 1) : options.batch;
