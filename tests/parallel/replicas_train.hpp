@@ -9,6 +9,7 @@
 #include <lamina/train/adam.hpp>
 
 #include <cstring>
+#include <limits>
 
 namespace lamina_test {
 using namespace lamina;
@@ -27,7 +28,7 @@ struct Samples {
 
 /// What a training ends with.
 template <class T> struct Trained {
-  std::vector<T> w, state;
+  std::vector<T> w, state, remembered;
   Totals totals;
 };
 /// Numbers that are not the same to the bit.
@@ -44,6 +45,7 @@ template <class M> auto train(M& model) {
   OptimizerState<Adam, typename M::DeviceType, T> optimizer(model.device(), Adam{}, model.program().parameters);
   model.zero_gradients();
   model.reset_totals();
+  for (Index i = 0; i < optimizer.state_count(); i += 3) optimizer.state()[i] = std::numeric_limits<T>::denorm_min() * T(i % 7);      // as what is remembered of a dead unit
   Index step = 0;
   for (const Index n : batches) {
     const Samples s(model, n, step);
@@ -52,7 +54,8 @@ template <class M> auto train(M& model) {
     model.learn(optimizer, 0.01);
   }
   if constexpr (requires { model.exchange(false); }) model.exchange(false);
-  return Trained<T>{{model.parameters(), model.parameters() + model.program().parameters}, {model.state(), model.state() + model.program().state}, model.totals()};
+  return Trained<T>{{model.parameters(), model.parameters() + model.program().parameters}, {model.state(), model.state() + model.program().state},
+                    {optimizer.state(), optimizer.state() + optimizer.state_count()}, model.totals()};
 }
 
 template <class Net, class T> void check_replicas() {
@@ -69,6 +72,7 @@ template <class Net, class T> void check_replicas() {
     for (const Trained<T>& t : found) {
       CHECK(differences(t.w, expected.w) == 0);
       CHECK(differences(t.state, expected.state) == 0);
+      CHECK(differences(t.remembered, expected.remembered) == 0);
       CHECK(t.totals.loss() == expected.totals.loss());
       CHECK(t.totals.samples == expected.totals.samples);
       CHECK(t.totals.correct == expected.totals.correct);

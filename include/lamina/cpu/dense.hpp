@@ -119,7 +119,7 @@ struct DenseLearner { const Learner<float>& learner; float *w, *b; Index at, b_a
       learner(at, learn->w + f * d.out, buffer, block);
     }
   });
-  if (learn && db) learn->learner(learn->b_at, learn->b, db, d.out), std::fill_n(db, d.out, 0.0f);
+  if (learn && db) dev.run(1, [&](Index, int) { learn->learner(learn->b_at, learn->b, db, d.out), std::fill_n(db, d.out, 0.0f); });      // a task, as every update is: with its treatment of small numbers
 }
 }  // namespace detail
 

@@ -155,7 +155,7 @@ template <Optimizer Opt, Device D, class T> class OptimizerState {
     if constexpr (vectors) {
       const auto f = in_vectors(at, p, g, count);
       parallel_for(*dev_, count / lanes, f);
-      f.rest();
+      parallel_for(*dev_, 1, [&](Index) { f.rest(); });
     } else if constexpr (requires { D::host_memory; }) parallel_for(*dev_, count, detail::Update<Opt, T>{opt_, clock_.data(), p, g, state_.data() + at, n_});
     else pass(at, p, g, count, static_cast<T*>(nullptr), static_cast<T*>(nullptr));
   }
