@@ -4,6 +4,7 @@
 
 #include "../support/conv_case.hpp"
 #include "../support/integers.hpp"
+#include "../support/replicas.hpp"
 
 using namespace lamina;
 using lamina_test::fractions, lamina_test::integers, lamina_test::largest_error;
@@ -87,7 +88,7 @@ TEST_CASE("convolution: the same bits for any number of threads") {
 namespace {
 constexpr Case winograd_cases[] = {{{8, 8, 32}, 32, 3, 1, 1},       {{7, 13, 64}, 32, 3, 1, 1, 1, false, 5}, {{32, 30, 32}, 64, 3, 1, 1, 1, true, 9}, {{5, 6, 32}, 96, 3, 1, 0},
                                    {{16, 16, 64}, 128, 3, 1, same}, {{2, 131, 32}, 160, 3, 1, 1, 1, true, 1}, {{6, 3, 96}, 32, 3, 1, 2},              {{8, 8, 256}, 256, 3, 1, 1, 1, false, 3},
-                                   {{3, 5, 512}, 128, 3, 1, 1, 1, true, 2}};
+                                   {{3, 5, 512}, 128, 3, 1, 1, 1, true, 2},  {{30, 42, 32}, 32, 3, 1, 1, 1, true, 9}};
 }  // namespace
 
 namespace {
@@ -109,6 +110,37 @@ TEST_CASE("convolution by Winograd is the same within 5e-6 of the largest value,
     check_winograd<3>(c);
     if (Cpu::way<float>(ConvSpec{{3, 1, c.pad}}, c.in, Shape{c.filters}) == 5) check_winograd<5>(c);
   }
+}
+
+namespace {
+/// Many weights. All shares of a batch go into a block of 128 tiles, or some of them, or one does, or only some of them, or none; many are empty.
+constexpr Case many_weights[] = {{{4, 3, 64}, 96, 3, 1, 1, 1, true, 19},  {{9, 6, 96}, 64, 3, 1, 1, 1, false, 40}, {{33, 25, 64}, 96, 3, 1, 1, 1, true, 19},
+                                 {{46, 45, 32}, 192, 3, 1, 1, 1, true, 9}, {{48, 47, 64}, 96, 3, 1, same, 1, true, 3}, {{8, 8, 160}, 160, 3, 1, 1, 1, true, 1}};
+void check_replicas(const Case& c, int replicas) {
+  INFO(replicas << " replicas of " << c.n << " of " << text(c.in).s << " to " << c.filters);
+  const Data<float> data(c, true);
+  const ConvSpec spec = c.spec();
+  const auto gradients = [&](Cpu dev, Index first, Index n) {
+    dev.reserve(std::size_t(conv_arena(dev, Way<3>(), 0.0f, spec, c.in, c.out(), n)));
+    std::memset(dev.arena(), 0xff, dev.arena_bytes());                            // all NaN
+    std::vector<float> dw(data.w.size());
+    const float *const x = data.x.data() + first * size(c.in), *const dy = data.dy.data() + first * size(c.out());
+    conv_backward(dev, Way<3>(), spec, c.in, c.out(), n, x, data.w.data(), dy, nullptr, dw.data(), nullptr);
+    return dw;
+  };
+  std::vector<std::vector<float>> apart{std::size_t(replicas)};
+  lamina_test::on_replicas(replicas, c.n, shares, false, [&](int rank, const Replica& replica, Index first, Index count) {
+    Cpu dev(1 + rank % 2 * 7);
+    dev.replica = replica;
+    apart[std::size_t(rank)] = gradients(dev, first, count);
+  });
+  CHECK(lamina_test::sum_of_ranks(apart) == gradients(Cpu(1), 0, c.n));
+}
+}  // namespace
+
+TEST_CASE("convolution by Winograd: replicas have branches of the tree of one device with the whole batch") {
+  for (const Case& c : many_weights)
+    for (const int replicas : {1, 2, 4, 8}) check_replicas(c, replicas);
 }
 
 namespace {

@@ -138,7 +138,7 @@ inline void conv_backward(Cpu& dev, Way<3>, ConvSpec spec, Shape in, Shape out, 
 inline Index conv_arena(const Cpu& dev, Way<3>, float, ConvSpec, Shape in, Shape out, Index n) {
   const detail::Winograd forward(in, out.c, 1, out.h, out.w), back(out, in.c, 1, in.h, in.w);
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
-  const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory());
+  const Index most = std::max(std::max(forward.memory(dev.threads()), back.memory(dev.threads())), weights.memory() + dev.threads() * weights.worker_numbers);
   return (std::max(back.weights(), weights.branches(dev.replica.cut(n))) + most) * Index(sizeof(float));
 }
 
@@ -159,7 +159,7 @@ inline void conv_gather(Cpu& dev, Way<5>, ConvSpec spec, Shape in, Shape out, In
 }
 inline void conv_finish(Cpu& dev, Way<5>, ConvSpec, Shape in, Shape out, const float* parts, float* dw, float* db) {
   const detail::WinogradWeights weights(in, out.c, 1, out.h, out.w);
-  weights.finish(dev, dev.replica.count, parts, weights.part(), dw);
+  weights.finish(dev, dev.replica.count, parts, dw);
   if (db) detail::add_shares(dev, dev.replica.count, parts + weights.sums(), Index(out.c), weights.part(), db);
 }
 inline Index conv_arena(const Cpu& dev, Way<5>, float, ConvSpec, Shape in, Shape out, Index) {

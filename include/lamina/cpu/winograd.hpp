@@ -1,5 +1,5 @@
 /// 3x3 convolution with stride 1 by Winograd's F(4, 3) (Lavin and Gray 2016, arXiv:1509.09308): 4x4 outputs take 36 products for each pair of channels instead of 144.
-/// The points are 0, +-5/8, +-3/2 and infinity: they err a third of what 0, +-1, +-2 do, and all constants but those of the weights are exact.
+/// The points are 0, +-5/8, +-3/2 and infinity: they err a third of what 0, +-1, +-2 do, and all constants but those that have the factors of the weights are exact.
 #pragma once
 #include <algorithm>
 
@@ -11,7 +11,7 @@ namespace lamina::detail {
 
 using simd::Floats;
 
-/// The transforms of one line: of 6 inputs, of 6 products to 4 outputs, of 4 gradients of outputs, of 3 weights.
+/// The transforms of one line: of 6 inputs, of 6 products to 4 outputs, of 4 gradients of outputs, of 6 sums to the gradients of 3 weights; and the matrix that transforms 3 weights.
 struct F43 {
   static constexpr float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b, ga = 1 / (2 * a2 * (a2 - b2)), gb = 1 / (2 * b2 * (b2 - a2));
   static constexpr float weight[6][3] = {{1 / (a2 * b2), 0, 0}, {ga, a * ga, a2 * ga}, {ga, -a * ga, a2 * ga}, {gb, b * gb, b2 * gb}, {gb, -b * gb, b2 * gb}, {0, 0, 1}};
@@ -34,9 +34,15 @@ struct F43 {
     const Floats s = m[1] + m[2], q = m[1] - m[2], t = m[3] + m[4], r = m[3] - m[4];
     o[0] = m[0] + s + t, o[1] = a * q + b * r, o[2] = a2 * s + b2 * t, o[3] = a2 * a * q + b2 * b * r + m[5];
   }
+  /// With the factors of the weights, which weights() need not have then: it has more numbers to transform.
   LAMINA_INLINE static void gradient(const Floats (&y)[4], Floats (&o)[6]) {
-    const Floats e = y[0] + a2 * y[2], f = a * y[1] + a2 * a * y[3], g = y[0] + b2 * y[2], h = b * y[1] + b2 * b * y[3];
-    o[0] = y[0], o[1] = e + f, o[2] = e - f, o[3] = g + h, o[4] = g - h, o[5] = y[3];
+    const Floats e = ga * y[0] + ga * a2 * y[2], f = ga * a * y[1] + ga * a2 * a * y[3], g = gb * y[0] + gb * b2 * y[2], h = gb * b * y[1] + gb * b2 * b * y[3];
+    o[0] = weight[0][0] * y[0], o[1] = e + f, o[2] = e - f, o[3] = g + h, o[4] = g - h, o[5] = y[3];
+  }
+  /// Of 6 sums of products of inputs and gradients, to the gradients of 3 weights.
+  LAMINA_INLINE static void weights(const Floats (&m)[6], Floats (&o)[3]) {
+    const Floats s = m[1] + m[2], q = m[1] - m[2], t = m[3] + m[4], r = m[3] - m[4];
+    o[0] = m[0] + s + t, o[1] = a * q + b * r, o[2] = a2 * s + (b2 * t + m[5]);
   }
 };
 
