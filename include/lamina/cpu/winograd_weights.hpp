@@ -15,7 +15,7 @@ struct WinogradWeights {
   static constexpr int points = Winograd::points, in_block = Winograd::in_block, tile_c = outer_rows, tile_o = outer_vectors * simd::width;
   static constexpr int together = 96;          // tiles whose products are added at a time: 32 channels of them stay in the first cache
   static constexpr int few_inputs = 8;         // of a task where there are few tasks
-  // Of an input with in_block outputs, one after another: 4 KB apart the points would meet in the same sets of the cache. With many weights and 4 tiles to a share that took 1.1 times as long.
+  // Of an input with in_block outputs, one after another: 4 KB apart the points would meet in the same sets of the cache.
   static constexpr int sums_line = points * in_block, weights_line = 9 * in_block;
   static constexpr Index places = 3;           // for the branches of a tree of shares that are not whole yet: shares are added in pairs
   static constexpr Index worker_numbers = in_block * (sums_line + places * weights_line);
