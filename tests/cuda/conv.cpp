@@ -29,7 +29,7 @@ TEST_CASE("convolution on tensor cores is a plain loop, bit for bit") {
   for (const Case& c : {Case{{9, 7, 12}, 20, 3, 1, 1, 1, true, 1, relu}, {{10, 7, 4}, 8, 5, 3, 2, 1, false}, {{1, 1, 36}, 16, 3, 2, 1}, {{3, 4, 40}, 268, 3, 2, 1, 1, true, 1, relu6}}) check<tf32, 3>(c);
 }
 namespace {
-/// The kernels of way 3 with tiles of one size, and the gradients of the weights in three slabs.
+/// The kernels of way 3 with tiles of one size, and the gradients of the weights in three slabs of each share.
 template <kernels::TileShape S, class T> void check_tiles(const Case& c) {
   INFO("tiles of " << S.m << " x " << S.n << ", k " << c.k << " stride " << c.stride << " on " << text(c.in).s << " to " << c.filters);
   using namespace lamina::kernels;
@@ -37,14 +37,15 @@ template <kernels::TileShape S, class T> void check_tiles(const Case& c) {
   const Result<T> expected = data.plain();
   const Shape in = data.in, out = data.out;
   const TensorPixels g(data.spec, in, out, c.n);
+  const Slabs slabs(Shares{c.n}, 3);
   Gpu dev;
   const Tensor<Gpu, T> x(dev, stored<T>(data.x)), w(dev, stored<T>(data.w)), dy(dev, stored<T>(data.dy)), y(dev, c.n * size(out)), dx(dev, c.n * size(in));
-  const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, 3 * (data.weights + out.c));
+  const Tensor<Gpu, float> b(dev, data.b), dw(dev, data.dw), db(dev, data.db), parts(dev, slabs.count * (data.weights + out.c));
   const Index tiles = pieces(out.c, S.n), terms = Index(c.k) * c.k * in.c, largest = c.n * pieces(in.h, c.stride) * pieces(in.w, c.stride);
   dev.launch<ConvTensorForward<TileSums<T, S, Rowed::along, Rowed::across>, Picture::deep>>(Grid{int(pieces(g.pixels, S.m) * tiles)}, g, x.data(), w.data(), b.data(), Bounds<float>(c.clamp), y.data(), parts.data());
   dev.launch<ConvTensorInputGradient<TileSums<T, S, Rowed::along, Rowed::along>>>(Grid{int(pieces(largest, S.m) * pieces(in.c, S.n)), c.stride * c.stride}, g, int(c.n), w.data(), dy.data(), dx.data(), parts.data());
-  dev.launch<ConvTensorWeightGradient<TileSums<T, S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), 3}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data(), false);
-  lamina::detail::add_parts<float>(dev, parts.data(), 3, data.weights + out.c, dw.data(), data.weights, db.data());
+  dev.launch<ConvTensorWeightGradient<TileSums<T, S, Rowed::across, Rowed::across>, Picture::deep>>(Grid{int(pieces(terms + 1, S.m) * tiles), slabs.count}, g, x.data(), dy.data(), parts.data(), dw.data(), db.data(), false, slabs);
+  lamina::detail::add_parts<float>(dev, parts.data(), slabs, data.weights + out.c, dw.data(), data.weights, db.data());
   CHECK(same_bits(y.get(), expected.y));
   CHECK(same_bits(dx.get(), expected.dx));
   CHECK(dw.get() == expected.dw);

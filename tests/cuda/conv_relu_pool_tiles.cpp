@@ -15,8 +15,8 @@ template <kernels::TapTile F, kernels::TapTile D, kernels::WeightTile W> void ch
   for (unsigned seed = 1; seed <= 2; ++seed) {
     CAPTURE(seed);
     Gpu dev(seed);
-    constexpr int slabs = 2;
-    reserve_poisoned(dev, slabs * detail::slab_numbers(size) * Index(sizeof(float)));
+    const kernels::Slabs slabs(Shares{n}, 2);
+    reserve_poisoned(dev, slabs.count * detail::slab_numbers(size) * Index(sizeof(float)));
     float* const partials = reinterpret_cast<float*>(dev.arena());
     const OnDevice<Gpu, bf16> x(dev, p.x), w(dev, p.w), dy(dev, p.dy);
     const OnDevice<Gpu, float> b(dev, p.b);
@@ -26,7 +26,7 @@ template <kernels::TapTile F, kernels::TapTile D, kernels::WeightTile W> void ch
     const std::uint8_t* const won = codes.data();
     dev.template launch<kernels::PooledConvForward<F>>(Grid{2, filters / F.out}, x.data(), w.data(), b.data(), y.data(), codes.data(), size);
     dev.template launch<kernels::PooledConvDataGradient<D>>(Grid{3, in.c / D.out}, dy.data(), won, w.data(), dx.data(), size);
-    dev.template launch<kernels::PooledConvWeightGradient<W>>(Grid{slabs, filters / W.k, in.c / W.c}, x.data(), dy.data(), won, partials, size);
+    dev.template launch<kernels::PooledConvWeightGradient<W>>(Grid{slabs.count, filters / W.k, in.c / W.c}, x.data(), dy.data(), won, partials, slabs, size);
     detail::add_slabs(dev, size, slabs, partials, dw.data(), db.data());
     dev.wait();
     const auto floats = [](const std::vector<bf16>& v) { return std::vector<float>(v.begin(), v.end()); };

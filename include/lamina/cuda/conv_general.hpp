@@ -55,7 +55,7 @@ template <class T, class Dy> struct ConvInputGradient {
 
 /// Of one slab of output pixels: the gradient of a weight, or behind those of a bias. D tells where the pixel of a place lies that has a gradient for o, if any, and what it is.
 template <class T, class Dy> struct ConvWeightParts {
-  Grouped g; Slabs slabs; Index weights, numbers;
+  Grouped g; Slabs slabs; Index places, weights, numbers;      // places of a sample
   const T* x; Dy dy;
   Master<T>* parts;                          // (slabs, numbers)
   LAMINA_DEVICE void operator()(Index at) const {
@@ -64,7 +64,8 @@ template <class T, class Dy> struct ConvWeightParts {
     const int number = bias ? int(of.rest - weights) : of.rest, o = number % g.out_c, tap = number / g.out_c / g.per_group;
     const int channel = g.first(o) + number / g.out_c % g.per_group, i = tap / g.k - g.top, j = tap % g.k - g.left;
     Master<T> sum = 0;
-    for (Index place = slabs.begin(int(of.whole)); place < slabs.begin(int(of.whole) + 1); ++place) {
+    const Slabs::Part slab = slabs.pieces_of(int(of.whole), places);
+    for (Index place = slab.begin; place < slab.end; ++place) {
       const typename Dy::Won won = dy.at(place, o);
       const int row = won.row * g.stride + i, column = won.column * g.stride + j;
       if (bias) sum += won.gradient;
@@ -89,28 +90,33 @@ template <class T> struct PlainGradient {
 
 namespace detail {
 struct ConvSums { Index weights, numbers; kernels::Slabs slabs; };
-inline ConvSums conv_sums(ConvSpec spec, Shape in, Shape out, Index places) {
+/// Where each sample has so many places, so many that a GPU is busy with `numbers` sums of each slab.
+inline kernels::Slabs conv_slabs(const Shares& cut, Index places, Index numbers) { return {cut, slabs_of_share(cut, std::min<Index>(pieces(Index(1) << 18, numbers), 256), places, 16)}; }
+inline ConvSums conv_sums(const Shares& cut, ConvSpec spec, Shape in, Shape out, Index places) {
   const Index weights = Index(spec.window.k) * spec.window.k * (in.c / spec.groups) * out.c;
-  return {weights, weights + out.c, {places, weights + out.c}};
+  return {weights, weights + out.c, conv_slabs(cut, places, weights + out.c)};
 }
-/// dw += and db +=, or null.
+/// dw += and db +=, or null, of n samples with so many places each.
 template <RunsKernels D, class T, class Dy>
-void add_weight_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index places, const T* x, Dy dy, Master<T>* dw, Master<T>* db) {
-  const ConvSums s = conv_sums(spec, in, out, places);
+void add_weight_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index n, Index places, const T* x, Dy dy, Master<T>* dw, Master<T>* db) {
+  const ConvSums s = conv_sums(cut_of(dev, n), spec, in, out, places);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  parallel_for(dev, s.slabs.count * s.numbers, kernels::ConvWeightParts<T, Dy>{{spec, in, out}, s.slabs, s.weights, s.numbers, x, dy, parts});
-  add_parts<Master<T>>(dev, parts, s.slabs.count, s.numbers, dw, s.weights, db);
+  parallel_for(dev, s.slabs.count * s.numbers, kernels::ConvWeightParts<T, Dy>{{spec, in, out}, s.slabs, places, s.weights, s.numbers, x, dy, parts});
+  add_parts<Master<T>>(dev, parts, s.slabs, s.numbers, dw, s.weights, db);
 }
 /// db alone.
-template <RunsKernels D, class T> void add_bias_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index places, kernels::PlainGradient<T> dy, Master<T>* db) {
-  const kernels::Slabs slabs(places, out.c);
+template <RunsKernels D, class T> void add_bias_gradient(D& dev, ConvSpec spec, Shape in, Shape out, Index n, kernels::PlainGradient<T> dy, Master<T>* db) {
+  const Index places = Index(out.h) * out.w;
+  const kernels::Slabs slabs = conv_slabs(cut_of(dev, n), places, out.c);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  parallel_for(dev, Index(slabs.count) * out.c, kernels::ConvWeightParts<T, kernels::PlainGradient<T>>{{spec, in, out}, slabs, 0, out.c, static_cast<const T*>(nullptr), dy, parts});
-  add_parts<Master<T>>(dev, parts, slabs.count, out.c, db, out.c);
+  parallel_for(dev, Index(slabs.count) * out.c, kernels::ConvWeightParts<T, kernels::PlainGradient<T>>{{spec, in, out}, slabs, places, 0, out.c, static_cast<const T*>(nullptr), dy, parts});
+  add_parts<Master<T>>(dev, parts, slabs, out.c, db, out.c);
 }
-template <class T> Index weight_gradient_arena(ConvSpec spec, Shape in, Shape out, Index places) {
-  const ConvSums s = conv_sums(spec, in, out, places);
-  return s.slabs.count * s.numbers * Index(sizeof(Master<T>));
+template <class T, class D> Index weight_gradient_arena(const D& dev, ConvSpec spec, Shape in, Shape out, Index n, Index places) {
+  return most_of_cuts(dev, n, [&](const Shares& cut) {
+    const ConvSums s = conv_sums(cut, spec, in, out, places);
+    return s.slabs.count * s.numbers * Index(sizeof(Master<T>));
+  });
 }
 }  // namespace detail
 
@@ -129,11 +135,11 @@ void conv_backward(D& dev, Way<0>, ConvSpec spec, Shape in, Shape out, Index n, 
                    Master<T>* dw, Master<T>* db) {             // += (K, K, C / groups, O), (O), or null
   const kernels::PlainGradient<T> gradient{dy, out.h, out.w, out.c};
   if (dx) parallel_for(dev, n * size(in), kernels::ConvInputGradient<T, kernels::PlainGradient<T>>{{spec, in, out}, w, gradient, dx});
-  if (dw) detail::add_weight_gradient(dev, spec, in, out, n * out.h * out.w, x, gradient, dw, db);
+  if (dw) detail::add_weight_gradient(dev, spec, in, out, n, Index(out.h) * out.w, x, gradient, dw, db);
 }
 
-template <RunsKernels D, class T> Index conv_arena(const D&, Way<0>, T, ConvSpec spec, Shape in, Shape out, Index n) {
-  return detail::weight_gradient_arena<T>(spec, in, out, n * out.h * out.w);
+template <RunsKernels D, class T> Index conv_arena(const D& dev, Way<0>, T, ConvSpec spec, Shape in, Shape out, Index n) {
+  return detail::weight_gradient_arena<T>(dev, spec, in, out, n, Index(out.h) * out.w);
 }
 /// Of conv_forward alone, in ways that do not cut its sums into slices.
 template <RunsKernels D, int W, class T> requires (W < 3) Index conv_forward_arena(const D&, Way<W>, T, ConvSpec, Shape, Shape, Index) { return 0; }

@@ -52,9 +52,9 @@ template <int W> inline constexpr bool first_block = W >= 1 && W <= 4;
 
 inline kernels::Extent pooled_extent(Shape in, Shape mid, Index n) { return {int(n), in.h, in.w, in.c, mid.c}; }
 
-/// Into how many slabs a batch's tiles are shared out, if a thread block has one and makes one of `parts` of the gradient.
-template <int W, class D> int pooled_slabs(kernels::Extent size) {
-  const auto slabs = [&](auto tile, int parts) { return int(std::min<Index>(size.n * pieces(size.h, tile.tile_h) * pieces(size.w, tile.tile_w), std::max(1, D::multiprocessors / parts))); };
+/// Into which slabs a batch's tiles are shared out, if a thread block has one and makes one of `parts` of the gradient.
+template <int W, class D> kernels::Slabs pooled_slabs(const Shares& cut, kernels::Extent size) {
+  const auto slabs = [&](auto tile, int parts) { return kernels::Slabs(cut, slabs_of_share(cut, std::max(1, D::multiprocessors / parts), pieces(size.h, tile.tile_h) * pieces(size.w, tile.tile_w))); };
   if constexpr (first_block<W>) return slabs(FirstKernels<W, bf16>::weight_tile, int(pieces(size.k, kernels::FirstTile::k)));
   else return slabs(PooledKernels<W>::weight_tile, size.c / PooledKernels<W>::weight_tile.c * (size.k / PooledKernels<W>::weight_tile.k));
 }
@@ -90,8 +90,8 @@ template <int W, class D, class Pixel, class T>
 void first_conv_backward(D& dev, kernels::Extent size, const Pixel* x, float scale, const std::uint8_t* codes, const T* dy, float* dw, float* db) {
   using K = FirstKernels<W, Pixel>;
   float* const partials = reinterpret_cast<float*>(dev.arena());
-  const int slabs = pooled_slabs<W, D>(size);
-  dev.template launch<typename K::WeightGradient>(Grid{slabs, int(pieces(size.k, K::weight_tile.k))}, x, scale, dy, codes, partials, size);
+  const kernels::Slabs slabs = pooled_slabs<W, D>(cut_of(dev, size.n), size);
+  dev.template launch<typename K::WeightGradient>(Grid{slabs.count, int(pieces(size.k, K::weight_tile.k))}, x, scale, dy, codes, partials, slabs, size);
   add_slabs(dev, size, slabs, partials, dw, db);
 }
 }  // namespace detail
@@ -128,16 +128,16 @@ void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool, Shape in, Shape mid, 
       });
     if (!dw) return;
     float* const partials = reinterpret_cast<float*>(dev.arena());
-    const int slabs = detail::pooled_slabs<W, D>(size);
-    dev.template launch<typename K::WeightGradient>(Grid{slabs, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, size);
+    const kernels::Slabs slabs = detail::pooled_slabs<W, D>(detail::cut_of(dev, n), size);
+    dev.template launch<typename K::WeightGradient>(Grid{slabs.count, size.k / K::weight_tile.k, size.c / K::weight_tile.c}, x, dy, codes, partials, slabs, size);
     detail::add_slabs(dev, size, slabs, partials, dw, db);
   }
 }
 
 /// Bytes of the slabs' partial gradients.
-template <RunsKernels D, int W, TensorNumber T> requires TensorBlock<W> Index conv_relu_pool_arena(const D&, Way<W>, T, ConvReluPool, Shape in, Shape mid, Index n) {
+template <RunsKernels D, int W, TensorNumber T> requires TensorBlock<W> Index conv_relu_pool_arena(const D& dev, Way<W>, T, ConvReluPool, Shape in, Shape mid, Index n) {
   const kernels::Extent size = detail::pooled_extent(in, mid, n);
-  return detail::pooled_slabs<W, D>(size) * detail::slab_numbers(size) * Index(sizeof(float));
+  return detail::most_of_cuts(dev, n, [&](const Shares& cut) { return Index(detail::pooled_slabs<W, D>(cut, size).count); }) * detail::slab_numbers(size) * Index(sizeof(float));
 }
 
 }  // namespace lamina

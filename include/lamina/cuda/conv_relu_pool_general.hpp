@@ -61,12 +61,12 @@ void conv_relu_pool_backward(D& dev, Way<0>, ConvReluPool k, Shape in, Shape mid
   const ConvSpec spec{k.conv, k.groups};
   const kernels::PooledGradient<T> gradient{{k.pool, mid, out}, dy, codes};
   if (dx) parallel_for(dev, n * size(in), kernels::ConvInputGradient<T, kernels::PooledGradient<T>>{{spec, in, mid}, w, gradient, dx});
-  if (dw) detail::add_weight_gradient(dev, spec, in, mid, n * out.h * out.w, x, gradient, dw, db);
+  if (dw) detail::add_weight_gradient(dev, spec, in, mid, n, Index(out.h) * out.w, x, gradient, dw, db);
 }
 
-template <RunsKernels D, class T> Index conv_relu_pool_arena(const D&, Way<0>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
+template <RunsKernels D, class T> Index conv_relu_pool_arena(const D& dev, Way<0>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
   const Shape out = k.pool.over(mid, mid.c);
-  return detail::weight_gradient_arena<T>({k.conv, k.groups}, in, mid, n * out.h * out.w);
+  return detail::weight_gradient_arena<T>(dev, {k.conv, k.groups}, in, mid, n, Index(out.h) * out.w);
 }
 /// Forward no way needs an arena.
 template <RunsKernels D, int W, class T> Index conv_relu_pool_forward_arena(const D&, Way<W>, T, ConvReluPool, Shape, Shape, Index) { return 0; }

@@ -72,11 +72,11 @@ template <int W> struct TapsKernels {
 };
 inline kernels::Extent taps_extent(Shape in, Shape out, Index n) { return {int(n), in.h, in.w, in.c, out.c}; }
 
-/// Into how many slabs a batch's tiles are shared out: each multiprocessor shall have as many thread blocks as make twelve warps.
-template <int W, class D> int taps_slabs(kernels::Extent size) {
+/// Into which slabs a batch's tiles are shared out: each multiprocessor shall have as many thread blocks as make twelve warps.
+template <int W, class D> kernels::Slabs taps_slabs(const Shares& cut, kernels::Extent size) {
   constexpr kernels::TapsWeightTile t = TapsKernels<W>::weight_tile;
-  const Index tiles = pieces(size.n, t.pictures) * pieces(size.h, t.tile_h) * pieces(size.w, t.tile_w), parts = size.c / t.c * (size.k / t.k);
-  return int(std::clamp<Index>(D::multiprocessors * 12 / (t.threads() / 32) / parts, 1, tiles));
+  const Index parts = size.c / t.c * (size.k / t.k);
+  return {cut, slabs_of_share(cut, std::max<Index>(D::multiprocessors * 12 / (t.threads() / 32) / parts, 1), pieces(size.h, t.tile_h) * pieces(size.w, t.tile_w), t.pictures)};
 }
 }  // namespace detail
 
@@ -99,16 +99,16 @@ void conv_backward(D& dev, Way<W>, ConvSpec, Shape in, Shape out, Index n, const
       dev.template launch<detail::TapsDataGradient<T>>(grid, dy, w, static_cast<const float*>(nullptr), kernels::Bounds<float>(Clamp{}), dx, size);
     });
   if (!dw) return;
-  const int slabs = detail::taps_slabs<W, D>(size);
+  const kernels::Slabs slabs = detail::taps_slabs<W, D>(detail::cut_of(dev, n), size);
   auto* const partials = reinterpret_cast<float*>(dev.arena());
-  dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs}, x, dy, partials, dw, db, dev.writes_gradients, size);
-  if (slabs > 1) detail::add_slabs(dev, size, slabs, partials, dw, db);
+  dev.template launch<typename K::WeightGradient>(Grid{size.k / K::way.k.block, size.c / K::way.c.block, slabs.count}, x, dy, partials, dw, db, dev.writes_gradients, slabs, size);
+  if (slabs.count > 1) detail::add_slabs(dev, size, slabs, partials, dw, db);
 }
 
 /// Bytes of the slabs' partial gradients.
-template <RunsKernels D, int W> requires OnTaps<W> Index conv_arena(const D&, Way<W>, bf16, ConvSpec, Shape in, Shape out, Index n) {
+template <RunsKernels D, int W> requires OnTaps<W> Index conv_arena(const D& dev, Way<W>, bf16, ConvSpec, Shape in, Shape out, Index n) {
   const kernels::Extent size = detail::taps_extent(in, out, n);
-  const int slabs = detail::taps_slabs<W, D>(size);
+  const Index slabs = detail::most_of_cuts(dev, n, [&](const Shares& cut) { return Index(detail::taps_slabs<W, D>(cut, size).count); });
   return slabs > 1 ? slabs * detail::slab_numbers(size) * Index(sizeof(float)) : 0;
 }
 template <RunsKernels D, int W> requires OnTaps<W> Index conv_forward_arena(const D&, Way<W>, bf16, ConvSpec, Shape, Shape, Index) { return 0; }

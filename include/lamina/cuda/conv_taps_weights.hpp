@@ -25,17 +25,17 @@ template <TapsWeightTile T> struct ConvTapsWeightGradient {
   static constexpr int x_bytes = X::bytes(T.pictures * halo), dy_bytes = Dy::bytes(pixels), bias_bytes = threads / 32 * T.k * 4, shared_bytes = 2 * (x_bytes + dy_bytes);
   static_assert(bias_bytes <= shared_bytes);
 
-  LAMINA_DEVICE static void run(const bf16* x, const bf16* dy, float* partials, float* dw, float* db, bool writes, Extent size) {
+  LAMINA_DEVICE static void run(const bf16* x, const bf16* dy, float* partials, float* dw, float* db, bool writes, Slabs cut, Extent size) {
     const Place place = block_index();
-    const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, k0 = place.x * T.k, c0 = place.y * T.c, slabs = grid_size().z;
+    const int lane = thread_index() % 32, warp = thread_index() / 32, kernel_row = warp % 3, k0 = place.x * T.k, c0 = place.y * T.c, slabs = cut.count;
     const int k_of_warp = warp / 3 % (T.k / warp_k) * warp_k, c_of_warp = warp / 3 / (T.k / warp_k) * warp_c;
     const bool with_bias = db && c0 == 0;
     float bias_sum[8] = {};
     float sum[3][warp_c / 16][warp_k / 8][4] = {};
-    const Extent groups{(size.n + T.pictures - 1) / T.pictures, size.h, size.w, size.c, size.k};     // of pictures that share a tile
-    Slab at(groups, T.tile_h, T.tile_w, place.z, slabs);
+    Slab at(size, T.tile_h, T.tile_w, cut, place.z, T.pictures);
+    size.n = at.last;
     const auto copy_tile = [&](int buffer) {
-      const int n = at.n() * T.pictures, h0 = at.y() * T.tile_h, w0 = at.x() * T.tile_w;
+      const int n = at.n(T.pictures), h0 = at.y() * T.tile_h, w0 = at.x() * T.tile_w;
       copy_halo<T.c, T.tile_h, T.tile_w, threads, 1, T.pictures>(x_tile(buffer), x + c0, size, n, h0, w0);
       copy_gradient(dy_tile(buffer), dy + k0, size, n, h0, w0);
       copy_commit();

@@ -171,10 +171,12 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
   using Fill = Filling<typename Sums::First, Sums::first_rows, threads>;
   using FillGradient = Filling<typename Sums::Second, Sums::second_rows, threads>;
 
-  LAMINA_DEVICE static void run(TensorPixels g, const T* x, const T* dy, float* parts, float* dw, float* db, bool writes) {
+  LAMINA_DEVICE static void run(TensorPixels g, const T* x, const T* dy, float* parts, float* dw, float* db, bool writes, Slabs slabs) {
     const int tiles = (g.out_c + Sums::n - 1) / Sums::n, m0 = block_index().x / tiles * Sums::m, n0 = block_index().x % tiles * Sums::n, terms = g.terms(), rows = terms + (db ? 1 : 0);
-    const int slab = block_index().y, steps = (g.pixels + Sums::depth - 1) / Sums::depth;
-    const int first = int(Index(steps) * slab / grid_size().y), last = int(Index(steps) * (slab + 1) / grid_size().y);
+    const int slab = block_index().y, of_sample = g.out_h * g.out_w;
+    const Slabs::Range samples = slabs.samples_of(slab);
+    const int pixels = samples.end * of_sample;                                       // where its share ends: its steps begin with the share
+    const Slabs::Part steps = slabs.part(slab, ((samples.end - samples.begin) * of_sample + Sums::depth - 1) / Sums::depth);
     struct Column { int i, j, at, number; } column[Fill::across];
     LAMINA_UNROLL
     for (int q = 0; q < Fill::across; ++q) {
@@ -182,20 +184,20 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
       const TapChunk tap(number / each, g.c / each > 0 ? g.c / each : 1, g.k);
       column[q] = {tap.i, tap.j, (tap.i * g.w + tap.j) * g.c + tap.chunk * each, number};
     }
-    int pixel0 = first * Sums::depth;
+    int pixel0 = samples.begin * of_sample + int(steps.begin) * Sums::depth;
     Sums s;
-    s.run(last - first, [&](int stage) {
+    s.run(int(steps.end - steps.begin), [&](int stage) {
       LAMINA_UNROLL
       for (int r = 0; r < Fill::down; ++r) {
         const int pixel = pixel0 + Fill::row(r);
-        const Sight sight = g.sight(pixel, pixel < g.pixels);
+        const Sight sight = g.sight(pixel, pixel < pixels);
         LAMINA_UNROLL
         for (int q = 0; q < Fill::across; ++q) {
           T* const to = Sums::first(stage).chunk(Fill::row(r), Fill::chunk(q));
           if constexpr (P == Picture::shallow) {
             g.gather_chunk(to, x, sight, column[q].number);
           } else if (column[q].number == terms) {
-            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < g.pixels ? one<T> : 0, 0, 0, 0});
+            store(reinterpret_cast<Vec4*>(to), Vec4{pixel < pixels ? one<T> : 0, 0, 0, 0});
           } else {
             const bool inside = column[q].number < terms && g.sees(sight, column[q].i, column[q].j);
             copy_async_again(to, inside ? x + Index(sight.pixel) * g.c + column[q].at : x, inside);
@@ -207,12 +209,12 @@ template <class Sums, Picture P> struct ConvTensorWeightGradient {
         LAMINA_UNROLL
         for (int q = 0; q < FillGradient::across; ++q) {
           const int pixel = pixel0 + FillGradient::row(r), o = n0 + FillGradient::chunk(q) * each;
-          const bool inside = pixel < g.pixels && o < g.out_c;
+          const bool inside = pixel < pixels && o < g.out_c;
           copy_async(Sums::second(stage).chunk(FillGradient::row(r), FillGradient::chunk(q)), inside ? dy + Index(pixel) * g.out_c + o : dy, inside);
         }
       pixel0 += Sums::depth;
     });
-    const bool whole = grid_size().y == 1;
+    const bool whole = slabs.count == 1;
     s.each([&](float left, float right, int row, int col) {
       if (m0 + row >= rows || n0 + col >= g.out_c) return;
       float* const line = !whole ? parts + (Index(slab) * rows + m0 + row) * g.out_c : m0 + row < terms ? dw + Index(m0 + row) * g.out_c : db;
@@ -286,15 +288,18 @@ inline Work conv_work(std::string_view kernel, ConvSpec spec, Shape in, Shape ou
 struct WeightCut {
   Index weights, numbers, tiles;             // numbers: with the bias
   kernels::TileShape shape;
-  int slabs;
-  WeightCut(kernels::Picture picture, ConvSpec spec, Shape in, Shape out, Index images, bool bias) {
-    const Index terms = terms_of(spec.window, in), rows = terms + bias, pixels = images * out.h * out.w;
+  Index slabs;                               // of each share
+  WeightCut(const Shares& cut, kernels::Picture picture, ConvSpec spec, Shape in, Shape out, bool bias) {
+    const Index terms = terms_of(spec.window, in), rows = terms + bias;
     weights = terms * out.c, numbers = rows * out.c;
     shape = picture == kernels::Picture::shallow || rows < 128 ? small_tile : out.c > 64 ? wide_tile : weight_tile;
     tiles = pieces(rows, shape.m) * pieces(out.c, shape.n);
-    const Index places = shape.m > 64 ? busy_tiles : busy_tiles * 3 / 2, more = pieces(places, tiles), fewer = places / tiles, fill = pieces(pixels, 512);     // two or three blocks for each multiprocessor of 132:
-    const auto turns = [&](Index count) { return pieces(count * tiles, places); };                                       // a few more than that would be a turn of their own
-    slabs = int(std::min(fewer > 0 && turns(fewer) * more < turns(more) * fewer ? fewer : more, fill));
+    const Index places = shape.m > 64 ? busy_tiles : busy_tiles * 3 / 2, least = std::max<Index>(places / tiles / shares, 1);     // two or three blocks for each multiprocessor of 132:
+    const auto idle = [&](Index each) { return double(pieces(shares * each * tiles, places) * places) / double(shares * each * tiles); };   // a few more than that would be a turn of their own
+    Index each = least;
+    for (Index more = least + 1; more <= 3 * least; ++more)
+      if (idle(each) > 1.2 && idle(more) < idle(each)) each = more;
+    slabs = slabs_of_share(cut, shares * each, Index(out.h) * out.w, 512);
   }
 };
 }  // namespace detail
@@ -308,7 +313,7 @@ void conv_forward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, c
   using kernels::Rowed;
   const kernels::TensorPixels g(spec, in, out, n);
   const Index terms = detail::terms_of(spec.window, in);
-  const int small_slices = detail::product_slices(pieces(g.pixels, 64) * pieces(out.c, 64), terms);
+  const int small_slices = detail::product_slices(pieces(detail::cut_of(dev, n).n * out.h * out.w, 64) * pieces(out.c, 64), terms);      // the same for each sample of a batch, wherever it is
   const Work work = detail::conv_work(std::is_same_v<T, bf16> ? "conv forward of bf16" : "conv forward of tf32", spec, in, out, n);
   detail::by_tiles<T, picture_of<W>>(dev, work, g.pixels, out.c, terms, small_slices > 1, [&]<kernels::TileShape S>() {
     using Kernel = kernels::ConvTensorForward<kernels::TileSums<T, S, Rowed::along, Rowed::across>, picture_of<W>>;
@@ -326,7 +331,7 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
   if constexpr (W == 3) {
     const Index classes = Index(spec.window.stride) * spec.window.stride, most = n * pieces(in.h, spec.window.stride) * pieces(in.w, spec.window.stride);
     const Index terms = g.k * g.k * Index(out.c) / classes;
-    const int small_slices = detail::product_slices(pieces(most, 64) * pieces(in.c, 64) * classes, terms);
+    const int small_slices = detail::product_slices(pieces(most / n * detail::cut_of(dev, n).n, 64) * pieces(in.c, 64) * classes, terms);
     const Work work = detail::conv_work(std::is_same_v<T, bf16> ? "conv gradient of x of bf16" : "conv gradient of x of tf32", spec, in, out, n);
     if (dx) detail::by_tiles<T, kernels::Picture::deep>(dev, work, most * classes, in.c, terms, small_slices > 1, [&]<kernels::TileShape S>() {
       using Kernel = kernels::ConvTensorInputGradient<kernels::TileSums<T, S, Rowed::along, Rowed::along>>;
@@ -339,25 +344,33 @@ void conv_backward(D& dev, Way<W>, ConvSpec spec, Shape in, Shape out, Index n, 
     conv_backward(dev, Way<2>(), spec, in, out, n, x, w, dy, dx, static_cast<float*>(nullptr), static_cast<float*>(nullptr));
   }
   if (!dw) return;
-  const detail::WeightCut cut(picture_of<W>, spec, in, out, n, db);
+  const Shares of = detail::cut_of(dev, n);
+  const detail::WeightCut cut(of, picture_of<W>, spec, in, out, db);
+  const kernels::Slabs slabs(of, cut.slabs);
   auto* const parts = reinterpret_cast<float*>(dev.arena());
-  const Grid grid{int(cut.tiles), cut.slabs};
+  const Grid grid{int(cut.tiles), slabs.count};
   const auto launch = [&]<kernels::TileShape S>() {
     using Kernel = kernels::ConvTensorWeightGradient<kernels::TileSums<T, S, Rowed::across, Rowed::across>, picture_of<W>>;
-    dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db, dev.writes_gradients);
+    dev.template launch<Kernel>(grid, g, x, dy, parts, dw, db, dev.writes_gradients, slabs);
   };
   if (W == 4 || cut.shape.m == detail::small_tile.m) launch.template operator()<detail::small_tile>();
   else if constexpr (W == 3) {
     if (cut.shape.m == detail::wide_tile.m) launch.template operator()<detail::wide_tile>();
     else launch.template operator()<detail::weight_tile>();
   }
-  if (cut.slabs > 1) detail::add_parts<float>(dev, parts, cut.slabs, cut.numbers, dw, cut.weights, db);
+  if (slabs.count > 1) detail::add_parts<float>(dev, parts, slabs, cut.numbers, dw, cut.weights, db);
 }
 
-template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index conv_arena(const D&, Way<W>, T, ConvSpec spec, Shape in, Shape out, Index n) {
-  const detail::WeightCut with(picture_of<W>, spec, in, out, n, true), without(picture_of<W>, spec, in, out, n, false);
+template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index conv_arena(const D& dev, Way<W>, T, ConvSpec spec, Shape in, Shape out, Index n) {
+  const Index parts = detail::most_of_cuts(dev, n, [&](const Shares& of) {
+    const auto numbers = [&](bool bias) {
+      const detail::WeightCut cut(of, picture_of<W>, spec, in, out, bias);
+      return kernels::Slabs(of, cut.slabs).count * cut.numbers;
+    };
+    return std::max(numbers(true), numbers(false));
+  });
   const Index forward = detail::slice_numbers(n * out.h * out.w, out.c), backward = W == 3 ? detail::slice_numbers(n * in.h * in.w, in.c) : 0;
-  return std::max({with.slabs * with.numbers, without.slabs * without.numbers, forward, backward}) * Index(sizeof(float));
+  return std::max({parts, forward, backward}) * Index(sizeof(float));
 }
 /// Bytes of the parts of conv_forward's sums.
 template <RunsKernels D, int W, TensorNumber T> requires OnTensorCores<W> Index conv_forward_arena(const D&, Way<W>, T, ConvSpec, Shape, Shape out, Index n) {

@@ -114,9 +114,11 @@ template <class T, class Pixels> struct ConvTilesWeightGradient {
   using M = Master<T>;
   using P = PlainProduct<M, Rowed::across, Rowed::across>;
   static constexpr int threads = P::threads, shared_bytes = P::shared_bytes;
-  LAMINA_DEVICE static void run(Pixels g, bool bias, const T* x, M* parts) {
+  LAMINA_DEVICE static void run(Pixels g, Slabs slabs, int of_sample, bool bias, const T* x, M* parts) {        // of_sample: pixels
     const int tiles = (g.out_c + P::side - 1) / P::side, i0 = block_index().x / tiles * P::side, o0 = block_index().x % tiles * P::side, terms = g.terms(), rows = terms + bias;
-    const int slab = block_index().y, from = int(Index(g.count()) * slab / grid_size().y), end = int(Index(g.count()) * (slab + 1) / grid_size().y);
+    const int slab = block_index().y;
+    const Slabs::Part part = slabs.pieces_of(slab, of_sample);
+    const int from = int(part.begin), end = int(part.end);
     P p;
     p.clear();
     p.run(from, end, rows - i0, [&](int i, int m) { return i0 + i == terms ? M(1) : g.picture(x, g.seen(m, m < end), i0 + i, i0 + i < terms); },
@@ -130,24 +132,26 @@ template <class T, class Pixels> struct ConvTilesWeightGradient {
 }  // namespace kernels::inline LAMINA_SIMT
 
 namespace detail {
-/// How many slabs of `pixels` the gradient of the weights is cut into.
-inline int tile_slabs(Index terms, int filters, Index pixels) { return int(std::min(pieces(4 * 132, pieces(terms + 1, 64) * pieces(filters, 64)), pieces(pixels, 256))); }
-inline Index tile_arena(Index terms, int filters, Index pixels) { return tile_slabs(terms, filters, pixels) * (terms + 1) * filters; }
+/// How the gradient of the weights is cut, where each sample has so many pixels.
+inline kernels::Slabs tile_slabs(const Shares& cut, Index terms, int filters, Index pixels) { return {cut, slabs_of_share(cut, pieces(4 * 132, pieces(terms + 1, 64) * pieces(filters, 64)), pixels, 256)}; }
+template <class D> Index tile_arena(const D& dev, Index terms, int filters, Index n, Index pixels) {
+  return most_of_cuts(dev, n, [&](const Shares& cut) { return Index(tile_slabs(cut, terms, filters, pixels).count); }) * (terms + 1) * filters;
+}
 inline Index terms_of(Window v, Shape in) { return Index(v.k) * v.k * in.c; }
 
 template <class T, RunsKernels D, class Pixels> void conv_tiles_forward(D& dev, const Pixels& g, Index rows, const T* x, const T* w, const Master<T>* b, Clamp clamp, T* y, std::uint8_t* codes) {
   dev.template launch<kernels::ConvTilesForward<T, Pixels>>(Grid{int(pieces(rows, 64) * pieces(g.out_c, 64))}, g, x, w, b, kernels::Bounds<Master<T>>(clamp), y, codes);
 }
-template <class T, RunsKernels D, class Pixels> void conv_tiles_backward(D& dev, const Pixels& g, Index n, Index rows, const T* x, const T* w, T* dx, Master<T>* dw, Master<T>* db) {
+template <class T, RunsKernels D, class Pixels> void conv_tiles_backward(D& dev, const Pixels& g, Index n, Index of_sample, const T* x, const T* w, T* dx, Master<T>* dw, Master<T>* db) {
   if (dx) {
     const Index most = n * pieces(g.h, g.stride) * pieces(g.w, g.stride);
     dev.template launch<kernels::ConvTilesInputGradient<T, Pixels>>(Grid{int(pieces(most, 64) * pieces(g.c, 64)), g.stride * g.stride}, g, int(n), w, dx);
   }
   if (!dw) return;
   const Index terms = Index(g.k) * g.k * g.c;
-  const int slabs = tile_slabs(terms, g.out_c, rows);
+  const kernels::Slabs slabs = tile_slabs(cut_of(dev, n), terms, g.out_c, of_sample);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  dev.template launch<kernels::ConvTilesWeightGradient<T, Pixels>>(Grid{int(pieces(terms + (db ? 1 : 0), 64) * pieces(g.out_c, 64)), slabs}, g, db != nullptr, x, parts);
+  dev.template launch<kernels::ConvTilesWeightGradient<T, Pixels>>(Grid{int(pieces(terms + (db ? 1 : 0), 64) * pieces(g.out_c, 64)), slabs.count}, g, slabs, int(of_sample), db != nullptr, x, parts);
   add_parts<Master<T>>(dev, parts, slabs, (terms + (db ? 1 : 0)) * g.out_c, dw, terms * g.out_c, db);
 }
 }  // namespace detail
@@ -160,10 +164,10 @@ void conv_forward(D& dev, Way<2>, ConvSpec spec, Shape in, Shape out, Index n, c
 template <RunsKernels D, class T>
 void conv_backward(D& dev, Way<2>, ConvSpec spec, Shape in, Shape out, Index n, const T* x, const T* w, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
   const kernels::TilePixels<T> g(spec, in, out, n, dy);
-  detail::conv_tiles_backward(dev, g, n, n * out.h * out.w, x, w, dx, dw, db);
+  detail::conv_tiles_backward(dev, g, n, Index(out.h) * out.w, x, w, dx, dw, db);
 }
-template <RunsKernels D, class T> Index conv_arena(const D&, Way<2>, T, ConvSpec spec, Shape in, Shape out, Index n) {
-  return detail::tile_arena(detail::terms_of(spec.window, in), out.c, n * out.h * out.w) * Index(sizeof(Master<T>));
+template <RunsKernels D, class T> Index conv_arena(const D& dev, Way<2>, T, ConvSpec spec, Shape in, Shape out, Index n) {
+  return detail::tile_arena(dev, detail::terms_of(spec.window, in), out.c, n, Index(out.h) * out.w) * Index(sizeof(Master<T>));
 }
 
 /// bf16 has tensor cores instead.
@@ -177,11 +181,11 @@ void conv_relu_pool_forward(D& dev, Way<W>, ConvReluPool k, Shape in, Shape mid,
 template <RunsKernels D, int W, class T> requires InTiles<T, W>
 void conv_relu_pool_backward(D& dev, Way<W>, ConvReluPool k, Shape in, Shape mid, Shape out, Index n, const T* x, const T* w, const std::uint8_t* codes, const T* dy, T* dx, Master<T>* dw, Master<T>* db) {
   const kernels::TileWindows<T> g({k.conv, 1}, k.pool, in, mid, out, n, dy, codes);
-  detail::conv_tiles_backward(dev, g, n, n * out.h * out.w * 4, x, w, dx, dw, db);
+  detail::conv_tiles_backward(dev, g, n, Index(out.h) * out.w * 4, x, w, dx, dw, db);
 }
-template <RunsKernels D, int W, class T> requires InTiles<T, W> Index conv_relu_pool_arena(const D&, Way<W>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
+template <RunsKernels D, int W, class T> requires InTiles<T, W> Index conv_relu_pool_arena(const D& dev, Way<W>, T, ConvReluPool k, Shape in, Shape mid, Index n) {
   const Shape out = k.pool.over(mid, mid.c);
-  return detail::tile_arena(detail::terms_of(k.conv, in), mid.c, n * out.h * out.w * 4) * Index(sizeof(Master<T>));
+  return detail::tile_arena(dev, detail::terms_of(k.conv, in), mid.c, n, Index(out.h) * out.w * 4) * Index(sizeof(Master<T>));
 }
 
 }  // namespace lamina

@@ -214,7 +214,9 @@ class Cuda : public CudaRules {
   /// The same GPU with a stream and an arena of its own: what is launched there runs beside what is launched here, but for what wait_for() says.
   Cuda fork() {
     refuse_recording("no stream can be made");
-    return Cuda(own_->card);
+    Cuda beside(own_->card);
+    beside.replica = replica;
+    return beside;
   }
   Event mark(unsigned flags = cudaEventDisableTiming) {
     use();

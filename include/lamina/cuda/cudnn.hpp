@@ -205,7 +205,7 @@ void conv_backward(WithCudnn<Base>& dev, Way<W>, ConvSpec spec, Shape in, Shape 
         Stored* const turned = reinterpret_cast<Stored*>(dev.arena());
         run(x, turned, dy);
         parallel_for(dev, weights, kernels::CudnnWeightGradient<Stored>{taps, out.c, turned, dw, dev.writes_gradients});
-        if (db) detail::add_bias_gradient(dev, spec, in, out, n * out.h * out.w, kernels::PlainGradient<T>{dy, out.h, out.w, out.c}, db);
+        if (db) detail::add_bias_gradient(dev, spec, in, out, n, kernels::PlainGradient<T>{dy, out.h, out.w, out.c}, db);
       });
   }
 }

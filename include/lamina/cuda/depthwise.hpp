@@ -77,7 +77,8 @@ template <class T, int V> struct DepthwiseWeightParts {
     const bool bias = i == v.k;
     if (bias && j > 0) return;
     M sum[together][V] = {};
-    for (Index line = slabs.begin(slab); line < slabs.begin(slab + 1); ++line) {
+    const Slabs::Part lines = slabs.pieces_of(slab, v.out_h);
+    for (Index line = lines.begin; line < lines.end; ++line) {
       const Quotient image = divide(line, v.out_h);
       const int row = image.rest * v.stride - v.top + i;
       if (!bias && (row < 0 || row >= v.h)) continue;
@@ -109,10 +110,10 @@ template <class T, int V> struct DepthwiseWeightParts {
 
 namespace detail {
 /// Slabs of rows of dy.
-template <class T> kernels::Slabs depthwise_slabs(Window v, Shape out, Index n) {
+template <class T> kernels::Slabs depthwise_slabs(const Shares& cut, Window v, Shape out) {
   Index lanes = 0;
   kernels::by_channels<T>(out.c, [&]<int V>(std::integral_constant<int, V>) { lanes = Index(v.k) * pieces(v.k, 3) * (out.c / V); });
-  return {n * out.h, lanes, 512, 4};
+  return {cut, slabs_of_share(cut, std::min<Index>(pieces(Index(1) << 18, lanes), 512), out.h, 4)};
 }
 }  // namespace detail
 
@@ -130,14 +131,15 @@ void conv_backward(D& dev, Way<1>, ConvSpec spec, Shape in, Shape out, Index n, 
     if (dx) parallel_for(dev, n * size(in) / V, kernels::DepthwiseInputGradient<T, V>{v, w, dy, dx});
     if (!dw) return;
     auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-    const kernels::Slabs slabs = detail::depthwise_slabs<T>(spec.window, out, n);
+    const kernels::Slabs slabs = detail::depthwise_slabs<T>(detail::cut_of(dev, n), spec.window, out);
     const Index taps = Index(v.k) * v.k;
     parallel_for(dev, slabs.count * (v.k + 1) * pieces(v.k, 3) * (in.c / V), kernels::DepthwiseWeightParts<T, V>{v, slabs, x, dy, parts});
-    detail::add_parts<Master<T>>(dev, parts, slabs.count, (taps + 1) * in.c, dw, taps * in.c, db);
+    detail::add_parts<Master<T>>(dev, parts, slabs, (taps + 1) * in.c, dw, taps * in.c, db);
   });
 }
-template <RunsKernels D, class T> Index conv_arena(const D&, Way<1>, T, ConvSpec spec, Shape in, Shape out, Index n) {
-  return detail::depthwise_slabs<T>(spec.window, out, n).count * (Index(spec.window.k) * spec.window.k + 1) * in.c * Index(sizeof(Master<T>));
+template <RunsKernels D, class T> Index conv_arena(const D& dev, Way<1>, T, ConvSpec spec, Shape in, Shape out, Index n) {
+  const Index slabs = detail::most_of_cuts(dev, n, [&](const Shares& cut) { return Index(detail::depthwise_slabs<T>(cut, spec.window, out).count); });
+  return slabs * (Index(spec.window.k) * spec.window.k + 1) * in.c * Index(sizeof(Master<T>));
 }
 
 }  // namespace lamina

@@ -178,7 +178,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
   static constexpr int sums_bytes = 2 * 3 * block * 4;
   static constexpr int shared_bytes = tile_bytes > sums_bytes ? tile_bytes : sums_bytes;
 
-  LAMINA_DEVICE static void run(const Pixel* x, float scale, const Number* dp, const uint8_t* codes, float* partials, Extent size) {
+  LAMINA_DEVICE static void run(const Pixel* x, float scale, const Number* dp, const uint8_t* codes, float* partials, Slabs slabs, Extent size) {
     const Place place = block_index();
     const int lane = thread_index() % 32, warp = thread_index() / 32, k0 = place.y * T.k, chunks = (size.k - k0) / 8;
     const Dy dy{reinterpret_cast<Number*>(shared_memory())};
@@ -193,7 +193,7 @@ template <FirstTile T, class Pixel> struct FirstConvWeightGradient {
       pixels.fetch(x, size, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
       gradients.fetch(next, at.n(), at.y() * T.tile_h, at.x() * T.tile_w);
     };
-    Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);
+    Slab at(size, T.tile_h, T.tile_w, slabs, place.x);
     if (at.tile < at.end) fetch_tile(at);
     while (at.tile < at.end) {
       sync_block();

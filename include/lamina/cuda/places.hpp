@@ -1,11 +1,11 @@
 /// Where a lane finds its numbers: places in a tensor, neighbouring channels that move as one word, and the sizes of a convolution or a pool as a kernel gets them.
 #pragma once
-#include <algorithm>
 #include <type_traits>
 
 #include "../core/elementwise.hpp"
 #include "../core/layer.hpp"
 #include "kernel.hpp"
+#include "slabs.hpp"
 #include "words.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
@@ -76,37 +76,30 @@ struct Walk {
   LAMINA_DEVICE Index output(Index image, int row, int column) const { return (image * out_h + row) * out_w + column; }
 };
 
-/// A sum over pixels in fixed slabs, each into numbers of its own.
-struct Slabs {
-  Index pixels;
-  int count;
-  /// So many that the device is busy with `numbers` sums of each, with at least `least` pixels each, and at most `most` for what they take in memory.
-  Slabs(Index all, Index numbers, Index most = 256, Index least = 16) : pixels(all), count(int(std::min({pieces(Index(1) << 18, numbers), pieces(all, least), most}))) {}
-  LAMINA_DEVICE Index begin(int slab) const { return pixels * slab / count; }
-};
-/// first[i] += parts[0][i] + parts[1][i] + ..., or = them, always in the same order: eight rows of lanes add every eighth part. Behind `first_count` numbers begins the second, which may be null.
+/// first[i] += the sum over the shares of that of the parts of its slabs, or = it: a row of lanes adds the slabs of a share. Behind `first_count` numbers begins the second, which may be null.
 /// grid: (numbers / 32, rounded up)
 template <class M> struct AddParts {
-  static constexpr int threads = 256, rows = threads / 32, shared_bytes = threads * int(sizeof(M));
-  LAMINA_DEVICE static void run(const M* parts, int count, Index numbers, M* first, Index first_count, M* second, bool writes) {   // (count, numbers)
+  static constexpr int rows = int(lamina::shares), threads = 32 * rows, shared_bytes = threads * int(sizeof(M));
+  LAMINA_DEVICE static void run(const M* parts, Slabs slabs, Index numbers, M* first, Index first_count, M* second, bool writes) {   // (slabs, numbers)
     M* const sums = reinterpret_cast<M*>(shared_memory());
-    const int row = thread_index() / 32, column = thread_index() % 32;
+    const int share = thread_index() / 32, column = thread_index() % 32;
     const Index i = Index(block_index().x) * 32 + column;
     M* const total = i >= numbers ? nullptr : i < first_count ? first + i : second ? second + (i - first_count) : nullptr;
-    M sum = 0;
-    for (int part = row; total && part < count; part += rows) sum += load(parts + part * numbers + i);
-    store(sums + thread_index(), sum);
+    const Slabs::Range of = slabs.of_share(share);
+    store(sums + thread_index(), total && share < slabs.shares ? sum_in_order<M>(of.begin, of.end, [&](int part) { return load(parts + part * numbers + i); }) : M(0));
     sync_block();
-    if (row > 0 || !total) return;
-    for (int other = 1; other < rows; ++other) sum += load(sums + other * 32 + column);
-    store(total, (writes ? M(0) : load(total)) + sum);
+    if (share > 0 || !total) return;
+    M of_share[rows];
+    LAMINA_UNROLL
+    for (int s = 0; s < rows; ++s) of_share[s] = load(sums + s * 32 + column);
+    store(total, (writes ? M(0) : load(total)) + tree_of(of_share));
   }
 };
 
 }  // namespace lamina::kernels::inline LAMINA_SIMT
 
 namespace lamina::detail {
-template <class M, RunsKernels D> void add_parts(D& dev, const M* parts, int count, Index numbers, M* first, Index first_count, M* second = nullptr) {
-  dev.template launch<kernels::AddParts<M>>(Grid{int(pieces(second ? numbers : first_count, 32))}, parts, count, numbers, first, first_count, second, dev.writes_gradients);
+template <class M, RunsKernels D> void add_parts(D& dev, const M* parts, const kernels::Slabs& slabs, Index numbers, M* first, Index first_count, M* second = nullptr) {
+  dev.template launch<kernels::AddParts<M>>(Grid{int(pieces(second ? numbers : first_count, 32))}, parts, slabs, numbers, first, first_count, second, dev.writes_gradients);
 }
 }  // namespace lamina::detail

@@ -27,7 +27,7 @@ template <WeightTile T> struct PooledConvWeightGradient {
   static constexpr int block = T.c * (T.k + 8);        // floats of a tap's sums
   static constexpr int tiles_bytes = 2 * (x_bytes + dy_bytes), sums_bytes = 9 * block * 4, shared_bytes = tiles_bytes > sums_bytes ? tiles_bytes : sums_bytes;
 
-  LAMINA_DEVICE static void run(const Number* x, const Number* dp, const uint8_t* codes, float* partials, Extent size) {
+  LAMINA_DEVICE static void run(const Number* x, const Number* dp, const uint8_t* codes, float* partials, Slabs slabs, Extent size) {
     const Place place = block_index();
     const int warp = thread_index() / 32, kernel_row = warp % 3, group = warp / 3 / T.split, first = warp / 3 % T.split * columns, k0 = place.y * T.k, c0 = place.z * T.c;
     float bias_sum[in_chunk<Number>] = {};
@@ -46,7 +46,7 @@ template <WeightTile T> struct PooledConvWeightGradient {
         if (c0 == 0) g.add_winners(bias_sum);
     };
 
-    Slab at(size, T.tile_h, T.tile_w, place.x, grid_size().x);
+    Slab at(size, T.tile_h, T.tile_w, slabs, place.x);
     if (at.tile < at.end) fetch_tile(at, 0), spread_tile(0);
     for (int buffer = 0; at.tile < at.end; buffer ^= 1) {
       copy_wait<0>();

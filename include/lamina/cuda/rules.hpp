@@ -16,6 +16,7 @@ struct CudaRules {
   static constexpr bool races = true;
   /// Verbs write the gradients of parameters, where they would add to them: dw =, db =.
   bool writes_gradients = false;
+  Replica replica;                             // of this copy
 
   template <class T> static constexpr bool fuses(ConvReluPool k) { return k.groups == 1 && k.pool.pad == 0 && k.pool.stride >= k.pool.k && k.pool.k <= 15; }
   /// 0: any shape. Above, in bf16 and tf32: 3x3 convolutions that end in 2x2 pooling, on tensor cores (conv_relu_pool_ways.hpp). Many weights and 2x2 pooling: 1, and in tf32 a number that those left.

@@ -1,16 +1,24 @@
-/// Sums over all pixels of a batch, in an order that does not depend on the schedule: every thread block sums a slab of tiles into its own partial, and a second kernel
-/// adds the partials in their order.
+/// Sums over all pixels of a batch, in an order that does not depend on the schedule: every thread block sums a slab of tiles of a share into its own partial, and a second kernel
+/// adds the partials of each share in their order, and the shares as a tree.
 #pragma once
+#include "slabs.hpp"
 #include "tile.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
 
-struct alignas(16) Quad { float v[4]; };
+struct alignas(16) Quad {
+  float v[4];
+  LAMINA_DEVICE void operator+=(Quad o) {
+    LAMINA_UNROLL
+    for (int e = 0; e < 4; ++e) v[e] += o.v[e];
+  }
+};
 struct alignas(8) Pair { float first, second; };
 
 /// Walks over the tiles of slab `slab` of `slabs`: neighbours share a border, so a slab is a run of them.
 struct Slab {
   int across, down, tile, end;
+  int first = 0, last = 0;     // samples of its share, where it has a part of one
   LAMINA_DEVICE Slab(Extent size, int tile_h, int tile_w, int slab, int slabs) {
     across = (size.w + tile_w - 1) / tile_w;
     down = (size.h + tile_h - 1) / tile_h;
@@ -18,7 +26,13 @@ struct Slab {
     tile = int(tiles * slab / slabs);
     end = int(tiles * (slab + 1) / slabs);
   }
-  LAMINA_DEVICE int n() const { return tile / (across * down); }
+  /// Of a share's slab; so many pictures have a tile together.
+  LAMINA_DEVICE Slab(Extent size, int tile_h, int tile_w, const Slabs& slabs, int slab, int pictures = 1) : Slab(size, tile_h, tile_w, 0, 1) {
+    const Slabs::Range s = slabs.samples_of(slab);
+    const Slabs::Part part = slabs.part(slab, Index((s.end - s.begin + pictures - 1) / pictures) * across * down);
+    first = s.begin, last = s.end, tile = int(part.begin), end = int(part.end);
+  }
+  LAMINA_DEVICE int n(int pictures = 1) const { return first + tile / (across * down) * pictures; }
   LAMINA_DEVICE int y() const { return tile / across % down; }
   LAMINA_DEVICE int x() const { return tile % across; }
 };
@@ -56,30 +70,24 @@ template <int Channels, int Threads, int Each> LAMINA_DEVICE void write_bias_sum
   }
 }
 
-/// dw[i] += the partials' i-th numbers, or = them; those from `weights` on are the bias's and go to db, if it is wanted. Warp v adds slabs v, v + 8, ..., then the warps' sums are added.
+/// dw[i] += the partials' i-th numbers, or = them; those from `weights` on are the bias's and go to db, if it is wanted. A warp adds the slabs of a share, and then the warps' sums are added.
 /// weights and count are multiples of 4. grid: (count / 128, rounded up)
 struct SlabSum {
-  static constexpr int threads = 256, warps = threads / 32, shared_bytes = threads * 16;
-  LAMINA_DEVICE static void run(const float* partials, int slabs, int weights, int count, float* dw, float* db, bool writes) {
-    const int lane = thread_index() % 32, warp = thread_index() / 32, i = block_index().x * 128 + lane * 4;
+  static constexpr int warps = int(lamina::shares), threads = 32 * warps, shared_bytes = threads * 16;
+  LAMINA_DEVICE static void run(const float* partials, Slabs slabs, int weights, int count, float* dw, float* db, bool writes) {
+    const int lane = thread_index() % 32, share = thread_index() / 32, i = block_index().x * 128 + lane * 4;
     Quad* const sums = reinterpret_cast<Quad*>(shared_memory());
-    Quad sum{};
-    if (i < count)
-      for (int slab = warp; slab < slabs; slab += warps) add(sum, load(reinterpret_cast<const Quad*>(partials + Index(slab) * count + i)));
-    store(sums + thread_index(), sum);
+    const Slabs::Range of = slabs.of_share(share);
+    store(sums + thread_index(), i < count && share < slabs.shares ? sum_in_order<Quad>(of.begin, of.end, [&](int slab) { return load(reinterpret_cast<const Quad*>(partials + Index(slab) * count + i)); }) : Quad{});
     sync_block();
-    if (warp > 0 || i >= count) return;
-    for (int v = 1; v < warps; ++v) add(sum, load(sums + v * 32 + lane));
-    if (i >= weights && !db) return;
-    Quad* const total = reinterpret_cast<Quad*>(i < weights ? dw + i : db + (i - weights));
-    add(sum, writes ? Quad{} : load(total));
-    store(total, sum);
-  }
-
- private:
-  LAMINA_DEVICE static void add(Quad& sum, Quad v) {
+    if (share > 0 || i >= count || (i >= weights && !db)) return;
+    Quad of_share[warps];
     LAMINA_UNROLL
-    for (int e = 0; e < 4; ++e) sum.v[e] += v.v[e];
+    for (int s = 0; s < warps; ++s) of_share[s] = load(sums + s * 32 + lane);
+    Quad* const to = reinterpret_cast<Quad*>(i < weights ? dw + i : db + (i - weights));
+    Quad total = writes ? Quad{} : load(to);
+    total += tree_of(of_share);
+    store(to, total);
   }
 };
 
@@ -88,7 +96,7 @@ struct SlabSum {
 namespace lamina::detail {
 /// Of a 3x3 convolution: weights, then biases.
 inline Index slab_numbers(kernels::Extent size) { return (Index(9) * size.c + 1) * size.k; }
-template <class D> void add_slabs(D& dev, kernels::Extent size, int slabs, const float* partials, float* dw, float* db) {
+template <class D> void add_slabs(D& dev, kernels::Extent size, const kernels::Slabs& slabs, const float* partials, float* dw, float* db) {
   const int count = int(slab_numbers(size));
   dev.template launch<kernels::SlabSum>(Grid{int(pieces(count, 128))}, partials, slabs, count - size.k, count, dw, db, dev.writes_gradients);
 }

@@ -18,10 +18,10 @@ template <class T> struct AddTree {
   const T* parts;
   T* to;
   LAMINA_HD void operator()(Index i) const {
-    T sum[shares];
-    for (Index t = 0; t < terms; ++t) sum[t] = parts[t * apart + i];
-    for (Index step = 1; step < terms; step *= 2)
-      for (Index t = 0; t + step < terms; t += 2 * step) sum[t] += sum[t + step];
+    T sum[shares];                                                // bounds that are constants: on a GPU they are registers then
+    for (Index t = 0; t < shares; ++t) sum[t] = t < terms ? parts[t * apart + i] : T(0);
+    for (Index step = 1; step < shares; step *= 2)
+      for (Index t = 0; t + step < shares; t += 2 * step) sum[t] += sum[t + step];
     to[i] += sum[0];
   }
 };
@@ -49,7 +49,7 @@ template <Device D, class T> class Passes {
   template <class Fill> void forward(const PlanView& plan, const T* x, Index n, const Fill& fill) {
     bool measured = false;                                        // whether the step that comes next was, by the stretch before it
     for (std::size_t i = 0, end; i < rows_.size(); i = end) {
-      T* ready = ready_.data();
+      Master<T>* ready = ready_.data();
       for (end = i; end < rows_.size() && (end == i || rows_[end].joined); ++end) {
         const auto& r = rows_[end];
         Step<T>& s = steps_[end] = step(plan, end, x, n);
@@ -79,6 +79,7 @@ template <Device D, class T> class Passes {
   /// `updates`: but for those of weights that wait() for an update. done(i) is called once the gradients of steps i, i + 1, ... are launched.
   template <class Fill, class Done> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, bool updates, const Fill& fill, const Done& done) {
     write_gradients(anew);
+    if constexpr (Replicates<D> && Forks<D>) beside_.replica = device_.replica;
     bool beside = false;
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
       for (i = end; i-- > 0;) {
@@ -214,29 +215,27 @@ template <Device D, class T> class Passes {
 
   /// Whether a layer that does not know of shares adds to its gradients, sample by sample.
   static bool by_share(const Row<OpOn<D, T>>& r) {
-    return Replicates<D> && std::is_same_v<T, Master<T>> && r.backward && r.place.parameters && !r.gradients_by_verbs && !r.need.statistics && !r.place.state;
+    return Replicates<D> && r.backward && r.place.parameters && !r.gradients_by_verbs && !r.need.statistics && !r.place.state;
   }
   /// Such a layer is given one share after another, and its gradients are those of all of them in a tree.
   void backward_by_share(const PlanView& plan, std::size_t i, Index n) {
-    if constexpr (std::is_same_v<T, Master<T>>) {
-      const auto& r = rows_[i];
-      const Shares cut = cut_of(device_, n);
-      const Index count = r.place.parameters;
-      T *const dw = steps_[i].dw, *const parts = ready_.data();
-      for (Index share = 0; share < cut.count; ++share) {
-        Step<T> s = slice(plan, i, cut.begin(share), cut.begin(share + 1) - cut.begin(share), 0);
-        s.dw = parts + share * count;
-        parallel_for(device_, count, Zero<T>{s.dw});
-        if (s.n) r.backward(device_, s);
-      }
-      parallel_for(device_, count, AddTree<T>{cut.count, count, parts, dw});
+    const auto& r = rows_[i];
+    const Shares cut = cut_of(device_, n);
+    const Index count = r.place.parameters;
+    Master<T> *const dw = steps_[i].dw, *const parts = ready_.data();
+    for (Index share = 0; share < cut.count; ++share) {
+      Step<T> s = slice(plan, i, cut.begin(share), cut.begin(share + 1) - cut.begin(share), 0);
+      s.dw = parts + share * count;
+      parallel_for(device_, count, Zero<Master<T>>{s.dw});
+      if (s.n) r.backward(device_, s);
     }
+    parallel_for(device_, count, AddTree<Master<T>>{cut.count, count, parts, dw});
   }
 
   /// The gradients of steps [i, end).
   void gather(const PlanView& plan, std::size_t i, std::size_t end, Index n) {
     if constexpr (Slices<D>) {
-      T* free = ready_.data();
+      Master<T>* free = ready_.data();
       for (std::size_t k = i; k < end; ++k) {
         const auto& r = rows_[k];
         parts_[k] = std::exchange(free, free + shares * room(r.part(device_, r.in)));
@@ -273,7 +272,8 @@ template <Device D, class T> class Passes {
   bool prepares_;
   Index working_, arena_;                                         // samples that are within joined steps at one time; bytes of a worker's arena
   Buffer<D, std::byte> workspace_, inner_;
-  Buffer<D, T> ready_, moments_;
+  Buffer<D, Master<T>> ready_;                                    // of devices that store other numbers than they compute with only parts of gradients
+  Buffer<D, T> moments_;
   std::vector<Step<T>> steps_;
   std::vector<T*> parts_;
 };

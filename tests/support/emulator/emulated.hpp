@@ -164,7 +164,9 @@ class Emulated : public lamina::CudaRules {
   /// A device with the same memory and a queue and an arena of its own.
   Emulated fork() {
     refuse_recording("no queue can be opened");
-    return Emulated(own_->shared);
+    Emulated beside(own_->shared);
+    beside.replica = replica;
+    return beside;
   }
   std::shared_ptr<const Event> mark() { return shared().queues.mark(queue()); }
   void wait_for(const std::shared_ptr<const Event>& event) { shared().queues.wait_for(queue(), event); }

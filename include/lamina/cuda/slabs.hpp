@@ -1,0 +1,87 @@
+/// How sums over the samples of a batch are cut on a GPU: each share of them (core/shares.hpp) that has any goes into as many slabs, which are summed at the same time. What is in a slab follows from
+/// its share and their number; the slabs of a share are added in their order, and the shares as a tree.
+#pragma once
+#include <algorithm>
+
+#include "../core/shares.hpp"
+#include "kernel.hpp"
+#include "words.hpp"
+
+namespace lamina {
+
+namespace kernels::inline LAMINA_SIMT {
+
+using namespace simt;
+
+struct Slabs {
+  int first, of, samples, rest, before;      // shares before those here; in all; samples that each has, and how many one more; samples before those here
+  int shares, each, count;                   // shares here; slabs of each, and of all that have samples
+
+  Slabs(const Shares& s, Index of_share)
+      : first(int(s.first)), of(int(s.of)), samples(int(s.n / s.of)), rest(int(s.n % s.of)), before(int(first_of_share(s.first, s.n, s.of))), shares(int(s.count)), each(int(of_share)),
+        count(each * (samples ? shares : int(s.begin(s.count)))) {}
+
+  struct Range { int begin, end; };
+  /// Where the samples of a share begin, among those here.
+  LAMINA_HD int begin(int share) const { return (first + share) * samples + (first + share) * rest / of - before; }
+  /// The slabs of a share. Where there are fewer samples than shares, each is one.
+  LAMINA_HD Range of_share(int share) const {
+    if (samples) return {each * share, each * (share + 1)};
+    return {each * begin(share), each * begin(share + 1)};
+  }
+  /// The samples of which a slab has a part.
+  LAMINA_HD Range samples_of(int slab) const {
+    const int share = slab / each;
+    if (samples) return {begin(share), begin(share + 1)};
+    return {share, share + 1};
+  }
+  struct Part { Index begin, end; };
+  /// Its part of the `all` pieces of its share.
+  LAMINA_HD Part part(int slab, Index all) const {
+    const int i = slab % each;
+    return {all * i / each, all * (i + 1) / each};
+  }
+  /// What lies in it, where each sample has so many pieces.
+  LAMINA_HD Part pieces_of(int slab, Index of_sample) const {
+    const Range s = samples_of(slab);
+    const Part p = part(slab, (s.end - s.begin) * of_sample);
+    return {s.begin * of_sample + p.begin, s.begin * of_sample + p.end};
+  }
+};
+
+/// at(first), ... before `end`, added in their order; several are on their way at a time.
+template <class V, class At> LAMINA_DEVICE V sum_in_order(int first, int end, const At& at) {
+  constexpr int together = 8;
+  V sum{};
+  for (int i = first; i < end; i += together) {
+    V next[together];
+    LAMINA_UNROLL
+    for (int u = 0; u < together; ++u) next[u] = i + u < end ? at(i + u) : V{};
+    LAMINA_UNROLL
+    for (int u = 0; u < together; ++u) sum += next[u];
+  }
+  return sum;
+}
+/// The tree over the shares.
+template <class V> LAMINA_DEVICE V tree_of(V (&of_share)[shares]) {
+  LAMINA_UNROLL
+  for (int step = 1; step < shares; step *= 2)
+    LAMINA_UNROLL
+    for (int t = 0; t + step < shares; t += 2 * step) of_share[t] += of_share[t + step];
+  return of_share[0];
+}
+
+}  // namespace kernels::inline LAMINA_SIMT
+
+namespace detail {
+/// Slabs for each share, where `wanted` slabs keep a GPU busy, and no share is cut finer than into pieces of which each sample has so many: the shares together have as many slabs as are wanted, and more
+/// of them where a batch has more than 64 samples, until one share keeps a GPU busy, since a replica may have no others.
+constexpr Index slabs_of_share(const Shares& s, Index wanted, Index of_sample, Index pieces_at_least = 1) {
+  const Index samples = std::max<Index>(s.n / s.of, 1);
+  return std::clamp<Index>(wanted * std::max<Index>(samples, shares) / (shares * shares), 1, std::max<Index>(std::min(wanted, samples * of_sample / pieces_at_least), 1));
+}
+/// The most that of(shares) is of n samples or fewer, by themselves or as the part of a batch that a device has.
+template <class D, class F> Index most_of_cuts(const D& dev, Index n, const F& of) { return std::max(of(Shares{n}), of(cut_of(dev, n))); }
+}  // namespace detail
+
+}  // namespace lamina
