@@ -21,6 +21,7 @@ struct DenseSlices {
     each = pieces(units, std::clamp<Index>(wanted, 1, units)) * unit;
     count = pieces(c, each);
   }
+  /// Of the whole batch: what is summed for a sample does not depend on how many are here.
   static DenseSlices any(Index n, Index c, Index o) { return {c, 16 * tile / (n * o)}; }
   static DenseSlices of_tiles(Index n, Index c, Index o) { return {c, 2 * blocks / (pieces(n, unit) * pieces(o, unit))}; }
   static DenseSlices tensor(Index n, Index c, Index o) { return {c, blocks / (pieces(n, unit) * pieces(o, columns(n, c, o)))}; }
@@ -57,16 +58,20 @@ template <class T> struct DenseInputGradient {
 /// The bias is the weight of an input of 1, the last.
 template <class T> struct DenseWeightGradient {
   using M = Master<T>;
-  Index n, c, o;
+  kernels::Slabs cut; Index c, o;
   const T *x, *dy, *y; M *dw, *db;         // (N, C), (N, O), the same or null, (C, O), (O)
   bool writes;
   LAMINA_HD void operator()(Index at) const {
     const Index k = at / o, j = at % o;
-    M sum = 0;
-    for (Index i = 0; i < n; ++i)
-      if (!y || !(M(y[i * o + j]) <= 0)) sum += (k < c ? M(x[i * c + k]) : M(1)) * M(dy[i * o + j]);
+    kernels::ShareTree<M> tree;
+    for (int share = 0; share < cut.shares; ++share) {
+      M sum = 0;
+      for (Index i = cut.begin(share); i < cut.begin(share + 1); ++i)
+        if (!y || !(M(y[i * o + j]) <= 0)) sum += (k < c ? M(x[i * c + k]) : M(1)) * M(dy[i * o + j]);
+      tree.add(sum);
+    }
     M& to = k < c ? dw[at] : db[j];
-    to = (writes ? M(0) : to) + sum;
+    to = (writes ? M(0) : to) + tree.sum();
   }
 };
 }  // namespace detail
@@ -110,7 +115,7 @@ void dense_forward(D& dev, Way<0>, Index n, Index c, Index o,
                    const T* x,                            // (N, C)
                    const T* w, const Master<T>* b,        // (C, O), (O) or null
                    T* y, Clamp clamp = {}) {              // (N, O)
-  const auto slices = detail::DenseSlices::any(n, c, o);
+  const auto slices = detail::DenseSlices::any(detail::cut_of(dev, n).n, c, o);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
   parallel_for(dev, slices.count * n * o, detail::DensePart<T>{n, c, o, slices.each, x, w, parts});
   detail::dense_sum(dev, slices, n, o, parts, b, clamp, y);
@@ -122,7 +127,7 @@ void dense_backward(D& dev, Way<0>, Index n, Index c, Index o, const T* x, const
                     Master<T>* dw, Master<T>* db,         // += (C, O), (O); either or both null
                     const T* y = nullptr) {               // (N, O) or null
   if (dx) parallel_for(dev, n * c, detail::DenseInputGradient<T>{c, o, w, dy, y, dx});
-  if (dw) parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{n, c, o, x, dy, y, dw, db, dev.writes_gradients});
+  if (dw) parallel_for(dev, (c + (db ? 1 : 0)) * o, detail::DenseWeightGradient<T>{{detail::cut_of(dev, n), 1}, c, o, x, dy, y, dw, db, dev.writes_gradients});
 }
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<0>, T, Index n, Index c, Index o) {
   return detail::DenseSlices::most(n, c, o) * Index(sizeof(Master<T>));
@@ -140,7 +145,7 @@ template <bool Relu, class D, class T>
 void dense_backward(D& dev, Way<1>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseFewBackward<T, Relu>;
   const int of_x = dx ? int(n * pieces(c, K::threads)) : 0, of_w = dw ? int(pieces(c + (db ? 1 : 0), K::inputs)) : 0;
-  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
+  dev.template launch<K>(Grid{of_x + of_w}, int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients, kernels::Slabs(cut_of(dev, n), 1));
 }
 }  // namespace detail
 template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, Index, Index) { return 0; }
@@ -150,7 +155,7 @@ template <RunsKernels D, class T> Index dense_arena(const D&, Way<1>, T, Index, 
 template <RunsKernels D, class T>
 void dense_forward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const Master<T>* b, T* y, Clamp clamp = {}) {
   using K = kernels::DenseTilesForward<T>;
-  const auto slices = detail::DenseSlices::of_tiles(n, c, o);
+  const auto slices = detail::DenseSlices::of_tiles(detail::cut_of(dev, n).n, c, o);
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
   const bool whole = slices.count == 1;
   dev.template launch<K>(Grid{int(pieces(o, K::P::side)), int(pieces(n, K::P::side)), int(slices.count)}, int(n), int(c), int(o), int(slices.each), x, w, b,
@@ -164,7 +169,7 @@ template <bool Relu, class D, class T>
 void dense_backward(D& dev, Way<2>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, Master<T>* dw, Master<T>* db) {
   using K = kernels::DenseTilesBackward<T, Relu>;
   const int of_x = dx ? int(pieces(n, K::side) * pieces(c, K::side)) : 0, of_w = dw ? int(pieces(o, K::side) * pieces(c + (db ? 1 : 0), K::side)) : 0;
-  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients);
+  dev.template launch<K>(Grid{of_x + of_w}, int(n), int(c), int(o), of_x, x, w, dy, y, dx, dw, db, dev.writes_gradients, kernels::Slabs(cut_of(dev, n), 1));
 }
 }  // namespace detail
 
@@ -183,8 +188,9 @@ void dense_tensor_forward(D& dev, const DenseSlices& s, Index n, Index c, Index 
 }  // namespace detail
 template <RunsKernels D, TensorNumber T>
 void dense_forward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const float* b, T* y, Clamp clamp = {}) {
-  const auto slices = detail::DenseSlices::tensor(n, c, o);
-  if (detail::DenseSlices::columns(n, c, o) == 32) detail::dense_tensor_forward<32>(dev, slices, n, c, o, x, w, b, y, clamp);
+  const Index whole = detail::cut_of(dev, n).n;
+  const auto slices = detail::DenseSlices::tensor(whole, c, o);
+  if (detail::DenseSlices::columns(whole, c, o) == 32) detail::dense_tensor_forward<32>(dev, slices, n, c, o, x, w, b, y, clamp);
   else detail::dense_tensor_forward<64>(dev, slices, n, c, o, x, w, b, y, clamp);
 }
 template <RunsKernels D, TensorNumber T> Index dense_arena(const D&, Way<3>, T, Index n, Index c, Index o) {
@@ -197,7 +203,7 @@ void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const
   using K = kernels::DenseBackward<T, Relu>;
   const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
   const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
-  dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients);
+  dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients, kernels::ShareSteps(cut_of(dev, n), K::W::step));
 }
 }  // namespace detail
 

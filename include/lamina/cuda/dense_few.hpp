@@ -59,13 +59,13 @@ template <class T, bool Relu> struct DenseFewBackward {
   using M = Master<T>;
   static constexpr int threads = 128, outputs = 16, inputs = threads / outputs, rows = threads / inputs, pitch = outputs + 1, shared_bytes = threads * pitch * int(sizeof(M));
 
-  LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
+  LAMINA_DEVICE static void run(int c, int o, int of_x,
                                 const T* x, const T* w,               // (N, C), (C, O)
                                 const T* dy, const T* y,              // (N, O)
-                                T* dx, M* dw, M* db, bool writes) {   // (N, C); (C, O), (O) or null
+                                T* dx, M* dw, M* db, bool writes, Slabs cut) {   // (N, C); (C, O), (O) or null
     const int block = block_index().x, across = (c + threads - 1) / threads;
     if (block < of_x) input_gradient(c, o, block / across, block % across * threads + thread_index(), w, dy, y, dx);
-    else weight_gradient(n, c, o, (block - of_x) * inputs, x, dy, y, dw, db, writes);
+    else weight_gradient(c, o, (block - of_x) * inputs, x, dy, y, dw, db, writes, cut);
   }
 
  private:
@@ -77,14 +77,15 @@ template <class T, bool Relu> struct DenseFewBackward {
       for (int j = 0; j < outputs; ++j) sum += gradient_at<Relu>(dy, y, Index(i) * o + o0 + j, o0 + j < o) * number(w + Index(k) * o + o0 + j, o0 + j < o);
     store(dx + Index(i) * c + k, stored<T>(sum));
   }
-  /// Thread t adds up input t % 8 of every 16th sample.
-  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db, bool writes) {
-    const int t = thread_index(), k = k0 + t % inputs;
+  /// Thread t adds up input t % 8 of every second sample of a share.
+  LAMINA_DEVICE static void weight_gradient(int c, int o, int k0, const T* x, const T* dy, const T* y, M* dw, M* db, bool writes, const Slabs& cut) {
+    constexpr int of_share = rows / int(lamina::shares);
+    const int t = thread_index(), k = k0 + t % inputs, share = t / inputs / of_share;
     M* const sums = reinterpret_cast<M*>(shared_memory());            // (rows, inputs, outputs)
     for (int o0 = 0; o0 < o; o0 += outputs) {
       M sum[outputs] = {};
-      if (k <= c)
-        for (int i = t / inputs; i < n; i += rows) {
+      if (k <= c && share < cut.shares)
+        for (int i = cut.begin(share) + t / inputs % of_share; i < cut.begin(share + 1); i += of_share) {
           const M v = k < c ? number(x + Index(i) * c + k) : M(1);
           LAMINA_UNROLL
           for (int j = 0; j < outputs; ++j) sum[j] += v * gradient_at<Relu>(dy, y, Index(i) * o + o0 + j, o0 + j < o);
@@ -95,10 +96,14 @@ template <class T, bool Relu> struct DenseFewBackward {
       const int input = k0 + t / outputs, j = t % outputs;
       M* const to = input < c ? dw + Index(input) * o + o0 + j : input == c && db ? db + o0 + j : nullptr;
       if (to && o0 + j < o) {
-        M all = writes ? M(0) : load(to);
+        M of[lamina::shares];
         LAMINA_UNROLL
-        for (int r = 0; r < rows; ++r) all += load(sums + (r * inputs + t / outputs) * pitch + j);
-        store(to, all);
+        for (int s = 0; s < int(lamina::shares); ++s) {
+          of[s] = load(sums + (s * of_share * inputs + t / outputs) * pitch + j);
+          LAMINA_UNROLL
+          for (int r = 1; r < of_share; ++r) of[s] += load(sums + ((s * of_share + r) * inputs + t / outputs) * pitch + j);
+        }
+        store(to, (writes ? M(0) : load(to)) + tree_of(of));
       }
       sync_block();
     }

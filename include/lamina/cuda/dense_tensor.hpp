@@ -2,6 +2,7 @@
 #pragma once
 #include "fragments.hpp"
 #include "places.hpp"
+#include "slabs.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
 
@@ -19,6 +20,9 @@ template <TensorNumber T> LAMINA_DEVICE void only_flowing(unsigned (&words)[4], 
 /// A row-major matrix in device memory; its columns are a multiple of a chunk.
 template <class T> struct Matrix { const T* data; int rows, columns; };
 
+/// A row of a matrix, if it is below the end.
+struct SampleOf { int row, end; };
+
 /// Down x Columns of a matrix in shared memory.
 template <class T, int Down, int Columns, Rowed R> struct Tile : Rows<T, Columns, R> {
   using Lines = Rows<T, Columns, R>;
@@ -27,15 +31,33 @@ template <class T, int Down, int Columns, Rowed R> struct Tile : Rows<T, Columns
 
   /// Begins to copy what lies at (row, column) of m; zeros beyond it.
   template <int Threads> LAMINA_DEVICE void copy(Matrix<T> m, int row, int column) const {
+    copy_rows<Threads>(m, column, [&](int r, int i) { return SampleOf{row + r + i, m.rows}; });
+  }
+  /// Of rows r + i, for i below `Threads / chunks`, those that at(r, i) names; zeros where it has none.
+  template <int Threads, class At> LAMINA_DEVICE void copy_rows(Matrix<T> m, int column, const At& at) const {
     constexpr unsigned step = Threads / chunks;
     const unsigned t = unsigned(thread_index()), i = t % chunks;
-    const int first = row + int(t / chunks), c = column + int(i) * in_chunk<T>;
+    const int c = column + int(i) * in_chunk<T>;
     LAMINA_UNROLL
     for (unsigned r = 0; r < rows; r += step) {
-      const Index from = Index(first + int(r)) * m.columns + c;
-      const bool inside = first + int(r) < m.rows && c < m.columns;
-      copy_async(this->chunk(int(t / chunks + r), int(i)), m.data + (inside ? from : 0), inside);
+      const SampleOf from = at(int(r), int(t / chunks));
+      const bool inside = from.row < from.end && c < m.columns;
+      copy_async(this->chunk(int(t / chunks + r), int(i)), m.data + (inside ? Index(from.row) * m.columns + c : 0), inside);
     }
+  }
+};
+
+/// The samples of a batch as the side of a product that is summed over: each share has steps of its own, the last of which are filled up with zeros.
+struct ShareSteps {
+  Slabs shares;
+  int each;                              // steps of a share
+  ShareSteps(const Shares& s, int of_step) : shares(s, 1), each(int(std::max<Index>(pieces(pieces(s.n, s.of), of_step), 1))) {}
+  LAMINA_DEVICE int count() const { return shares.shares * each; }
+  /// Samples [first, end) begin at a step, as far as its share goes.
+  LAMINA_DEVICE Slabs::Range samples(int step, int of_step) const {
+    const int share = step / each;
+    if (share >= shares.shares) return {0, 0};
+    return {shares.begin(share) + step % each * of_step, shares.begin(share + 1)};
   }
 };
 
@@ -56,6 +78,14 @@ template <class T, Rowed A, Rowed B, Masked M = Masked::none, int Columns = 64> 
 
   float sum[2][wide][4];
 
+  LAMINA_DEVICE void operator+=(const Product& o) {
+    LAMINA_UNROLL
+    for (int i = 0; i < 2; ++i)
+      LAMINA_UNROLL
+      for (int j = 0; j < wide; ++j)
+        LAMINA_UNROLL
+        for (int e = 0; e < 4; ++e) sum[i][j][e] += o.sum[i][j][e];
+  }
   LAMINA_DEVICE static T* at(int stage, int bytes) { return reinterpret_cast<T*>(shared_memory() + stage % stages * stage_bytes + bytes); }
   LAMINA_DEVICE static First first(int stage) { return {at(stage, 0)}; }
   LAMINA_DEVICE static Second second(int stage) { return {at(stage, First::bytes)}; }
@@ -87,8 +117,9 @@ template <class T, Rowed A, Rowed B, Masked M = Masked::none, int Columns = 64> 
     else right_across<T>(b, s, c, [k](int term) { return k + term; });
   }
 
-  /// begin(step) begins the copies of a step into its tiles. In the end the tiles are free.
-  template <class Begin> LAMINA_DEVICE void run(int steps, Begin begin) {
+  /// begin(step) begins the copies of a step into its tiles, and done() is called behind each `step` of k. In the end the tiles are free.
+  template <class Begin> LAMINA_DEVICE void run(int steps, Begin begin) { run(steps, begin, [] {}); }
+  template <class Begin, class Done> LAMINA_DEVICE void run(int steps, const Begin& begin, const Done& done) {
     for (int s = 0; s < stages - 1; ++s) {
       if (s < steps) begin(s);
       copy_commit();
@@ -116,10 +147,30 @@ template <class T, Rowed A, Rowed B, Masked M = Masked::none, int Columns = 64> 
         for (int i = 0; i < 2; ++i)
           LAMINA_UNROLL
           for (int j = 0; j < wide; ++j) multiply_add_of<T>(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        done();
       }
     }
     copy_wait<0>();
     sync_block();
+  }
+
+  /// The sums over the samples of a batch: those of the shares, added as a tree. begin(step, samples) is told of the samples with each r-th of the `depth` rows.
+  template <class Begin> LAMINA_DEVICE void run_shares(const ShareSteps& of, const Begin& begin) {
+    ShareTree<Product> tree;
+    int left = of.each;
+    clear();
+    run((of.count() * step + depth - 1) / depth, [&](int stage) {
+      begin(stage, [&](int r, int i) {
+        const Slabs::Range samples = of.samples((stage * depth + r) / step, step);
+        return SampleOf{samples.begin + r % step + i, samples.end};
+      });
+    }, [&] {
+      if (--left > 0 || tree.count == of.shares.shares) return;
+      left = of.each;
+      tree.add(*this);
+      clear();
+    });
+    *this = tree.sum();
   }
 
   /// The sums, rounded, to (row, column) of `to` (rows, columns), by way of shared memory: whole rows leave.
@@ -179,13 +230,14 @@ template <TensorNumber T, bool Relu> struct DenseBackward {
   LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
                                 const T* x, const T* w,     // (N, C), (C, O)
                                 const T* dy, const T* y,    // (N, O)
-                                T* dx, float* dw, float* db, bool writes) {   // (N, C); (C, O), (O) or null
+                                T* dx, float* dw, float* db, bool writes,   // (N, C); (C, O), (O) or null
+                                ShareSteps batch) {
     int block = block_index().x;
     const int of_x = tiles.x ? tiles.samples * tiles.inputs : 0, of_w = tiles.outputs * tiles.inputs;
     if (block < of_x) return input_gradient(n, c, o, block % tiles.samples * side, block / tiles.samples * side, w, dy, y, dx);
     block -= of_x;
-    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw, writes);
-    bias_gradient(n, o, (block - of_w) * side, dy, y, db, writes);
+    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw, writes, batch);
+    bias_gradient(o, (block - of_w) * side, dy, y, db, writes, batch.shares);
   }
 
  private:
@@ -199,36 +251,34 @@ template <TensorNumber T, bool Relu> struct DenseBackward {
     });
     p.write(dx, n, c, i0, c0);
   }
-  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y, float* dw, bool writes) {
+  LAMINA_DEVICE static void weight_gradient(int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y, float* dw, bool writes, const ShareSteps& batch) {
     W p;
-    const auto at = [&](int row, int column) { return reinterpret_cast<TwoFloats*>(dw + Index(c0 + row) * o + o0 + column); };
-    p.each([&](float& left, float& right, int row, int column) {     // on their way while the copies are
-      const TwoFloats before = !writes && c0 + row < c && o0 + column < o ? load(at(row, column)) : TwoFloats{0, 0};
-      left = before.left, right = before.right;
-    });
-    multiply(p, n, c, o, c0, o0, x, dy, y);
+    multiply(p, n, c, o, c0, o0, x, dy, y, batch);
     p.each([&](float left, float right, int row, int column) {
-      if (c0 + row < c && o0 + column < o) store(at(row, column), TwoFloats{left, right});
+      if (c0 + row >= c || o0 + column >= o) return;
+      auto* const at = reinterpret_cast<TwoFloats*>(dw + Index(c0 + row) * o + o0 + column);
+      const TwoFloats before = writes ? TwoFloats{0, 0} : load(at);
+      store(at, TwoFloats{before.left + left, before.right + right});
     });
   }
 
  public:
-  /// p += x^T dy of a tile.
-  LAMINA_DEVICE static void multiply(W& p, int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y) {
-    p.run((n + depth - 1) / depth, [&](int step) {
-      W::first(step).template copy<threads>({x, n, c}, step * depth, c0);
-      W::second(step).template copy<threads>({dy, n, o}, step * depth, o0);
-      if constexpr (Relu) W::mask(step).template copy<threads>({y, n, o}, step * depth, o0);
+  /// p = x^T dy of a tile.
+  LAMINA_DEVICE static void multiply(W& p, int n, int c, int o, int c0, int o0, const T* x, const T* dy, const T* y, const ShareSteps& batch) {
+    p.run_shares(batch, [&](int stage, const auto& samples) {
+      W::first(stage).template copy_rows<threads>({x, n, c}, c0, samples);
+      W::second(stage).template copy_rows<threads>({dy, n, o}, o0, samples);
+      if constexpr (Relu) W::mask(stage).template copy_rows<threads>({y, n, o}, o0, samples);
     });
   }
-  /// 64 outputs: 16 or 8 samples at a time, a thread adds a chunk of outputs of every 16th or 8th.
-  LAMINA_DEVICE static void bias_gradient(int n, int o, int o0, const T* dy, const T* y, float* db, bool writes) {
-    constexpr int each = in_chunk<T>, chunks = side / each, rows = threads / chunks;
-    const int first = thread_index() / chunks, chunk = thread_index() % chunks;
+  /// 64 outputs: a thread adds a chunk of outputs of every second sample of a share, or of each.
+  LAMINA_DEVICE static void bias_gradient(int o, int o0, const T* dy, const T* y, float* db, bool writes, const Slabs& cut) {
+    constexpr int each = in_chunk<T>, chunks = side / each, rows = threads / chunks, of_share = rows / int(lamina::shares);
+    const int first = thread_index() / chunks, chunk = thread_index() % chunks, share = first / of_share;
     float* const sums = reinterpret_cast<float*>(shared_memory());   // (rows, 64)
     float sum[each] = {};
-    if (o0 + chunk * each < o) {
-      for (int i = first; i < n; i += rows) {
+    if (o0 + chunk * each < o && share < cut.shares) {
+      for (int i = cut.begin(share) + first % of_share; i < cut.begin(share + 1); i += of_share) {
         const Index at = Index(i) * o + o0 + chunk * each;
         Vec4 d = load(reinterpret_cast<const Vec4*>(dy + at));
         if constexpr (Relu) {
@@ -245,9 +295,14 @@ template <TensorNumber T, bool Relu> struct DenseBackward {
     sync_block();
     const int column = thread_index();
     if (column >= side || o0 + column >= o) return;
-    float all = writes ? 0.f : load(db + o0 + column);
-    for (int r = 0; r < rows; ++r) all += load(sums + r * side + column);
-    store(db + o0 + column, all);
+    float of[lamina::shares];
+    LAMINA_UNROLL
+    for (int s = 0; s < int(lamina::shares); ++s) {
+      of[s] = load(sums + s * of_share * side + column);
+      LAMINA_UNROLL
+      for (int r = 1; r < of_share; ++r) of[s] += load(sums + (s * of_share + r) * side + column);
+    }
+    store(db + o0 + column, (writes ? 0.f : load(db + o0 + column)) + tree_of(of));
   }
 };
 

@@ -22,6 +22,12 @@ template <class M, Rowed A, Rowed B> struct PlainProduct {
       for (int j = 0; j < 4; ++j) f(sum[i][j], row(i), column(j));
   }
   LAMINA_DEVICE void clear() { all([](M& v, int, int) { v = 0; }); }
+  LAMINA_DEVICE void operator+=(const PlainProduct& o) {
+    LAMINA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      LAMINA_UNROLL
+      for (int j = 0; j < 4; ++j) sum[i][j] += o.sum[i][j];
+  }
 
   template <Rowed S> LAMINA_DEVICE static int place(int i) { return S == Rowed::along ? thread_index() / depth + i * (threads / depth) : thread_index() % side; }
   template <Rowed S> LAMINA_DEVICE static int step(int i) { return S == Rowed::along ? thread_index() % depth : thread_index() / side + i * (threads / side); }
@@ -94,7 +100,7 @@ template <class T, bool Relu> struct DenseTilesBackward {
   LAMINA_DEVICE static void run(int n, int c, int o, int of_x,
                                 const T* x, const T* w,               // (N, C), (C, O)
                                 const T* dy, const T* y,              // (N, O)
-                                T* dx, M* dw, M* db, bool writes) {   // (N, C); (C, O), (O) or null
+                                T* dx, M* dw, M* db, bool writes, Slabs cut) {   // (N, C); (C, O), (O) or null
     const int block = block_index().x, samples = (n + side - 1) / side, outputs = (o + side - 1) / side;
     const auto gradient = [&](int i, int j) { return gradient_at<Relu>(dy, y, Index(i) * o + j, i < n && j < o); };
     if (block < of_x) {
@@ -112,9 +118,20 @@ template <class T, bool Relu> struct DenseTilesBackward {
         return c0 + i < c ? dw + Index(c0 + i) * o + o0 + j : c0 + i == c && db ? db + o0 + j : nullptr;
       };
       W p;
-      p.all([&](M& v, int i, int j) { v = to(i, j) && !writes ? load(to(i, j)) : M(0); });
-      p.run(0, n, c + 1 - c0, [&](int i, int k) { return c0 + i < c ? number(x + Index(k) * c + c0 + i, k < n) : M(1); }, [&](int j, int k) { return gradient(k, o0 + j); });
-      p.all([&](M v, int i, int j) { if (M* at = to(i, j)) store(at, v); });
+      ShareTree<W> tree;
+      LAMINA_NO_UNROLL
+      for (int share = 0; share < cut.shares; ++share) {
+        const int end = cut.begin(share + 1);
+        p.clear();
+        p.run(cut.begin(share), end, c + 1 - c0, [&](int i, int k) { return c0 + i < c ? number(x + Index(k) * c + c0 + i, k < end) : M(1); },
+              [&](int j, int k) { return k < end ? gradient(k, o0 + j) : M(0); });
+        sync_block();                                                 // the next share begins with the first tile
+        tree.add(p);
+      }
+      p = tree.sum();
+      p.all([&](M v, int i, int j) {
+        if (M* at = to(i, j)) store(at, (writes ? M(0) : load(at)) + v);
+      });
     }
   }
 };

@@ -11,21 +11,20 @@ namespace kernels::inline LAMINA_SIMT {
 template <TensorNumber T, bool Relu, class Opt> struct DenseUpdate {
   using Backward = DenseBackward<T, Relu>;
   using W = typename Backward::W;
-  static constexpr int threads = W::threads, shared_bytes = W::shared_bytes, side = W::side, pitch = side + 8, chunks = side / 4, together = 2, blocks = 3;
+  static constexpr int threads = W::threads, shared_bytes = W::shared_bytes, side = W::side, pitch = side + 8, chunks = side / 4, together = 2, blocks = 2;
   using Clock = typename Opt::Clock;
   using Weights = OptimizerPack<float, 4>;
 
   LAMINA_DEVICE static void run(Opt opt, int slots, const Clock* clock, int n, int c, int o,
                                 const T* x, const T* dy, const T* y,    // (N, C), (N, O), the same
                                 float* p, float* state, Index apart, T* low,  // (C, O), (slots, apart), (C, O)
-                                float* db) {                                     // (O) or null
+                                float* db, ShareSteps batch) {                   // (O) or null
     const int outputs = (o + side - 1) / side, tiles = outputs * ((c + side - 1) / side), block = block_index().x;
-    if (block >= tiles) return Backward::bias_gradient(n, o, (block - tiles) * side, dy, y, db, true);
+    if (block >= tiles) return Backward::bias_gradient(o, (block - tiles) * side, dy, y, db, true, batch.shares);
     const int c0 = block / outputs * side, o0 = block % outputs * side;
     float* const gradient = reinterpret_cast<float*>(shared_memory());           // (64, pitch), where the factors were
     W sums;
-    sums.clear();
-    Backward::multiply(sums, n, c, o, c0, o0, x, dy, y);
+    Backward::multiply(sums, n, c, o, c0, o0, x, dy, y, batch);
     sums.each([&](float left, float right, int row, int column) { store(reinterpret_cast<TwoFloats*>(gradient + row * pitch + column), TwoFloats{left, right}); });
     sync_block();
     const Clock now = load_whole(clock);
@@ -60,7 +59,7 @@ void dense_update(D& dev, const Opt& opt, const typename Opt::Clock* clock, bool
   const auto launch = [&]<bool Relu>(std::bool_constant<Relu>) {
     using K = kernels::DenseUpdate<T, Relu, Opt>;
     const Index outputs = pieces(o, K::side);
-    dev.template launch<K>(Grid{int(outputs * (pieces(c, K::side) + (db ? 1 : 0)))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db);
+    dev.template launch<K>(Grid{int(outputs * (pieces(c, K::side) + (db ? 1 : 0)))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db, kernels::ShareSteps(detail::cut_of(dev, n), K::W::step));
   };
   if (relu) launch(std::true_type());
   else launch(std::false_type());

@@ -62,7 +62,22 @@ template <class V, class At> LAMINA_DEVICE V sum_in_order(int first, int end, co
   }
   return sum;
 }
-/// The tree over the shares.
+/// The tree over shares that come one after another, a power of two of them: at most three sums wait for what they are added to.
+template <class V> struct ShareTree {
+  V open[3] = {};
+  int count = 0;
+  LAMINA_HD void add(V sum) {
+    const int before = count++;
+    if (!(before & 1)) { open[0] = sum; return; }
+    sum += open[0];
+    if (!(before & 2)) { open[1] = sum; return; }
+    sum += open[1];
+    if (!(before & 4)) { open[2] = sum; return; }
+    sum += open[2], open[0] = sum;
+  }
+  LAMINA_HD V sum() const { return count == 2 ? open[1] : count == 4 ? open[2] : open[0]; }
+};
+/// The tree over all shares.
 template <class V> LAMINA_DEVICE V tree_of(V (&of_share)[shares]) {
   LAMINA_UNROLL
   for (int step = 1; step < shares; step *= 2)

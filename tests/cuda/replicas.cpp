@@ -1,0 +1,125 @@
+/// Replicas on GPUs, each with its part of a batch: together they have the gradients, and each sample has the loss, that they have in one model, to the bit.
+#include "../support/gpu.hpp"
+
+#include <lamina/cuda/verbs.hpp>
+#include <lamina/lamina.hpp>
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "../support/device_data.hpp"
+#include "../support/nets.hpp"
+#include "../support/replicas.hpp"
+
+using namespace lamina;
+using namespace lamina_test;
+
+namespace {
+/// What a batch leaves.
+template <class M> struct Left {
+  std::vector<M> gradients, losses;
+  Totals totals;
+};
+template <class T> std::vector<T> some(Index count, std::uint32_t step) {
+  std::vector<T> v(static_cast<std::size_t>(count));
+  for (Index i = 0; i < count; ++i) v[std::size_t(i)] = T(Random(5, Stream::test, step).uniform(i, -1, 1));
+  return v;
+}
+
+/// A model of samples [first, first + count) of a batch of n, which are so many shares of it.
+template <class Net, class T> class Member {
+  using M = Master<T>;
+
+ public:
+  Member(Index batch, const Replica& replica) : model_({.batch = replica.cut(batch).begin(replica.count) + 1, .seed = 3}, device(replica)) {}
+
+  /// The samples here of the batch, with the gradients written or added to what is there.
+  Left<M> run(const std::vector<float>& x, const std::vector<std::int32_t>& label, Index n, Index first, Index count) {
+    model_.reset_totals();
+    model_.zero_gradients();
+    model_.forward_training({.n = count, .first = first, .x = x.data() + first * size(Net::input), .label = label.data() + first, .whole = n}, n, first);
+    model_.backward();
+    Left<M> left{std::vector<M>(std::size_t(model_.parameter_count)), std::vector<M>(static_cast<std::size_t>(count)), model_.totals()};
+    model_.device().download(left.gradients.data(), model_.gradients(), left.gradients.size() * sizeof(M));
+    model_.device().download(left.losses.data(), model_.losses(), left.losses.size() * sizeof(M));
+    return left;
+  }
+
+ private:
+  static Gpu device(const Replica& replica) {
+    Gpu dev;
+    dev.replica = replica;
+    return dev;
+  }
+  Model<Net, Gpu, T> model_;
+};
+
+/// One after another: they do not ask each other for anything.
+template <class Net, class T> void check(std::initializer_list<Index> batches) {
+  using M = Master<T>;
+  const Index most = std::max(batches);
+  Member<Net, T> one(most, {.batch = most});
+  std::vector<std::vector<Left<M>>> found(4);                     // of 1, 2, 4 and 8 replicas, batch after batch
+  const auto each_batch = [&](const auto& f) {
+    std::uint32_t step = 0;
+    for (const Index n : batches) {
+      std::vector<std::int32_t> label(static_cast<std::size_t>(n));
+      for (Index i = 0; i < n; ++i) label[std::size_t(i)] = std::int32_t(Random(6, Stream::test).below(i, size(Net::output)));
+      f(some<float>(n * size(Net::input), step++), label, n);
+    }
+  };
+  std::vector<Left<M>> expected;
+  each_batch([&](const auto& x, const auto& label, Index n) { expected.push_back(one.run(x, label, n, 0, n)); });
+  for (const Index replicas : {2, 4, 8}) {
+    const Index each = shares / replicas;
+    std::vector<std::vector<std::vector<M>>> gradients(expected.size());
+    std::vector<std::vector<M>> losses(expected.size());
+    std::vector<Totals> totals(expected.size());
+    for (Index rank = 0; rank < replicas; ++rank) {
+      Member<Net, T> member(most, {.first = rank * each, .count = each, .batch = most});
+      std::size_t at = 0;
+      each_batch([&](const auto& x, const auto& label, Index n) {
+        const Index first = first_of_share(rank * each, n), count = first_of_share((rank + 1) * each, n) - first;
+        const Left<M> left = member.run(x, label, n, first, count);
+        gradients[at].push_back(left.gradients);
+        losses[at].insert(losses[at].end(), left.losses.begin(), left.losses.end());
+        for (Index i = 0; i < each; ++i) totals[at].losses[rank * each + i] = left.totals.losses[i];
+        totals[at].correct += left.totals.correct;
+        ++at;
+      });
+    }
+    for (std::size_t at = 0; at < expected.size(); ++at) {
+      INFO(name<Net>().s << " in " << sizeof(T) << " bytes, a batch of " << std::data(batches)[at] << " on " << replicas << " replicas");
+      CHECK(same_bits(sum_of_ranks(gradients[at]), expected[at].gradients));
+      CHECK(same_bits(losses[at], expected[at].losses));
+      CHECK(totals[at].loss() == expected[at].totals.loss());
+      CHECK(totals[at].correct == expected[at].totals.correct);
+    }
+  }
+}
+
+struct Groups : Network<Input<7, 6, 4>, Conv<8, 3, 1, 1, true, 2>, ReLU, DepthwiseConv<3>, ReLU, Flatten, Dense<3>> {};
+/// Of float in tiles, of bf16 and tf32 on tensor cores.
+struct Blocks : Network<Input<10, 9, 3>, Block<16>, Block<32>, Flatten, Dense<144>, ReLU, Dense<20>, Dense<4>> {};
+struct Taps : Network<Input<9, 8, 3>, Conv<16, 3>, ReLU, Conv<16, 3>, ReLU, Conv<24, 3, 2>, ReLU, Conv<8, 1>, Flatten, Dense<72>, ReLU, Dense<5>> {};
+}  // namespace
+
+TEST_CASE("replicas have the gradients of one model") {
+  check<SmallLeaf, float>({21, 8, 3});
+  check<Overlap, double>({19});
+  check<Groups, float>({18, 8});
+}
+TEST_CASE("replicas have the gradients of one model, in tiles") {
+  check<Blocks, float>({19, 3});
+  check<Taps, float>({17});
+}
+TEST_CASE("replicas have the gradients of one model, in bf16") {
+  check<SmallLeaf, bf16>({13});
+  check<Blocks, bf16>({35, 6});
+  check<Taps, bf16>({37, 8});
+}
+TEST_CASE("replicas have the gradients of one model, in tf32") {
+  check<Blocks, tf32>({19});
+  check<Taps, tf32>({19});
+}
