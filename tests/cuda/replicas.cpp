@@ -2,13 +2,15 @@
 #include "../support/gpu.hpp"
 
 #include <lamina/cuda/verbs.hpp>
-#include <lamina/lamina.hpp>
+#include <lamina/nn/zoo.hpp>
+#include <lamina/train/model.hpp>
 
 #include <doctest/doctest.h>
 
 #include <vector>
 
 #include "../support/device_data.hpp"
+#include "../support/integers.hpp"
 #include "../support/nets.hpp"
 #include "../support/replicas.hpp"
 
@@ -99,9 +101,28 @@ template <class Net, class T> void check(std::initializer_list<Index> batches) {
   }
 }
 
+/// One learned factor for each channel: a layer that knows nothing of shares.
+template <class T> struct Factor { const T* x; const Master<T>* w; T* y; Index c; LAMINA_HD void operator()(Index i) const { y[i] = T(w[i % c] * Master<T>(x[i])); } };
+template <class T> struct FactorGradient {
+  const T *x, *dy; Master<T>* dw; Index pixels, c;
+  LAMINA_HD void operator()(Index k) const { for (Index p = 0; p < pixels; ++p) dw[k] += Master<T>(x[p * c + k]) * Master<T>(dy[p * c + k]); }
+};
+struct Scale {
+  static constexpr Shape out(Shape in) { return in; }
+  static constexpr Tensors parameters(Shape in) { return {"factor", Dims(in.c)}; }
+  static constexpr Needs needs(Shape) { return {.keep = Keep::input}; }
+  static void init(Shape in, const Initializer&, float* w, float*) { for (int c = 0; c < in.c; ++c) w[c] = 1; }
+  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), Factor<T>{s.x, s.w, s.y, s.in.c}); }
+  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
+    parallel_for(dev, s.in.c, FactorGradient<T>{s.x, s.dy, s.dw, s.n * s.in.h * s.in.w, s.in.c});
+    if (s.dx) parallel_for(dev, s.n * size(s.in), Factor<T>{s.dy, s.w, s.dx, s.in.c});
+  }
+};
+struct Own : Network<Input<5, 4, 3>, Scale, Conv<6, 3>, Scale, ReLU, Flatten, Dense<3>> {};
 struct Groups : Network<Input<7, 6, 4>, Conv<8, 3, 1, 1, true, 2>, ReLU, DepthwiseConv<3>, ReLU, Flatten, Dense<3>> {};
 /// Of float in tiles, of bf16 and tf32 on tensor cores.
 struct Blocks : Network<Input<10, 9, 3>, Block<16>, Block<32>, Flatten, Dense<144>, ReLU, Dense<20>, Dense<4>> {};
+struct Many : Network<Input<1, 1, 40>, Dense<72>, ReLU, Dense<24>, ReLU, Dense<5>> {};
 struct Taps : Network<Input<9, 8, 3>, Conv<16, 3>, ReLU, Conv<16, 3>, ReLU, Conv<24, 3, 2>, ReLU, Conv<8, 1>, Flatten, Dense<72>, ReLU, Dense<5>> {};
 }  // namespace
 
@@ -109,17 +130,60 @@ TEST_CASE("replicas have the gradients of one model") {
   check<SmallLeaf, float>({21, 8, 3});
   check<Overlap, double>({19});
   check<Groups, float>({18, 8});
+  check<Own, float>({11});
 }
 TEST_CASE("replicas have the gradients of one model, in tiles") {
   check<Blocks, float>({19, 3});
   check<Taps, float>({17});
 }
-TEST_CASE("replicas have the gradients of one model, in bf16") {
+TEST_CASE("replicas have the gradients of one model, in numbers of 16 bits") {
   check<SmallLeaf, bf16>({13});
+  check<Own, bf16>({11});
+  check<Many, bf16>({149, 18});
+}
+TEST_CASE("replicas have the gradients of one model, on tensor cores") {
   check<Blocks, bf16>({35, 6});
   check<Taps, bf16>({37, 8});
 }
 TEST_CASE("replicas have the gradients of one model, in tf32") {
+  check<Many, tf32>({83});
   check<Blocks, tf32>({19});
   check<Taps, tf32>({19});
+}
+
+namespace {
+/// The gradients of gamma and beta of samples [first, first + count), by moments that are given.
+template <class T> std::vector<Master<T>> norm_gradients(const Replica& replica, Index n, Shape in, Index first, Index count) {
+  using M = Master<T>;
+  const Index of_sample = size(in), pixels = Index(in.h) * in.w;
+  const auto here = [&](std::uint32_t number) {
+    const std::vector<T> all = stored<T>(fractions<M>(n * of_sample, number));
+    return std::vector<T>(all.begin() + first * of_sample, all.begin() + (first + count) * of_sample);
+  };
+  Gpu dev;
+  dev.replica = replica;
+  reserve_poisoned(dev, batch_norm_arena(dev, T(), count, pixels, in.c));
+  const lamina_test::Tensor<Gpu, T> x(dev, here(1)), dy(dev, here(2));
+  const lamina_test::Tensor<Gpu, M> w(dev, fractions<M>(2 * room(in.c), 3)), batch(dev, fractions<M>(2 * room(in.c), 4)), dw(dev, std::vector<M>(std::size_t(2 * room(in.c))));
+  batch_norm_clamp_backward(dev, Clamp{.low = 0}, count, pixels, in.c, x.data(), w.data(), batch.data(), dy.data(), static_cast<T*>(nullptr), dw.data());
+  return dw.get();
+}
+template <class T> void check_norm(Index n, Shape in) {
+  const auto whole = norm_gradients<T>({.batch = n}, n, in, 0, n);
+  for (const Index replicas : {2, 4, 8}) {
+    INFO(n << " samples on " << replicas << " replicas, " << sizeof(T) << " bytes");
+    std::vector<std::vector<Master<T>>> found;
+    for (Index rank = 0; rank < replicas; ++rank) {
+      const Index each = shares / replicas, first = first_of_share(rank * each, n);
+      found.push_back(norm_gradients<T>({.first = rank * each, .count = each, .batch = n}, n, in, first, first_of_share((rank + 1) * each, n) - first));
+    }
+    CHECK(same_bits(sum_of_ranks(found), whole));
+  }
+}
+}  // namespace
+
+TEST_CASE_TEMPLATE("replicas have the gradients of a batch norm", T, float, bf16) {
+  check_norm<T>(19, {5, 4, 6});
+  check_norm<T>(3, {9, 8, 16});
+  check_norm<T>(70, {7, 6, 8});
 }

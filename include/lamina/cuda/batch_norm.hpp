@@ -1,5 +1,5 @@
-/// Batch normalisation on a GPU, with ReLU or ReLU6 after it or alone. Sums over pixels are taken in stretches whose bounds follow from the shapes, and put together in their order.
-/// Forward is three launches, or one by the running values; backward three, or two without dx.
+/// Batch normalisation on a GPU, with ReLU or ReLU6 after it or alone. Sums over pixels are taken in stretches of the shares of a batch (slabs.hpp), which are put together share by share, and then
+/// the shares in a tree. Forward is three launches, or one by the running values; backward three, or two without dx.
 #pragma once
 #include <algorithm>
 
@@ -15,27 +15,26 @@ namespace kernels::inline LAMINA_SIMT {
 /// stretch's. There are so many stretches that all blocks are at work at once, with as many loads under way as it takes.
 struct NormExtent {
   static constexpr int threads = 256, blocks = 2, most = blocks * CudaRules::multiprocessors, least = 4;    // blocks of a multiprocessor; pixels of a lane
-  Index pixels, each; int c, apart, across, groups, stretches;  // apart: from the mean to the spread, and from gamma to beta
-  NormExtent(Index n, int channels, int at_once) : pixels(n), c(channels), apart(int(room(channels))) {
-    const int lanes = c / at_once;
-    groups = int(pieces(lanes, 32));
-    across = int(pieces(lanes, groups));
-    const int rows = threads / across;
-    each = std::max<Index>(pieces(pieces(n, std::max(1, most / groups)), rows), least) * rows;
-    stretches = int(std::max<Index>(pieces(n, each), 1));
+  Index of_sample, pixels; int c, apart, across, groups;        // pixels of a sample, and of all here; apart: from the mean to the spread, and from gamma to beta
+  Slabs stretches;
+  NormExtent(const Shares& cut, Index each, int channels, int at_once)
+      : of_sample(each), pixels(cut.begin(cut.count) * each), c(channels), apart(int(room(channels))), across(0), groups(int(pieces(c / at_once, 32))), stretches(cut, 1) {
+    across = int(pieces(c / at_once, groups));
+    stretches = {cut, lamina::detail::slabs_of_share(cut, std::max(1, most / groups), each, least * (threads / across))};
   }
-  Grid grid() const { return {stretches, groups}; }
-  LAMINA_DEVICE Index begin(int stretch) const { return stretch < stretches ? stretch * each : pixels; }
+  Grid grid() const { return {stretches.count, groups}; }
+  LAMINA_DEVICE Slabs::Part range(int stretch) const { return stretches.pieces_of(stretch, of_sample); }
 };
 /// A lane's part: channels from `channel` on, and pixels first, first + step, ... below end.
 template <int V> struct NormLane {
   int row, column, channel, step;
-  Index begin, first, end;
+  Index begin, first, end, last;             // those of the block end there
   LAMINA_DEVICE explicit NormLane(const NormExtent& e) {
     const Place block = block_index();
+    const Slabs::Part range = e.range(block.x);
     row = thread_index() / e.across, column = thread_index() % e.across, step = NormExtent::threads / e.across;
     channel = (block.y * e.across + column) * V;
-    begin = e.begin(block.x), first = begin + row, end = e.begin(block.x + 1);
+    begin = range.begin, first = begin + row, end = last = range.end;
     if (row >= step || channel >= e.c) end = first;
   }
   /// use(pixel, fetch(pixel)) for all pixels, so many of which are fetched at a time.
@@ -92,7 +91,7 @@ template <class Job> struct NormSums {
       const int channel = block_index().y * e.across * V + thread_index();
       if (channel < e.c) {
         M* const part = parts + Index(block_index().x) * 2 * e.c + channel;
-        job.finish(e, channel, lane.begin, e.begin(block_index().x + 1), load(sums + thread_index()), load(sums + e.across * V + thread_index()), part, part + e.c);
+        job.finish(e, channel, lane.begin, lane.last, load(sums + thread_index()), load(sums + e.across * V + thread_index()), part, part + e.c);
       }
     }
   }
@@ -120,27 +119,41 @@ template <class T, int V> struct Moments {
     }
   }
   LAMINA_DEVICE void finish(const NormExtent&, int channel, Index begin, Index end, Number sum, Number square, Number* mean, Number* rest) const {
+    if (begin == end) return store(mean, 0), store(rest, 0);
     const Number of_mean = sum / Number(end - begin), left = square - sum * of_mean;
     store(mean, Number(load(x + begin * c + channel)) + of_mean);
     store(rest, left < 0 ? Number(0) : left);
   }
 };
 
-/// The parts of 8 channels, which lie in one sector of the cache, put together by as many rows of lanes as it takes that each has few: then all of them are under way at once.
+/// The parts of 8 channels, which lie in one sector of the cache, put together by 8 rows of lanes for each share; so many parts of a row are on their way at a time.
 struct NormChannels {
-  static constexpr int threads = 512, channels = 8, warps = threads / 32, rows = threads / channels, most = int(pieces(NormExtent::most, rows));
-  int channel, row;
+  static constexpr int channels = 8, of_share = 8, threads = channels * of_share * int(lamina::shares), warps = threads / 32, together = 5;
+  template <class M> static constexpr int shared_bytes = warps * channels * int(sizeof(M));
+  int channel, row, share;                 // row of the share
   bool inside, writes;
+  Slabs::Range parts;
   LAMINA_DEVICE explicit NormChannels(const NormExtent& e) {
-    channel = block_index().x * channels + thread_index() % channels, row = thread_index() / channels;
-    inside = channel < e.c, writes = inside && row == 0;
+    channel = block_index().x * channels + thread_index() % channels, row = thread_index() / channels % of_share, share = thread_index() / channels / of_share;
+    inside = channel < e.c, writes = inside && thread_index() < channels;
+    parts = inside && share < e.stretches.shares ? e.stretches.of_share(share) : Slabs::Range{0, 0};
   }
-  /// f(k, stretch) for those of this lane.
-  template <class F> LAMINA_DEVICE void each(const NormExtent& e, const F& f) const {
-    LAMINA_UNROLL
-    for (int k = 0; k < most; ++k)
-      if (const int stretch = row + k * rows; inside && stretch < e.stretches) f(k, stretch);
+  /// use(stretch, the two numbers of its part) for those of this lane.
+  template <class M> struct Two { M first, second; };
+  template <class M, class F> LAMINA_DEVICE void each(const NormExtent& e, const M* all, const F& use) const {   // (stretches, 2, C)
+    for (int from = parts.begin + row; from < parts.end; from += together * of_share) {
+      Two<M> part[together];
+      LAMINA_UNROLL
+      for (int u = 0; u < together; ++u) {
+        const M* const at = all + Index(from + u * of_share) * 2 * e.c + channel;
+        part[u] = from + u * of_share < parts.end ? Two<M>{load(at), load(at + e.c)} : Two<M>{0, 0};
+      }
+      LAMINA_UNROLL
+      for (int u = 0; u < together; ++u)
+        if (from + u * of_share < parts.end) use(from + u * of_share, part[u]);
+    }
   }
+  /// The sum over the rows of a share.
   template <class M> LAMINA_DEVICE M sum(M mine) const {
     M* const shared = reinterpret_cast<M*>(shared_memory());    // (warps, channels)
     const int lane = thread_index() % 32;
@@ -148,53 +161,86 @@ struct NormChannels {
     sync_block();
     if (lane < channels) store(shared + thread_index() / 32 * channels + lane, mine);
     sync_block();
-    M all = 0;
-    LAMINA_UNROLL
-    for (int w = 0; w < warps; ++w) all += load(shared + w * channels + thread_index() % channels);
-    return all;
+    return load(shared + share * 2 * channels + lane % channels) + load(shared + (share * 2 + 1) * channels + lane % channels);
   }
+  /// What the lanes of each share have for the channel of this one, to lanes that write.
+  template <class M> LAMINA_DEVICE void gather(M mine, M (&of)[lamina::shares]) const {
+    M* const shared = reinterpret_cast<M*>(shared_memory());    // (shares, channels)
+    sync_block();
+    if (row == 0) store(shared + share * channels + thread_index() % channels, mine);
+    sync_block();
+    LAMINA_UNROLL
+    for (int s = 0; s < int(lamina::shares); ++s) of[s] = load(shared + s * channels + thread_index() % channels);
+  }
+  static_assert(channels * of_share == 64, "a share has two warps");
   static Grid grid(const NormExtent& e) { return {int(pieces(e.c, channels))}; }
 };
-/// batch (2, C) = mean and 1 / sqrt(var + eps) of all stretches together, by Chan, Golub and LeVeque 1979; running (2, C) follows them.
+/// The moments of all shares, merged two by two in the order of the tree by Chan, Golub and LeVeque 1979; one without pixels changes nothing.
+template <class M> struct ShareMoments {
+  Index pixels[lamina::shares];
+  M mean[lamina::shares], square[lamina::shares];               // the sum of the squared distances from the mean
+  LAMINA_DEVICE void merge() {
+    LAMINA_UNROLL
+    for (int step = 1; step < int(lamina::shares); step *= 2)
+      LAMINA_UNROLL
+      for (int t = 0; t + step < int(lamina::shares); t += 2 * step) add(t, t + step);
+  }
+
+ private:
+  LAMINA_DEVICE void add(int left, int right) {
+    const Index before = pixels[left], all = pixels[left] += pixels[right];
+    if (!pixels[right]) return;
+    const M toward = before ? M(pixels[right]) / M(all) : M(1), d = mean[right] - mean[left];
+    mean[left] = before ? mean[left] + toward * d : mean[right], square[left] += square[right] + toward * M(before) * d * d;
+  }
+};
+/// batch (2, C) = mean and 1 / sqrt(var + eps) of all stretches together; running (2, C) follows them.
 template <class M> struct NormSettle {
-  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::warps * NormChannels::channels * int(sizeof(M));
-  LAMINA_DEVICE static void run(NormExtent e, NormSpec spec, const M* parts, M* running, M* batch) {
+  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::shared_bytes<M>;
+  LAMINA_DEVICE static void run(NormExtent e, NormSpec spec, const M* parts, M* running, M* batch) {   // (stretches, 2, C)
     const NormChannels of(e);
-    const M* const part = parts + of.channel;                   // mean, and behind C numbers the squares
-    M means[NormChannels::most], squares[NormChannels::most], sum = 0, square = 0;
-    const M n = M(e.pixels), origin = of.inside ? load(part) : M(0);
     M* const follows[] = {running + of.channel, running + e.apart + of.channel};
     const M before[] = {of.writes ? load(follows[0]) : M(0), of.writes ? load(follows[1]) : M(0)};
-    const auto weight = [&](int stretch) { return M(e.begin(stretch + 1) - e.begin(stretch)); };
-    of.each(e, [&](int k, int stretch) { means[k] = load(part + Index(stretch) * 2 * e.c), squares[k] = load(part + Index(stretch) * 2 * e.c + e.c); });
-    of.each(e, [&](int k, int stretch) { sum += weight(stretch) * (means[k] - origin); });
-    const M mean = origin + of.sum(sum) / n;
-    of.each(e, [&](int k, int stretch) {
-      const M d = means[k] - mean;
-      square += squares[k] + weight(stretch) * d * d;
+    const auto pixels = [&](int share) { return share < e.stretches.shares ? (e.stretches.begin(share + 1) - e.stretches.begin(share)) * e.of_sample : 0; };
+    const auto weight = [&](int stretch) {
+      const Slabs::Part p = e.range(stretch);
+      return M(p.end - p.begin);
+    };
+    const Index of_share = pixels(of.share);
+    const M origin = of.parts.begin < of.parts.end ? load(parts + Index(of.parts.begin) * 2 * e.c + of.channel) : M(0);
+    M sum = 0, square = 0;
+    of.each(e, parts, [&](int stretch, auto part) { sum += weight(stretch) * (part.first - origin); });
+    sum = of.sum(sum);
+    const M mean = of_share ? origin + sum / M(of_share) : M(0);
+    of.each(e, parts, [&](int stretch, auto part) {
+      const M d = part.first - mean;
+      square += part.second + weight(stretch) * d * d;
     });
-    square = of.sum(square);
+    ShareMoments<M> all;
+    of.gather(of.sum(square), all.square), of.gather(mean, all.mean);
     if (!of.writes) return;
-    const M var = square / n, spread = spec.unbiased && e.pixels > 1 ? var * (n / (n - 1)) : var, momentum = M(spec.momentum);
-    store(follows[0], before[0] + momentum * (mean - before[0])), store(follows[1], before[1] + momentum * (spread - before[1]));
-    store(batch + of.channel, mean), store(batch + e.apart + of.channel, 1 / Number<M>::root(var + M(spec.epsilon)));
+    LAMINA_UNROLL
+    for (int s = 0; s < int(lamina::shares); ++s) all.pixels[s] = pixels(s);
+    all.merge();
+    const M n = M(e.pixels), var = all.square[0] / n, spread = spec.unbiased && e.pixels > 1 ? var * (n / (n - 1)) : var, momentum = M(spec.momentum);
+    store(follows[0], before[0] + momentum * (all.mean[0] - before[0])), store(follows[1], before[1] + momentum * (spread - before[1]));
+    store(batch + of.channel, all.mean[0]), store(batch + e.apart + of.channel, 1 / Number<M>::root(var + M(spec.epsilon)));
   }
 };
 /// sums (2, C) = of all stretches; dw (2, C) += them, or = them.
 template <class M> struct NormAdd {
-  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::warps * NormChannels::channels * int(sizeof(M));
+  static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::shared_bytes<M>;
   LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool anew) {
     const NormChannels of(e);
-    const M* const part = parts + of.channel;
-    M first[NormChannels::most] = {}, second[NormChannels::most] = {}, sum[2] = {};
     M* const totals[] = {dw + of.channel, dw + e.apart + of.channel};
     const M before[] = {of.writes && !anew ? load(totals[0]) : M(0), of.writes && !anew ? load(totals[1]) : M(0)};
-    of.each(e, [&](int k, int stretch) { first[k] = load(part + Index(stretch) * 2 * e.c), second[k] = load(part + Index(stretch) * 2 * e.c + e.c); });
-    LAMINA_UNROLL
-    for (int k = 0; k < NormChannels::most; ++k) sum[0] += first[k], sum[1] += second[k];
+    M sum[2] = {};
+    of.each(e, parts, [&](int, auto part) { sum[0] += part.first, sum[1] += part.second; });
     LAMINA_UNROLL
     for (int which = 0; which < 2; ++which) {
-      const M all = of.sum(sum[which]);
+      M of_share[lamina::shares];
+      of.gather(of.sum(sum[which]), of_share);
+      const M all = tree_of(of_share);
       if (of.writes) store(sums + which * e.c + of.channel, all), store(totals[which], before[which] + all);
     }
   }
@@ -305,37 +351,38 @@ template <class T, int V, class Gradient> struct NormInputGradient {
 }  // namespace kernels::inline LAMINA_SIMT
 
 namespace detail {
-template <class T> Index norm_parts(Index pixels, int c) {
+template <class T> Index norm_parts(const Shares& cut, Index pixels, int c) {
   Index numbers = 0;
-  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) { numbers = kernels::NormExtent(pixels, c, V).stretches * 2 * Index(c); });
+  kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) { numbers = kernels::NormExtent(cut, pixels, c, V).stretches.count * 2 * Index(c); });
   return numbers;
 }
-/// batch and running get the moments of x.
-template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, Index pixels, int c, const T* x, Master<T>* running, Master<T>* batch) {
-  const kernels::NormExtent e(pixels, c, V);
+/// batch and running get the moments of x. With no samples here nothing is learned.
+template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, const kernels::NormExtent& e, const T* x, Master<T>* running, Master<T>* batch) {
+  if (!e.pixels) return;
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, c), parts);
+  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, e.c), parts);
   dev.template launch<kernels::NormSettle<Master<T>>>(kernels::NormChannels::grid(e), e, spec, parts, running, batch);
 }
 /// The gradients tell what comes to each pixel: `first` where it is summed, and then `again`.
 template <int V, RunsKernels D, class T, class Gradient, class Again>
-void norm_backward(D& dev, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient first, Again again, T* dx, Master<T>* dw) {
+void norm_backward(D& dev, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient first, Again again, T* dx, Master<T>* dw) {
   using Job = kernels::NormGradientSums<T, V, Gradient>;
-  const kernels::NormExtent e(pixels, c, V);
+  const kernels::NormExtent e(cut_of(dev, samples), pixels, c, V);
   const Job job(x, w, batch, c, first);
-  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches) * 2 * c;
-  dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
+  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches.count) * 2 * c;
+  if (e.pixels) dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
   dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, parts, sums, dw, dev.writes_gradients);
-  if (dx) dev.template launch<kernels::NormInputGradient<T, V, Again>>(e.grid(), e, kernels::NormGradientSums<T, V, Again>(x, w, batch, c, again), sums, dx);
+  if (dx && e.pixels) dev.template launch<kernels::NormInputGradient<T, V, Again>>(e.grid(), e, kernels::NormGradientSums<T, V, Again>(x, w, batch, c, again), sums, dx);
 }
 template <bool adds, RunsKernels D, class T>
-void norm_forward(D& dev, NormSpec spec, Clamp bounds, Index pixels, int c, const T* x, const T* z, const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
+void norm_forward(D& dev, NormSpec spec, Clamp bounds, Index samples, Index pixels, int c, const T* x, const T* z, const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
-    const kernels::NormExtent e(pixels, c, V);
-    if (by == NormBy::batch) norm_measure<V>(dev, spec, pixels, c, x, running, batch);
+    const kernels::NormExtent e(cut_of(dev, samples), pixels, c, V);
+    if (by == NormBy::batch) norm_measure<V>(dev, spec, e, x, running, batch);
     const bool running_values = by == NormBy::running;
-    dev.template launch<kernels::NormOutput<T, V, adds>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, z, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
-                                                         Master<T>(spec.epsilon), y);
+    if (e.pixels)
+      dev.template launch<kernels::NormOutput<T, V, adds>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, z, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
+                                                           Master<T>(spec.epsilon), y);
   });
 }
 }  // namespace detail
@@ -348,7 +395,7 @@ void batch_norm_clamp_forward(D& dev, NormSpec spec, Clamp bounds, Index samples
                               Master<T>* running,               // mean (C), variance (C), likewise
                               Master<T>* batch,                 // mean (C), 1 / sqrt(var + eps) (C), likewise
                               T* y, NormBy by) {
-  detail::norm_forward<false>(dev, spec, bounds, samples * pixels, c, x, static_cast<const T*>(nullptr), w, running, batch, y, by);
+  detail::norm_forward<false>(dev, spec, bounds, samples, pixels, c, x, static_cast<const T*>(nullptr), w, running, batch, y, by);
 }
 template <RunsKernels D, class T>
 void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch,
@@ -357,7 +404,7 @@ void batch_norm_clamp_backward(D& dev, Clamp bounds, Index samples, Index pixels
                                Master<T>* dw) {                 // += gamma (C), beta (C)
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
     const kernels::ClampedGradient<T, V> gradient(dy, c, bounds);
-    detail::norm_backward<V>(dev, samples * pixels, c, x, w, batch, gradient, gradient, dx, dw);
+    detail::norm_backward<V>(dev, samples, pixels, c, x, w, batch, gradient, gradient, dx, dw);
   });
 }
 /// The same without bounds.
@@ -369,8 +416,8 @@ template <RunsKernels D, class T>
 void batch_norm_backward(D& dev, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, const T* dy, T* dx, Master<T>* dw) {
   batch_norm_clamp_backward(dev, {}, samples, pixels, c, x, w, batch, dy, dx, dw);
 }
-template <RunsKernels D, class T> Index batch_norm_arena(const D&, T, Index samples, Index pixels, int c) {
-  return (detail::norm_parts<T>(samples * pixels, c) + 2 * Index(c)) * Index(sizeof(Master<T>));
+template <RunsKernels D, class T> Index batch_norm_arena(const D& dev, T, Index samples, Index pixels, int c) {
+  return (detail::most_of_cuts(dev, samples, [&](const Shares& cut) { return detail::norm_parts<T>(cut, pixels, c); }) + 2 * Index(c)) * Index(sizeof(Master<T>));
 }
 
 }  // namespace lamina

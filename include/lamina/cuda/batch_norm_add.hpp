@@ -28,7 +28,7 @@ template <RunsKernels D, class T>
 void batch_norm_add_relu_forward(D& dev, NormSpec spec, Index samples, Index pixels, int c, const T* x,
                                  const T* z,                    // (N, C), which y may overwrite
                                  const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
-  detail::norm_forward<true>(dev, spec, {.low = 0}, samples * pixels, c, x, z, w, running, batch, y, by);
+  detail::norm_forward<true>(dev, spec, {.low = 0}, samples, pixels, c, x, z, w, running, batch, y, by);
 }
 template <RunsKernels D, class T>
 void batch_norm_add_relu_backward(D& dev, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch,
@@ -37,7 +37,7 @@ void batch_norm_add_relu_backward(D& dev, Index samples, Index pixels, int c, co
                                   T* dx,                        // (N, C) or null
                                   Master<T>* dw) {              // += gamma (C), beta (C)
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
-    detail::norm_backward<V>(dev, samples * pixels, c, x, w, batch, kernels::AddedGradient<T, V>{y, dy, dz, c}, kernels::ClampedGradient<T, V>(dz, c, {}), dx, dw);
+    detail::norm_backward<V>(dev, samples, pixels, c, x, w, batch, kernels::AddedGradient<T, V>{y, dy, dz, c}, kernels::ClampedGradient<T, V>(dz, c, {}), dx, dw);
   });
 }
 

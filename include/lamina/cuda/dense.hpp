@@ -61,7 +61,7 @@ template <class T> struct DenseWeightGradient {
   kernels::Slabs cut; Index c, o;
   const T *x, *dy, *y; M *dw, *db;         // (N, C), (N, O), the same or null, (C, O), (O)
   bool writes;
-  LAMINA_HD void operator()(Index at) const {
+  LAMINA_DEVICE void operator()(Index at) const {
     const Index k = at / o, j = at % o;
     kernels::ShareTree<M> tree;
     for (int share = 0; share < cut.shares; ++share) {

@@ -66,7 +66,7 @@ template <class V, class At> LAMINA_DEVICE V sum_in_order(int first, int end, co
 template <class V> struct ShareTree {
   V open[3] = {};
   int count = 0;
-  LAMINA_HD void add(V sum) {
+  LAMINA_DEVICE void add(V sum) {
     const int before = count++;
     if (!(before & 1)) { open[0] = sum; return; }
     sum += open[0];
@@ -75,7 +75,7 @@ template <class V> struct ShareTree {
     if (!(before & 4)) { open[2] = sum; return; }
     sum += open[2], open[0] = sum;
   }
-  LAMINA_HD V sum() const { return count == 2 ? open[1] : count == 4 ? open[2] : open[0]; }
+  LAMINA_DEVICE V sum() const { return count == 2 ? open[1] : count == 4 ? open[2] : open[0]; }
 };
 /// The tree over all shares.
 template <class V> LAMINA_DEVICE V tree_of(V (&of_share)[shares]) {
