@@ -1,20 +1,9 @@
 /// A convolution as a product of matrices: what each of its output pixels sees of the picture.
 #pragma once
 #include "conv_general.hpp"
+#include "divisor.hpp"
 
 namespace lamina::kernels::inline LAMINA_SIMT {
-
-/// a / by for a below 2^31, by a multiplication.
-struct Divisor {
-  unsigned factor, by;
-  int shift;
-  explicit Divisor(int d) : by(unsigned(d)), shift(0) {
-    while ((1u << shift) < by) ++shift;
-    factor = unsigned(((std::uint64_t(1) << (31 + shift)) + by - 1) / by);
-  }
-  LAMINA_DEVICE int operator()(int a) const { return int(std::uint64_t(unsigned(a)) * factor >> (31 + shift)); }
-  LAMINA_DEVICE int rest(int a, int whole) const { return int(unsigned(a) - unsigned(whole) * by); }
-};
 
 /// What one output pixel sees: the picture's pixel at tap (0, 0), which may lie outside.
 struct Sight { int row, column, pixel; };

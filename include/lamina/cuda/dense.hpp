@@ -201,8 +201,8 @@ namespace detail {
 template <bool Relu, class D, class T>
 void dense_backward(D& dev, Way<3>, Index n, Index c, Index o, const T* x, const T* w, const T* dy, const T* y, T* dx, float* dw, float* db) {
   using K = kernels::DenseBackward<T, Relu>;
-  const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::side)), dx != nullptr};
-  const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? tiles.outputs : 0);
+  const typename K::Tiles tiles{int(pieces(n, K::side)), int(pieces(c, K::side)), int(pieces(o, K::columns)), dx != nullptr};
+  const int blocks = ((dx ? tiles.samples : 0) + (dw ? tiles.outputs : 0)) * tiles.inputs + (db ? int(pieces(o, K::side)) : 0);
   dev.template launch<K>(Grid{blocks}, int(n), int(c), int(o), tiles, x, w, dy, y, dx, dw, db, dev.writes_gradients, kernels::ShareSteps(cut_of(dev, n), K::W::step));
 }
 }  // namespace detail

@@ -51,13 +51,14 @@ template <class T, int Down, int Columns, Rowed R> struct Tile : Rows<T, Columns
 struct ShareSteps {
   Slabs shares;
   int each;                              // steps of a share
-  ShareSteps(const Shares& s, int of_step) : shares(s, 1), each(int(std::max<Index>(pieces(pieces(s.n, s.of), of_step), 1))) {}
+  Divisor by_each;
+  ShareSteps(const Shares& s, int of_step) : shares(s, 1), each(int(std::max<Index>(pieces(pieces(s.n, s.of), of_step), 1))), by_each(each) {}
   LAMINA_DEVICE int count() const { return shares.shares * each; }
   /// Samples [first, end) begin at a step, as far as its share goes.
   LAMINA_DEVICE Slabs::Range samples(int step, int of_step) const {
-    const int share = step / each;
+    const int share = by_each(step);
     if (share >= shares.shares) return {0, 0};
-    return {shares.begin(share) + step % each * of_step, shares.begin(share + 1)};
+    return {shares.begin(share) + by_each.rest(step, share) * of_step, shares.begin(share + 1)};
   }
 };
 
@@ -161,8 +162,8 @@ template <class T, Rowed A, Rowed B, Masked M = Masked::none, int Columns = 64> 
     clear();
     run((of.count() * step + depth - 1) / depth, [&](int stage) {
       begin(stage, [&](int r, int i) {
-        const Slabs::Range samples = of.samples((stage * depth + r) / step, step);
-        return SampleOf{samples.begin + r % step + i, samples.end};
+        const Slabs::Range samples = of.samples(int(unsigned(stage * depth + r + i) / step), step);
+        return SampleOf{samples.begin + int(unsigned(r + i) % step), samples.end};
       });
     }, [&] {
       if (--left > 0 || tree.count == of.shares.shares) return;
@@ -223,8 +224,10 @@ template <TensorNumber T, int Columns> struct DenseForward {
 /// dx = dy w^T, dw += x^T dy, db += the sums of dy over the samples, or dw and db = them; with Relu, dy only where y > 0. grid: blocks of dx, then of dw, then of db
 template <TensorNumber T, bool Relu> struct DenseBackward {
   using X = Product<T, Rowed::along, Rowed::along, Relu ? Masked::first : Masked::none>;
-  using W = Product<T, Rowed::across, Rowed::across, Relu ? Masked::second : Masked::none>;
+  static constexpr int columns = 32;         // of dw: the sums that the tree over the shares keeps open are registers
+  using W = Product<T, Rowed::across, Rowed::across, Relu ? Masked::second : Masked::none, columns>;
   static constexpr int threads = X::threads, shared_bytes = X::shared_bytes, side = X::side, depth = X::depth;
+  static_assert(W::shared_bytes <= shared_bytes);
   struct Tiles { int samples, inputs, outputs; bool x; };
 
   LAMINA_DEVICE static void run(int n, int c, int o, Tiles tiles,
@@ -236,7 +239,7 @@ template <TensorNumber T, bool Relu> struct DenseBackward {
     const int of_x = tiles.x ? tiles.samples * tiles.inputs : 0, of_w = tiles.outputs * tiles.inputs;
     if (block < of_x) return input_gradient(n, c, o, block % tiles.samples * side, block / tiles.samples * side, w, dy, y, dx);
     block -= of_x;
-    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * side, x, dy, y, dw, writes, batch);
+    if (block < of_w) return weight_gradient(n, c, o, block / tiles.outputs * side, block % tiles.outputs * columns, x, dy, y, dw, writes, batch);
     bias_gradient(o, (block - of_w) * side, dy, y, db, writes, batch.shares);
   }
 

@@ -7,11 +7,11 @@ namespace lamina {
 
 namespace kernels::inline LAMINA_SIMT {
 
-/// A step of the optimizer for 64 x 64 weights of a block, with dw = x^T dy; db = the sums of dy over the samples. With Relu, dy only where y > 0. grid: tiles of weights, then of biases
+/// A step of the optimizer for 64 x 32 weights of a block, with dw = x^T dy; db = the sums of dy over the samples. With Relu, dy only where y > 0. grid: tiles of weights, then of biases
 template <TensorNumber T, bool Relu, class Opt> struct DenseUpdate {
   using Backward = DenseBackward<T, Relu>;
   using W = typename Backward::W;
-  static constexpr int threads = W::threads, shared_bytes = W::shared_bytes, side = W::side, pitch = side + 8, chunks = side / 4, together = 2, blocks = 2;
+  static constexpr int threads = W::threads, shared_bytes = W::shared_bytes, side = W::side, columns = Backward::columns, pitch = columns + 8, chunks = columns / 4, together = 2, blocks = 3;
   using Clock = typename Opt::Clock;
   using Weights = OptimizerPack<float, 4>;
 
@@ -19,9 +19,9 @@ template <TensorNumber T, bool Relu, class Opt> struct DenseUpdate {
                                 const T* x, const T* dy, const T* y,    // (N, C), (N, O), the same
                                 float* p, float* state, Index apart, T* low,  // (C, O), (slots, apart), (C, O)
                                 float* db, ShareSteps batch) {                   // (O) or null
-    const int outputs = (o + side - 1) / side, tiles = outputs * ((c + side - 1) / side), block = block_index().x;
+    const int outputs = (o + columns - 1) / columns, tiles = outputs * ((c + side - 1) / side), block = block_index().x;
     if (block >= tiles) return Backward::bias_gradient(o, (block - tiles) * side, dy, y, db, true, batch.shares);
-    const int c0 = block / outputs * side, o0 = block % outputs * side;
+    const int c0 = block / outputs * side, o0 = block % outputs * columns;
     float* const gradient = reinterpret_cast<float*>(shared_memory());           // (64, pitch), where the factors were
     W sums;
     Backward::multiply(sums, n, c, o, c0, o0, x, dy, y, batch);
@@ -58,8 +58,7 @@ void dense_update(D& dev, const Opt& opt, const typename Opt::Clock* clock, bool
                   T* low, float* db) {
   const auto launch = [&]<bool Relu>(std::bool_constant<Relu>) {
     using K = kernels::DenseUpdate<T, Relu, Opt>;
-    const Index outputs = pieces(o, K::side);
-    dev.template launch<K>(Grid{int(outputs * (pieces(c, K::side) + (db ? 1 : 0)))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db, kernels::ShareSteps(detail::cut_of(dev, n), K::W::step));
+    dev.template launch<K>(Grid{int(pieces(o, K::columns) * pieces(c, K::side) + (db ? pieces(o, K::side) : 0))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db, kernels::ShareSteps(detail::cut_of(dev, n), K::W::step));
   };
   if (relu) launch(std::true_type());
   else launch(std::false_type());

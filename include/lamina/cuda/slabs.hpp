@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../core/shares.hpp"
+#include "divisor.hpp"
 #include "kernel.hpp"
 #include "words.hpp"
 
@@ -14,16 +15,17 @@ namespace kernels::inline LAMINA_SIMT {
 using namespace simt;
 
 struct Slabs {
-  int first, of, samples, rest, before;      // shares before those here; in all; samples that each has, and how many one more; samples before those here
+  int first, samples, rest, before;          // shares before those here; samples that each has, and how many one more; samples before those here
   int shares, each, count;                   // shares here; slabs of each, and of all that have samples
+  Divisor by_shares, by_each;                // by the number of all shares; by that of the slabs of each
 
   Slabs(const Shares& s, Index of_share)
-      : first(int(s.first)), of(int(s.of)), samples(int(s.n / s.of)), rest(int(s.n % s.of)), before(int(first_of_share(s.first, s.n, s.of))), shares(int(s.count)), each(int(of_share)),
-        count(each * (samples ? shares : int(s.begin(s.count)))) {}
+      : first(int(s.first)), samples(int(s.n / s.of)), rest(int(s.n % s.of)), before(int(first_of_share(s.first, s.n, s.of))), shares(int(s.count)), each(int(of_share)),
+        count(each * (samples ? shares : int(s.begin(s.count)))), by_shares(int(s.of)), by_each(each) {}
 
   struct Range { int begin, end; };
   /// Where the samples of a share begin, among those here.
-  LAMINA_HD int begin(int share) const { return (first + share) * samples + (first + share) * rest / of - before; }
+  LAMINA_HD int begin(int share) const { return (first + share) * samples + by_shares((first + share) * rest) - before; }
   /// The slabs of a share. Where there are fewer samples than shares, each is one.
   LAMINA_HD Range of_share(int share) const {
     if (samples) return {each * share, each * (share + 1)};
@@ -31,14 +33,14 @@ struct Slabs {
   }
   /// The samples of which a slab has a part.
   LAMINA_HD Range samples_of(int slab) const {
-    const int share = slab / each;
+    const int share = by_each(slab);
     if (samples) return {begin(share), begin(share + 1)};
     return {share, share + 1};
   }
   struct Part { Index begin, end; };
   /// Its part of the `all` pieces of its share.
   LAMINA_HD Part part(int slab, Index all) const {
-    const int i = slab % each;
+    const int i = by_each.rest(slab, by_each(slab));
     return {all * i / each, all * (i + 1) / each};
   }
   /// What lies in it, where each sample has so many pieces.
