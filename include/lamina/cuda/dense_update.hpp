@@ -58,7 +58,9 @@ void dense_update(D& dev, const Opt& opt, const typename Opt::Clock* clock, bool
                   T* low, float* db) {
   const auto launch = [&]<bool Relu>(std::bool_constant<Relu>) {
     using K = kernels::DenseUpdate<T, Relu, Opt>;
-    dev.template launch<K>(Grid{int(pieces(o, K::columns) * pieces(c, K::side) + (db ? pieces(o, K::side) : 0))}, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db, kernels::ShareSteps(detail::cut_of(dev, n), K::W::step));
+    const Grid grid{int(pieces(o, K::columns) * pieces(c, K::side) + (db ? pieces(o, K::side) : 0))};
+    const kernels::ShareSteps batch(detail::cut_of(dev, n), K::W::step);
+    dev.template launch<K>(grid, opt, int(opt.slots()), clock, int(n), int(c), int(o), x, dy, Relu ? y : dy, p, state, apart, low, db, batch);
   };
   if (relu) launch(std::true_type());
   else launch(std::false_type());

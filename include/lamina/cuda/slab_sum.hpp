@@ -78,7 +78,8 @@ struct SlabSum {
     const int lane = thread_index() % 32, share = thread_index() / 32, i = block_index().x * 128 + lane * 4;
     Quad* const sums = reinterpret_cast<Quad*>(shared_memory());
     const Slabs::Range of = slabs.of_share(share);
-    store(sums + thread_index(), i < count && share < slabs.shares ? sum_in_order<Quad>(of.begin, of.end, [&](int slab) { return load(reinterpret_cast<const Quad*>(partials + Index(slab) * count + i)); }) : Quad{});
+    const auto of_slab = [&](int slab) { return load(reinterpret_cast<const Quad*>(partials + Index(slab) * count + i)); };
+    store(sums + thread_index(), i < count && share < slabs.shares ? sum_in_order<Quad>(of.begin, of.end, of_slab) : Quad{});
     sync_block();
     if (share > 0 || i >= count || (i >= weights && !db)) return;
     Quad of_share[warps];

@@ -41,7 +41,8 @@ struct Slabs {
   /// Its part of the `all` pieces of its share.
   LAMINA_HD Part part(int slab, Index all) const {
     const int i = by_each.rest(slab, by_each(slab));
-    return {all * i / each, all * (i + 1) / each};
+    if (all * (i + 1) >> 31) return {all * i / each, all * (i + 1) / each};                // slow
+    return {by_each(int(all * i)), by_each(int(all * (i + 1)))};
   }
   /// What lies in it, where each sample has so many pieces.
   LAMINA_HD Part pieces_of(int slab, Index of_sample) const {
