@@ -1,10 +1,12 @@
 /// How do replicas scale, and where does the time of their steps go?
-/// bench_parallel [--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--replicas 0] [--threads 1] [--data memory|pictures] [--steps 5] [--rounds 15] [--csv FILE] [--svg FILE] [--markdown FILE]
-/// 1, 2, 4 ... replicas, as threads of this program; 0 is one for each core. One of N programs that mpirun started is one of N replicas, and the first of them prints. Strong scaling divides a batch; in
-/// weak scaling it is one batch for each. Beside them stands one model with the threads of all. Each round goes through all ways to train, begins with another of them, and takes the median of some steps
-/// of each; what is printed are medians of rounds, and ratios are those of one round. Without rounds nothing is measured. Then follows what the model of scaling_model.hpp makes of it, here and for many GPUs: those figures are predictions.
-/// Its links are measured here, or for GPUs given: --gpu-fixed-us 67 --gpu-image-us 1.39 are W(64) in bf16 on an H200 (results/gpu.md); --gpus 8 --within-gb 450 --between-gb 50 NVLink's bytes a direction
-/// and InfiniBand's 400 Gbit/s for each GPU, at their peaks; --start-us 10 --within-us 1.9 --between-us 8.5 what NCCL takes for its rings and trees by LL128 when it chooses between them (src/graph/tuning.cc).
+/// bench_parallel [--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--replicas 0] [--threads 1] [--data memory|pictures] [--steps 5] [--rounds 15]
+///                [--csv FILE] [--svg FILE] [--markdown FILE]
+/// 1, 2, 4 ... replicas, as threads of this program; 0 is one for each core. One of N programs that mpirun started is one of N replicas, and the first of them prints. Strong scaling divides a
+/// batch; in weak scaling it is one batch for each. Beside them stands one model with the threads of all. Each round goes through all ways to train, begins with another of them, and takes the median
+/// of some steps of each; what is printed are medians of rounds, and ratios are those of one round. Lines are added to the CSV.
+/// Then follows what scaling_model.hpp makes of it, here and for many GPUs: those figures are predictions, and all that there is with --rounds 0. The links here are measured; those of GPUs are given:
+/// --gpu-fixed-us 67 --gpu-image-us 1.39 are W(64) in bf16 on an H200 (results/gpu.md); --gpus 8 --within-gb 450 --between-gb 50 NVLink's bytes a direction and InfiniBand's 400 Gbit/s for each GPU,
+/// at their peaks; --start-us 10 --within-us 1.9 --between-us 8.5 what NCCL reckons with for its rings and trees by LL128 when it chooses between them (src/graph/tuning.cc).
 #include "parallel_ways.hpp"
 
 #include <lamina/parallel/local_group.hpp>
@@ -164,7 +166,8 @@ int main(int argc, char** argv) try {
   }
   if (!understood || work.batch < 1 || work.threads < 1 || work.steps < 1 || work.rounds < 0 || (work.data != "memory" && work.data != "pictures"))
     return std::fprintf(stderr, "bench_parallel [--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--replicas 0] [--threads 1] [--data memory|pictures] [--steps 5] [--rounds 15]\n"
-                                "               [--csv FILE] [--svg FILE] [--markdown FILE] [--gpu-fixed-us US] [--gpu-image-us US] [--gpus N] [--start-us US] [--within-us US] [--within-gb GB] [--between-us US] [--between-gb GB]\n"), 2;
+                                "               [--csv FILE] [--svg FILE] [--markdown FILE] [--gpu-fixed-us US] [--gpu-image-us US] [--gpus N]\n"
+                                "               [--start-us US] [--within-us US] [--within-gb GB] [--between-us US] [--between-gb GB]\n"), 2;
   if (programs_started()) run_programs(work, gpus);
   else run_threads(work, gpus);
 } catch (const Error& e) {

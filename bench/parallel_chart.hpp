@@ -13,12 +13,17 @@ struct ScalingCurve {
 };
 
 /// A file of its own, for light and dark pages. x of the curves goes by logarithms, y is a part of 1.
-inline std::string parallel_chart(const std::string& title, const std::vector<std::string>& parts, const std::vector<Pile>& piles, const std::string& curves_title, const std::vector<ScalingCurve>& curves) {
+inline std::string parallel_chart(const std::string& title, const std::vector<std::string>& parts, const std::vector<Pile>& piles, const std::string& curves_title,
+                                  const std::vector<ScalingCurve>& curves) {
   using namespace lamina::detail::html;
   constexpr const char* colours[] = {"#e8792c", "#56b4e9", "#2277bb", "#22a07a", "#c26a9a"};
-  const auto text = [](double x, double y, const std::string& s, const char* anchor = "start") { return element("text", attribute("x", x) + attribute("y", y) + attribute("text-anchor", std::string(anchor)), escaped(s)); };
+  const auto text = [](double x, double y, const std::string& s, const char* anchor = "start") {
+    return element("text", attribute("x", x) + attribute("y", y) + attribute("text-anchor", std::string(anchor)), escaped(s));
+  };
   const auto box = [](double x, double y, double w, double h, const char* colour) { return element("rect", rectangle(x, y, w, h) + attribute("fill", std::string(colour))); };
-  const auto rule = [](double x1, double y1, double x2, double y2) { return element("line", attribute("x1", x1) + attribute("y1", y1) + attribute("x2", x2) + attribute("y2", y2) + attribute("stroke", std::string("#8884"))); };
+  const auto rule = [](double x1, double y1, double x2, double y2) {
+    return element("line", attribute("x1", x1) + attribute("y1", y1) + attribute("x2", x2) + attribute("y2", y2) + attribute("stroke", std::string("#8884")));
+  };
 
   constexpr double left = 230, right = 640, top = 52, row = 24;
   const double bottom = top + row * double(piles.size());
@@ -50,11 +55,13 @@ inline std::string parallel_chart(const std::string& title, const std::vector<st
     const char* const colour = colours[c + 1 + (c > 1)];
     std::string path;
     for (const auto& p : curves[c].points) path += (path.empty() ? "M" : "L") + fixed(across(p.x), 1) + " " + fixed(up(p.y), 1);
-    s += element("path", attribute("d", path) + attribute("fill", std::string("none")) + attribute("stroke", std::string(colour)) + attribute("stroke-width", 2)) + box(first, 28 + 16 * double(c), 10, 10, colour) +
-         text(first + 14, 38 + 16 * double(c), curves[c].name);
+    const double key = 28 + 16 * double(c);
+    s += element("path", attribute("d", path) + attribute("fill", std::string("none")) + attribute("stroke", std::string(colour)) + attribute("stroke-width", 2));
+    s += box(first, key, 10, 10, colour) + text(first + 14, key + 10, curves[c].name);
   }
   const std::string frame = "0 0 " + fixed(last + 20, 0) + " " + fixed(floor + 28, 0);
-  return element("svg", attribute("xmlns", std::string("http://www.w3.org/2000/svg")) + attribute("viewBox", frame) + attribute("font-family", std::string("sans-serif")) + attribute("font-size", 12) + attribute("fill", std::string("#777")), s) + "\n";
+  const std::string look = attribute("font-family", std::string("sans-serif")) + attribute("font-size", 12) + attribute("fill", std::string("#777"));
+  return element("svg", attribute("xmlns", std::string("http://www.w3.org/2000/svg")) + attribute("viewBox", frame) + look, s) + "\n";
 }
 
 }  // namespace bench

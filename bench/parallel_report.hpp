@@ -76,18 +76,25 @@ class ParallelReport {
   ParallelReport(const Measured& m, const char* transport, const Gpus& gpus) : m_(m), transport_(transport), gpus_(gpus) {}
 
   void write() {
-    const std::string title = m_.work.net + " " + std::to_string(m_.work.size) + " x " + std::to_string(m_.work.size) + ", batch " + std::to_string(m_.work.batch) + ", threads of a replica " +
-                              std::to_string(m_.work.threads) + ", replicas by " + transport_ + ", data in " + m_.work.data + ", " + std::to_string(m_.work.rounds) + " rounds of " + std::to_string(m_.work.steps) + " steps\n\n";
+    const ParallelWork& work = m_.work;
+    const std::string side = std::to_string(work.size);
+    std::string title = work.net + " " + side + " x " + side + ", batch " + std::to_string(work.batch);
+    if (work.rounds)
+      title += ", threads of a replica " + std::to_string(work.threads) + ", replicas by " + transport_ + ", data in " + work.data + ", " + std::to_string(work.rounds) + " rounds of " +
+               std::to_string(work.steps) + " steps";
+    title += "\n\n";
     const auto all = [&](bool markdown) {
       if (!m_.work.rounds) return title + assumed() + prediction().text(markdown);
-      return title + steps().text(markdown) + "\n" + footnotes(markdown) + "\n" + links().text(markdown) + "\n" + model() + check().text(markdown) + "\n" + assumed() + prediction().text(markdown);
+      const std::string measured = steps().text(markdown) + "\n" + footnotes(markdown) + "\n" + links().text(markdown) + "\n";
+      return title + measured + model() + check().text(markdown) + "\n" + assumed() + prediction().text(markdown);
     };
     std::fputs(all(false).c_str(), stdout);
     if (!m_.work.markdown.empty()) put(m_.work.markdown, all(true));
     if (!m_.work.rounds) return;
     if (!m_.work.csv.empty()) {
       const bool begun = std::ifstream(m_.work.csv).peek() != EOF;
-      put(m_.work.csv, (begun ? "" : "transport,net,size,threads,scaling,kind,replicas,batch,round,step_ms,data_ms,forward_ms,backward_ms,update_ms,waited_ms,processor_ms,others\n") + csv(), std::ios::app);
+      const char* const head = "transport,net,size,data,threads,scaling,kind,replicas,batch,round,step_ms,data_ms,forward_ms,backward_ms,update_ms,waited_ms,processor_ms,others\n";
+      put(m_.work.csv, (begun ? "" : head) + csv(), std::ios::app);
     }
     if (!m_.work.svg.empty()) put(m_.work.svg, chart());
   }
@@ -118,16 +125,18 @@ class ParallelReport {
   template <class F> std::size_t find(const F& f) const { return std::size_t(std::find_if(m_.ways.begin(), m_.ways.end(), f) - m_.ways.begin()); }
   std::size_t alone() const { return find([](const Way& w) { return w.one_model && w.replicas == 1; }); }
   std::size_t beside(const Way& way) const { return find([&](const Way& w) { return w.one_model && w.replicas == way.replicas && w.batch == way.batch; }); }
-  /// The median over rounds of images a second of a way in parts of those of another.
-  double speed(std::size_t way, std::size_t other) const {
+  /// The median over rounds of a part of the time of a way, in parts of that of another.
+  double ratio(std::size_t way, std::size_t other, double StepSeconds::* part = &StepSeconds::step) const {
     std::vector<double> ratios;
-    for (const std::size_t r : quiet(way, other))
-      ratios.push_back(m_.rounds[other][r].step / m_.rounds[way][r].step * double(m_.ways[way].batch) / double(m_.ways[other].batch));
+    for (const std::size_t r : quiet(way, other)) ratios.push_back((m_.rounds[way][r].*part) / (m_.rounds[other][r].*part));
     return quantile(ratios, 0.5);
   }
+  /// Of images a second.
+  double speed(std::size_t way, std::size_t other) const { return double(m_.ways[way].batch) / double(m_.ways[other].batch) / ratio(way, other); }
 
   TextTable steps() const {
-    TextTable t{{"scaling", "kind", "replicas", "batch", "step ms", "1st quartile", "3rd", "least", "images/s", "speed-up", "efficiency", "of one model", "data ms", "forward", "backward", "update", "waited", "processor ms", "quiet rounds"}, {}, 2};
+    TextTable t{{"scaling", "kind", "replicas", "batch", "step ms", "1st quartile", "3rd", "least", "images/s", "speed-up", "efficiency", "of one model", "data ms", "forward", "backward", "update", "waited",
+                 "processor ms", "quiet rounds"}, {}, 2};
     for (std::size_t w = 0; w < m_.ways.size(); ++w) {
       const Way& way = m_.ways[w];
       const double faster = speed(w, alone());
@@ -144,7 +153,8 @@ class ParallelReport {
   }
   /// Ratios of two ways that differ in one thing.
   std::string footnotes(bool markdown) const {
-    std::string s = "Speed-up, of one model with the threads of one replica; \"of one model\": of one model with the threads of all replicas, at this batch. Above 1 is faster. In a quiet round other programs took at most 5 % of the processors; they alone count where there are three of them.\n";
+    std::string s = "Speed-up: of one model with the threads of one replica. Of one model: with the threads of all replicas, at this batch. Above 1 is faster. In a quiet round other programs took at most 5 % of "
+                    "the processors; they alone count where there are three of them.\n\n";
     for (std::size_t w = 0; w < m_.ways.size(); ++w) {
       const Way& way = m_.ways[w];
       if (way.one_model || way.replicas == 1) continue;
@@ -152,10 +162,12 @@ class ParallelReport {
         return find([&](const Way& o) { return !o.one_model && o.scaling == way.scaling && o.replicas == way.replicas && o.parallel == parallel && o.overlap == overlap; });
       };
       const std::string what = std::string(markdown ? "- " : "  ") + way.group() + ", " + std::to_string(way.replicas) + " replicas: ";
+      if (way.overlap) s += what + way.kind(1) + " works " + number(ratio(w, beside(way), &StepSeconds::processor), 3) + " of what one model works\n";
       if (way.parallel == lamina::Parallel::exact && way.overlap)
-        if (const std::size_t fast = twin(lamina::Parallel::fast, true); fast < m_.ways.size()) s += what + "exact takes " + number(1 / speed(w, fast), 3) + " of the time of fast\n";
+        if (const std::size_t fast = twin(lamina::Parallel::fast, true); fast < m_.ways.size()) s += what + "exact takes " + number(ratio(w, fast), 3) + " of the time of fast\n";
       if (const std::size_t one_bucket = twin(way.parallel, false); way.overlap && one_bucket < m_.ways.size())
-        s += what + way.kind(1) + " waits " + number(1e3 * median(w, &StepSeconds::waited), 2) + " ms, with one bucket " + number(1e3 * median(one_bucket, &StepSeconds::waited), 2) + ", and takes " + number(1 / speed(w, one_bucket), 3) + " of its time\n";
+        s += what + way.kind(1) + " waits " + number(1e3 * median(w, &StepSeconds::waited), 2) + " ms, with one bucket " + number(1e3 * median(one_bucket, &StepSeconds::waited), 2) + ", and takes " +
+             number(ratio(w, one_bucket), 3) + " of its time\n";
     }
     return s;
   }
@@ -187,55 +199,62 @@ class ParallelReport {
     }
     return t;
   }
-  /// Of one replica by itself, at two batches.
+  /// Of one replica by itself, at two batches; by what its threads worked, which other programs disturb least.
   Compute compute() const {
     const std::size_t whole = find([](const Way& w) { return !w.one_model && w.replicas == 1; }), part = find([](const Way& w) { return w.scaling == Way::Scaling::calibration; });
-    const double sample = (median(whole) - median(part)) / double(m_.ways[whole].batch - m_.ways[part].batch);
-    return {median(whole) - sample * double(m_.ways[whole].batch), sample};
+    const double of_whole = median(whole, &StepSeconds::processor) / m_.work.threads, of_part = median(part, &StepSeconds::processor) / m_.work.threads;
+    const double sample = (of_whole - of_part) / double(std::max<lamina::Index>(m_.ways[whole].batch - m_.ways[part].batch, 1));
+    return {of_whole - sample * double(m_.ways[whole].batch), sample};
   }
   std::string model() const {
     const Compute c = compute();
-    return "The model: one replica by itself takes " + number(1e3 * c.fixed, 2) + " ms a step and " + number(1e6 * c.sample, 1) + " us a sample; sums come on top, or go on beside backward.\n\n";
+    return "The model: one replica by itself works " + number(1e3 * c.fixed, 2) + " ms a step and " + number(1e6 * c.sample, 1) + " us a sample. Predicted are a step on a machine that does nothing else, with sums " +
+           "that follow backward or go on beside it, and what all threads work, if sums are work.\n\n";
   }
   TextTable check() const {
     const Compute c = compute();
-    TextTable t{{"scaling", "kind", "replicas", "measured ms", "predicted", "ratio", "if beside backward", "ratio"}, {}, 2};
+    TextTable t{{"scaling", "kind", "replicas", "measured ms", "predicted", "ratio", "if beside backward", "ratio", "processor ms", "predicted", "ratio"}, {}, 2};
     for (std::size_t w = 0; w < m_.ways.size(); ++w) {
       const Way& way = m_.ways[w];
       if (way.one_model || way.replicas == 1) continue;
       const Sums& s = *std::find_if(m_.sums.begin(), m_.sums.end(), [&](const Sums& sums) { return sums.ranks == way.replicas; });
       const Machines here{way.replicas, 0, link(s), {}};
-      std::vector<Bucket> all = m_.buckets;
-      if (!way.overlap) all = {{4.0 * double(m_.parameters), 1}};
-      const double seconds = median(w), samples = double(way.batch) / way.replicas;
-      std::vector<std::string> row{way.group(), way.kind(1), std::to_string(way.replicas), number(1e3 * seconds, 2)};
-      for (const bool hidden : {false, true}) {
-        const double predicted = predicted_step(c, here, all, way.replicas, samples, hidden);
-        row.push_back(number(1e3 * predicted, 2)), row.push_back(number(predicted / seconds, 2));
-      }
+      const std::vector<Bucket> all = way.overlap ? m_.buckets : one_bucket();
+      std::vector<std::string> row{way.group(), way.kind(m_.work.threads), std::to_string(way.replicas)};
+      const auto compare = [&](double measured, double predicted, bool with_measured) {
+        if (with_measured) row.push_back(number(1e3 * measured, 2));
+        row.push_back(number(1e3 * predicted, 2)), row.push_back(number(predicted / measured, 2));
+      };
+      const double samples = double(way.batch) / way.replicas, behind = predicted_step(c, here, all, way.replicas, samples, false);
+      compare(median(w), behind, true);
+      compare(median(w), predicted_step(c, here, all, way.replicas, samples, true), false);
+      compare(median(w, &StepSeconds::processor), way.replicas * (behind + (m_.work.threads - 1) * c.seconds(samples)), true);
       t.rows.push_back(row);
     }
     return t;
   }
+  std::vector<Bucket> one_bucket() const { return {{4.0 * double(m_.parameters), 1}}; }
   double gpu_efficiency(int n, bool weak, bool overlap) const {
     const double batch = m_.work.batch, samples = weak ? batch : batch * gpus_.machines.ranks / n;
     const double one = gpus_.compute.seconds(weak ? batch : batch * gpus_.machines.ranks);
-    const double step = predicted_step(gpus_.compute, gpus_.machines, overlap ? m_.buckets : std::vector<Bucket>{{4.0 * double(m_.parameters), 1}}, n, samples, overlap);
+    const double step = predicted_step(gpus_.compute, gpus_.machines, overlap ? m_.buckets : one_bucket(), n, samples, overlap);
     return one / step / (weak ? 1 : n);
   }
   TextTable prediction() const {
     const int batch = m_.work.batch, whole = batch * gpus_.machines.ranks;
     TextTable t{{"predicted, GPUs", "all_reduce us", "batch " + std::to_string(batch) + " each: step us", "efficiency", "with one bucket", "batch " + std::to_string(whole) + " of all: efficiency"}};
+    const auto share = [&](double part) { return number(100 * part, 0) + " %"; };
     for (int n = 8; n <= 1024; n *= 2)
-      t.rows.push_back({std::to_string(n), number(1e6 * gpus_.machines.all_reduce(n, 4.0 * double(m_.parameters)), 0), number(1e6 * predicted_step(gpus_.compute, gpus_.machines, m_.buckets, n, batch, true), 0),
-                        number(100 * gpu_efficiency(n, true, true), 0) + " %", number(100 * gpu_efficiency(n, true, false), 0) + " %", n <= whole ? number(100 * gpu_efficiency(n, false, true), 0) + " %" : "too few samples"});
+      t.rows.push_back({std::to_string(n), number(1e6 * gpus_.machines.all_reduce(n, 4.0 * double(m_.parameters)), 0),
+                        number(1e6 * predicted_step(gpus_.compute, gpus_.machines, m_.buckets, n, batch, true), 0), share(gpu_efficiency(n, true, true)), share(gpu_efficiency(n, true, false)),
+                        n <= whole ? share(gpu_efficiency(n, false, true)) : "too few samples"});
     return t;
   }
   std::string assumed() const {
     const Machines& m = gpus_.machines;
-    return "Nothing of what follows was measured. Assumed of a GPU: " + number(1e6 * gpus_.compute.fixed, 0) + " us a step and " + number(1e6 * gpus_.compute.sample, 2) + " us a sample; of a sum: " + number(1e6 * m.start, 0) +
-           " us before it begins; of the " + std::to_string(m.ranks) + " of a machine: " + number(1e6 * m.within.alpha, 1) + " us a message and " + number(m.within.beta / 1e9, 0) + " GB/s; between machines " +
-           number(1e6 * m.between.alpha, 1) + " us and " + number(m.between.beta / 1e9, 0) + " GB/s for each. " + megabytes() + " of gradients.\n\n";
+    return "A prediction: nothing of what follows was measured. Assumed of a GPU: " + number(1e6 * gpus_.compute.fixed, 0) + " us a step and " + number(1e6 * gpus_.compute.sample, 2) +
+           " us a sample; of a sum: " + number(1e6 * m.start, 0) + " us before it begins; of the " + std::to_string(m.ranks) + " of a machine: " + number(1e6 * m.within.alpha, 1) + " us a message and " +
+           number(m.within.beta / 1e9, 0) + " GB/s; between machines " + number(1e6 * m.between.alpha, 1) + " us and " + number(m.between.beta / 1e9, 0) + " GB/s for each. " + megabytes() + " of gradients.\n\n";
   }
   std::string megabytes() const { return number(4e-6 * double(m_.parameters), 1) + " MB"; }
 
@@ -244,7 +263,7 @@ class ParallelReport {
     for (std::size_t w = 0; w < m_.ways.size(); ++w)
       for (std::size_t r = 0; r < m_.rounds[w].size(); ++r) {
         const Way& way = m_.ways[w];
-        s += std::string(transport_) + "," + m_.work.net + "," + std::to_string(m_.work.size) + "," + std::to_string(m_.work.threads) + "," + way.group() + ",\"" + way.kind(m_.work.threads) + "\"," +
+        s += std::string(transport_) + "," + m_.work.net + "," + std::to_string(m_.work.size) + "," + m_.work.data + "," + std::to_string(m_.work.threads) + "," + way.group() + ",\"" + way.kind(m_.work.threads) + "\"," +
              std::to_string(way.replicas) + "," + std::to_string(way.batch) + "," + std::to_string(r);
         for (const auto part : step_seconds) s += "," + number((part == &StepSeconds::others ? 1 : 1e3) * (m_.rounds[w][r].*part), 3);
         s += "\n";
@@ -263,7 +282,8 @@ class ParallelReport {
     for (int n = 8; n <= 1024; n *= 2)
       for (std::size_t c = 0; c < 3; ++c)
         if (c < 2 || n <= m_.work.batch * gpus_.machines.ranks) curves[c].points.push_back({double(n), gpu_efficiency(n, c < 2, c != 1)});
-    return parallel_chart("a step of " + m_.work.net + " " + std::to_string(m_.work.size) + ", ms", {"data", "forward", "backward", "update", "waited"}, piles, "predicted efficiency of GPUs", curves);
+    const std::string title = "a step of " + m_.work.net + " " + std::to_string(m_.work.size) + " by " + transport_ + ", ms";
+    return parallel_chart(title, {"data", "forward", "backward", "update", "waited"}, piles, "predicted efficiency of GPUs, batch " + std::to_string(m_.work.batch), curves);
   }
 
   static constexpr double most_of_others = 0.05;
