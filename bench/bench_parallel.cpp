@@ -40,10 +40,10 @@ bench::Measured measure(const bench::ParallelWork& work, const std::vector<int>&
     trainings.emplace_back();
     if (all.rank() >= way.ranks()) continue;
     const ModelBase<Cpu>::Options options{.batch = way.batch, .seed = 1};
-    if (way.one_model) trainings.back() = std::make_unique<bench::TrainingOf<ModelBase<Cpu>>>(work, way.batch, program, options, Cpu(work.threads * way.replicas));
+    if (way.one_model) trainings.back() = std::make_unique<bench::TrainingOf<ModelBase<Cpu>>>(nullptr, work, way.batch, program, options, Cpu(work.threads * way.replicas));
     else
-      trainings.back() = std::make_unique<bench::TrainingOf<DataParallel<ModelBase<Cpu>, bench::TimedCommunicator>>>(
-          work, way.batch, program, options, timed.at(way.replicas), ParallelOptions{.parallel = way.parallel, .bucket = way.overlap ? ParallelOptions().bucket : program.parameters}, Cpu(work.threads));
+      trainings.back() = std::make_unique<bench::TrainingOf<DataParallel<ModelBase<Cpu>>>>(
+          &timed.at(way.replicas), work, way.batch, program, options, timed.at(way.replicas), ParallelOptions{.parallel = way.parallel, .bucket = way.overlap ? ParallelOptions().bucket : program.parameters}, Cpu(work.threads));
   }
 
   for (int round = -1; round < work.rounds; ++round) {       // one is to warm up

@@ -112,8 +112,8 @@ class Training {
 /// M: a model by itself or a replica.
 template <class M> class TrainingOf : public Training {
  public:
-  template <class... Args> TrainingOf(const ParallelWork& work, lamina::Index batch, Args&&... args)
-      : model_(std::forward<Args>(args)...), batches_(work, batch), state_(model_.device(), {.momentum = momentum}, model_.program().parameters) {
+  template <class... Args> TrainingOf(const TimedCommunicator* ranks, const ParallelWork& work, lamina::Index batch, Args&&... args)
+      : ranks_(ranks), model_(std::forward<Args>(args)...), batches_(work, batch), state_(model_.device(), {.momentum = momentum}, model_.program().parameters) {
     if constexpr (replicated) batches_.divide(model_);
     model_.zero_gradients();
     model_.reset_totals();
@@ -141,12 +141,10 @@ template <class M> class TrainingOf : public Training {
 
  private:
   static constexpr bool replicated = lamina::detail::ReplicatedModel<M>;
-  double waited() {
-    if constexpr (replicated) return model_.communicator().waited();
-    else return 0;
-  }
+  double waited() const { return ranks_ ? ranks_->waited() : 0; }
 
   using State = lamina::OptimizerState<lamina::Sgd, lamina::Cpu, float>;
+  const TimedCommunicator* ranks_;           // or null
   M model_;
   Batches batches_;
   State state_;
