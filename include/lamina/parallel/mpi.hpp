@@ -203,8 +203,8 @@ class MpiRanks {
         if (!late && (now > end || anybody_late())) late = true, last = now + seconds(grace()), tell(Kind::late, "");
         if (late && now > last) fail(blame());
       }
-      if (turn < 1000 || (together && turn % 32 > 0)) continue;      // messages move only while somebody asks for them
-      if (together) std::this_thread::yield();
+      if (turn % 32 > 0) continue;                // messages move only while somebody asks for them
+      if (together || turn < 1000) std::this_thread::yield();      // the core may be that of a thread that computes
       else std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
   }
