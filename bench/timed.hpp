@@ -63,7 +63,7 @@ static_assert(lamina::Communicator<TimedCommunicator>);
 template <class State> struct TimedOptimizer {
   State& state;
   double seconds = 0;
-  void set_clock(double rate) { state.set_clock(rate); }
+  void set_clock(double learning_rate) { state.set_clock(learning_rate); }
   void update(lamina::Index at, float* w, const float* dw, lamina::Index count) {
     const double begin = now();
     state.update(at, w, dw, count);
