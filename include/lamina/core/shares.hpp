@@ -22,9 +22,10 @@ struct Replica {
   Index first = 0, count = shares, of = shares;
   Index batch = 0;                                   // samples of the whole batch; 0: as many as there are here
   bool own_moments = false;                          // batch norm goes by those of this part alone
-  /// all (of, ...) = what each share has, of which mine (count, ...) are those here, so many bytes; null where there are no others.
+  /// all (of, ...) = what each share has, of which mine (count, ...) are those here, so many bytes, in the memory of the device; null where there are no others.
   void (*gather)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;
   void* replicas = nullptr;
+  void (*gather_on_host)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;      // the same in memory of the host
   bool joins_moments() const { return gather && !own_moments; }
   /// How the n samples here are cut.
   constexpr Shares cut(Index n) const { return {batch ? batch : n, first, count, of}; }

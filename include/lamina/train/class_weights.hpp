@@ -25,8 +25,8 @@ template <HasClassWeights Loss, class M> class SumOfWeights<Loss, M> {
     const std::size_t classes = weights_.size();
     std::fill(here_.begin(), here_.end(), 0.0);
     for (Index i = 0; i < b.n; ++i) here_[std::size_t(b.label[i])] += 1;      // which share has them does not matter
-    const bool parts = b.whole && r.gather;
-    if (parts) r.gather(r.replicas, here_.data(), here_.size() * sizeof(double), all_.data());
+    const bool parts = b.whole && r.gather_on_host;
+    if (parts) r.gather_on_host(r.replicas, here_.data(), here_.size() * sizeof(double), all_.data());
     const std::vector<double>& counts = parts ? all_ : here_;
     double sum = 0;
     for (std::size_t k = 0; k < classes; ++k) {

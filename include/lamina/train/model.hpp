@@ -232,8 +232,11 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
     if constexpr (has_low)
       if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
+    if (meets_replicas(pass)) return f();                // a graph that asks others is replayed by all ranks or by none, and whose batch is the smaller may not have it yet
     recordings_.play(device_, {pass, optimizer, now_.n, detail::cut_of(device_, now_.n).n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
   }
+  /// Whether it asks other replicas for the moments of their samples.
+  bool meets_replicas(Pass pass) const { return pass != Pass::inference && pass != Pass::evaluation && program_.statistics > 0 && detail::replica(device_).joins_moments(); }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
   /// Somebody may read the gradients, or add to them.
