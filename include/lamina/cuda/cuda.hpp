@@ -3,9 +3,12 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <source_location>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -152,8 +155,11 @@ class Cuda : public CudaRules {
   void wait() {
     refuse_recording("nobody can wait");
     use();
+    if (card().watch) return watched([&] { return cudaStreamQuery(stream()); }, "cudaStreamQuery");
     detail::check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
   }
+  /// While the host waits for this GPU, f(seconds) is called again and again with how long it has waited, and may throw: then the wait is over. Without f the host sleeps.
+  void while_waiting(std::function<void(double)> f) { card().watch = std::move(f); }
   cudaStream_t stream() const { return own_->stream; }
   /// Makes it the GPU that CUDA and its libraries mean in this thread. What is done by this class does it by itself.
   void use() const { detail::check(cudaSetDevice(card().number), "cudaSetDevice"); }
@@ -235,6 +241,7 @@ class Cuda : public CudaRules {
   void wait_until(const Event& event) {
     refuse_recording("nobody can wait");
     use();
+    if (card().watch) return watched([&] { return cudaEventQuery(event.get()); }, "cudaEventQuery");
     detail::check(cudaEventSynchronize(event.get()), "cudaEventSynchronize");
   }
 
@@ -243,6 +250,7 @@ class Cuda : public CudaRules {
     int number;
     bool recording = false;
     std::unique_ptr<Tuner> tuner;
+    std::function<void(double)> watch;
     Processors processors;
     explicit Card(int which) : number(which) {
       if (const int n = count(); which < 0 || which >= n) throw Error("there is no GPU ", which, ": this machine has ", n, " that a driver knows of; train with Cpu, or look at nvidia-smi");
@@ -273,6 +281,19 @@ class Cuda : public CudaRules {
   Card& card() const { return *own_->card; }
   void refuse_recording(const char* what) const {
     if (card().recording) throw Error("while a graph is recorded ", what);
+  }
+  /// Until status() says something else than cudaErrorNotReady.
+  template <class Status> void watched(const Status& status, const char* call) const {
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
+      const cudaError_t now = status();
+      if (now != cudaErrorNotReady) return detail::check(now, call);
+      cudaGetLastError();                     // a launch would be blamed for it
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      card().watch(seconds);
+      if (seconds < 1e-3) std::this_thread::yield();
+      else std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
   }
   void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, const char* refusal) {
     refuse_recording(refusal);
