@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "communicator.hpp"
+#include "queued_ranks.hpp"
 
 namespace lamina {
 
@@ -25,6 +26,8 @@ class AnyCommunicator {
   void agree(std::string_view words) { ranks_->agree(words); }
   void abort(std::string_view reason) noexcept { ranks_->abort(reason); }
   void abandon() noexcept { ranks_->abandon(); }
+  /// How it works on the queue of a device; null of one that cannot.
+  QueuedRanks* queued() { return ranks_->queued(); }
 
  private:
   struct Ranks {
@@ -43,6 +46,7 @@ class AnyCommunicator {
     virtual void agree(std::string_view) = 0;
     virtual void abort(std::string_view) noexcept = 0;
     virtual void abandon() noexcept = 0;
+    virtual QueuedRanks* queued() = 0;
   };
   template <class C> struct Of final : Ranks {
     C& c;
@@ -61,6 +65,10 @@ class AnyCommunicator {
     void agree(std::string_view words) override { c.agree(words); }
     void abort(std::string_view reason) noexcept override { c.abort(reason); }
     void abandon() noexcept override { c.abandon(); }
+    QueuedRanks* queued() override {
+      if constexpr (requires { c.queued(); }) return c.queued();
+      else return nullptr;
+    }
   };
   std::shared_ptr<Ranks> ranks_;
 };

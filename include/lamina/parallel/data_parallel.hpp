@@ -227,8 +227,8 @@ template <class M, class D> struct Holds {
   D held_device;                             // it shares its memory with the model's, which is a copy
   DeviceRanks<D> held_ranks;
   M held_model;
-  template <class Told, class... Args> Holds(const AnyCommunicator& ranks, const D& device, const Told& told, const Args&... args)
-      : held_device(device), held_ranks(held_device, ranks), held_model(args..., told(device, held_ranks)) {}
+  template <class Told, class... Args> Holds(const AnyCommunicator& ranks, bool exact, const D& device, const Told& told, const Args&... args)
+      : held_device(device), held_ranks(held_device, ranks, exact), held_model(args..., told(device, held_ranks)) {}
 };
 template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
 }  // namespace detail
@@ -251,7 +251,7 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
 
  private:
   template <class... Program> DataParallel(const detail::ReplicaPart& part, const Options& options, const AnyCommunicator& rank, const ParallelOptions& parallel, const D& device, const Program&... program)
-      : detail::Holds<M, D>(rank, device, [&](D d, detail::DeviceRanks<D>& ranks) { return told(std::move(d), options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
+      : detail::Holds<M, D>(rank, parallel.parallel == Parallel::exact, device, [&](D d, detail::DeviceRanks<D>& ranks) { return told(std::move(d), options.batch, ranks, part, parallel); }, program..., of_part(options, part)),
         Base(this->held_model.base(), this->held_ranks, options, part, parallel) {}
 
   static Options of_part(Options options, const detail::ReplicaPart& part) {
@@ -260,10 +260,11 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
   }
   /// The device knows its part of a batch, and how to ask the others.
   static D told(D device, Index batch, detail::DeviceRanks<D>& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
-    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks};
+    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks, part.ranks > 1 ? &gather_on_host : nullptr};
     return device;
   }
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }
+  static void gather_on_host(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather_on_host(mine, bytes, all, "counts of a batch"); }
 };
 
 }  // namespace lamina

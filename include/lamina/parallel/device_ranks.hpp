@@ -8,16 +8,25 @@
 
 namespace lamina::detail {
 
-/// Memory that the host can read is used where it lies. Other memory is copied to the host and back: this works with any device and any communicator.
+/// Memory that the host can read is used where it lies. For other memory there may be ranks on the device's queue; else it is copied to the host and back, which works with any device and any
+/// communicator.
 template <Device D> class DeviceRanks {
   static constexpr bool in_place = requires { requires D::host_memory; };
 
  public:
-  DeviceRanks(D& dev, const AnyCommunicator& ranks) : dev_(dev), ranks_(ranks) {}
+  /// exact: sums are in the order of tree_sum(), on the device too. Throws Error if the communicator works on the queue of another device.
+  DeviceRanks(D& dev, const AnyCommunicator& ranks, bool exact = true) : dev_(dev), ranks_(ranks), exact_(exact) {
+    if constexpr (requires { dev.stream(); }) {
+      queued_ = ranks_.queued();
+      if (queued_ && queued_->queue() != static_cast<const void*>(dev.stream()))
+        throw Error("rank ", ranks_.rank(), " has a communicator on the stream of one device, and a model on that of another: make both with the same device, or with copies of it");
+    }
+  }
   AnyCommunicator& communicator() { return ranks_; }
 
   /// A sum over the ranks that goes on by itself until finish(): of x (count), which nobody touches meanwhile.
   template <class T> void begin(T* x, Index count, const char* name) {
+    if (queued_) return queued_->all_reduce(x, count, exact_);
     if constexpr (in_place) {
       // As a task of the device: with its treatment of numbers that are too small.
       dev_.run(1, [&](Index, int) { begun_.push_back({ranks_.begin(std::span(x, std::size_t(count)), name), nullptr, nullptr, 0}); });
@@ -29,6 +38,7 @@ template <Device D> class DeviceRanks {
   }
   /// The first that was begun and is not finished.
   void finish() {
+    if (queued_) return;                             // what comes next on the queue comes after it
     const Begun b = begun_[finished_++];
     ranks_.finish(b.number);
     if (b.bytes) dev_.upload(b.to, b.there, b.bytes);
@@ -37,7 +47,8 @@ template <Device D> class DeviceRanks {
   /// x (count) becomes that of rank 0.
   template <class T> void broadcast(T* x, Index count, const char* name) {
     if (!count) return;
-    if constexpr (in_place) ranks_.broadcast(std::span(x, std::size_t(count)), 0, name);
+    if (queued_) queued_->broadcast(x, std::size_t(count) * sizeof(T));
+    else if constexpr (in_place) ranks_.broadcast(std::span(x, std::size_t(count)), 0, name);
     else {
       std::vector<T> there(static_cast<std::size_t>(count));
       dev_.download(there.data(), x, there.size() * sizeof(T));
@@ -48,13 +59,18 @@ template <Device D> class DeviceRanks {
   /// all (size, bytes) = what each rank has.
   void gather(const void* mine, std::size_t bytes, void* all, const char* name) {
     const std::size_t of_all = bytes * std::size_t(ranks_.size());
-    if constexpr (in_place) ranks_.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), of_all), name);
+    if (queued_) queued_->all_gather(mine, bytes, all);
+    else if constexpr (in_place) gather_on_host(mine, bytes, all, name);
     else {
       gathered_.resize(bytes + of_all);
       dev_.download(gathered_.data(), mine, bytes);
       ranks_.all_gather(std::span(gathered_).first(bytes), std::span(gathered_).subspan(bytes), name);
       dev_.upload(all, gathered_.data() + bytes, of_all);
     }
+  }
+  /// The same of memory of the host.
+  void gather_on_host(const void* mine, std::size_t bytes, void* all, const char* name) {
+    ranks_.all_gather(std::span(static_cast<const std::byte*>(mine), bytes), std::span(static_cast<std::byte*>(all), bytes * std::size_t(ranks_.size())), name);
   }
 
  private:
@@ -70,6 +86,8 @@ template <Device D> class DeviceRanks {
 
   D& dev_;
   AnyCommunicator ranks_;
+  bool exact_;
+  QueuedRanks* queued_ = nullptr;
   std::vector<Begun> begun_;
   std::size_t finished_ = 0, used_ = 0;
   std::vector<std::vector<double>> rooms_;

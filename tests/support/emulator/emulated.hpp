@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "host_memory.hpp"
 
@@ -131,6 +132,15 @@ class Emulated : public lamina::CudaRules {
     shared().queues.add(queue(), [this_ = &shared(), n, f] {
       ++this_->machine.counters.launches;
       for (lamina::Index i = 0; i < n; ++i) f(i);
+    });
+  }
+  /// Something that a library launches: f() reads and writes these stretches of memory as a whole.
+  struct Stretch { const void* p; std::size_t bytes; bool writes; };
+  template <class F> void call(std::vector<Stretch> memory, F f) {
+    for (const Stretch& s : memory) shared().note_uses(s);
+    shared().queues.add(queue(), [this_ = &shared(), memory = std::move(memory), f = std::move(f)] {
+      for (const Stretch& s : memory) this_->touch(s.p, s.bytes, s.writes ? DeviceMemory::Use::write : DeviceMemory::Use::read);
+      f();
     });
   }
 
