@@ -1,11 +1,6 @@
 # What is going to be built, and which optional libraries this machine has. Nothing depends on the latter.
-find_path(LAMINA_NCCL_INCLUDE nccl.h HINTS /usr/local/cuda/include)
-mark_as_advanced(LAMINA_CCACHE LAMINA_NCCL_INCLUDE)
+mark_as_advanced(LAMINA_CCACHE)
 
-set(summary "NCCL absent")
-if(LAMINA_NCCL_INCLUDE)
-  set(summary "NCCL found")
-endif()
 message(STATUS "Lamina ${PROJECT_VERSION}: ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}; "
   "tests ${LAMINA_TESTS}, examples ${LAMINA_EXAMPLES}, bench ${LAMINA_BENCH}, native ${LAMINA_NATIVE}, warnings are errors ${LAMINA_WERROR}")
 set(stb "compiled along")
@@ -16,5 +11,4 @@ set(jpeg "libjpeg-turbo absent, stb_image decodes JPEGs")
 if(LAMINA_TURBOJPEG_INCLUDE AND LAMINA_TURBOJPEG_LIBRARY)
   set(jpeg "libjpeg-turbo decodes JPEGs")
 endif()
-message(STATUS "Optional parts: ${jpeg}; stb_image ${stb}; ${lamina_cuda_summary}; ${lamina_cudnn_summary}; ${lamina_mpi_summary}")
-message(STATUS "Optional parts, not used by this version: ${summary}")
+message(STATUS "Optional parts: ${jpeg}; stb_image ${stb}; ${lamina_cuda_summary}; ${lamina_cudnn_summary}; ${lamina_nccl_summary}; ${lamina_mpi_summary}")
