@@ -267,6 +267,34 @@ TEST_CASE("whoever owns memory leaves it once nothing runs there: when all is do
   }, 0.3, 2);
   CHECK(given_up.calls(0).ends_with("ncclCommAbort"));
 }
+TEST_CASE("a rank goes once its GPU has done what it was given, or the deadline has passed, or at once where an exception ends it") {
+  const Clean all;
+  LocalGroup(2).run([](auto& host) {
+    Card card;
+    There<float> x(card, numbers<float>(host.rank(), 100));
+    Rank(host, card).queued()->all_reduce(x.x.data(), 100, true);
+    CHECK(same_bits(x.back(), sums<float>(2, 100)));
+  });
+  for (int r = 0; r < 2; ++r) CHECK(all.test.calls[r].back() == "ncclCommDestroy");
+  struct Owner {
+    Rank& rank;
+    There<float> there;
+    ~Owner() { rank.abandon(); }
+  };
+  for (const bool throws : {false, true}) {
+    const Clean one;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto thrown = thrown_by(2, [&](Rank& rank, Card& card) {
+      if (rank.rank() > 0) return;
+      const Owner owner{rank, {card, numbers<float>(0, 100)}};
+      rank.queued()->all_reduce(owner.there.x.data(), 100, true);
+      if (throws) throw Error("no more");
+    }, throws ? 20 : 0.3, 2);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+    CHECK(one.test.calls[0].back() == "ncclCommAbort");
+    CHECK((thrown[0] == "no more") == throws);
+  }
+}
 TEST_CASE("options and devices that make no sense") {
   const Clean clean;
   Solo solo;

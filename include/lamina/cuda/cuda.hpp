@@ -299,6 +299,7 @@ class Cuda : public CudaRules {
     refuse_recording(refusal);
     if (!bytes) return;
     use();
+    if (card().watch) wait();                 // else cudaMemcpyAsync waits, for what came before, where nobody can watch
     detail::check(cudaMemcpyAsync(to, from, bytes, kind, stream()), "cudaMemcpyAsync");
     if (kind == cudaMemcpyDeviceToHost || pinned(from)) wait();
   }

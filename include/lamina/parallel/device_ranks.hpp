@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../core/device.hpp"
+#include "../core/error.hpp"
 #include "any_communicator.hpp"
 
 namespace lamina::detail {

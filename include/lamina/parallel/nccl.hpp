@@ -188,6 +188,7 @@ template <Device D> class NcclRank : public QueuedRanks {
   NcclRank(const NcclRank&) = delete;
   NcclRank& operator=(const NcclRank&) = delete;
   ~NcclRank() override {
+    leave();
     if (size() > 1) device_.while_waiting(nullptr);
   }
 
@@ -207,11 +208,7 @@ template <Device D> class NcclRank : public QueuedRanks {
   void abort(std::string_view reason) noexcept { comm_.end(reason), hosts_.abort(reason); }
   void abandon() noexcept {
     hosts_.abandon();
-    if (std::uncaught_exceptions() > exceptions_) abort("an exception ends it");        // others may never come to what runs on the GPU
-    try {
-      device_.wait();
-    } catch (...) {
-    }
+    leave();
   }
 
   // --- on the GPU
@@ -235,6 +232,14 @@ template <Device D> class NcclRank : public QueuedRanks {
   const AnyCommunicator& in_use() {
     device_.use();
     return hosts_;
+  }
+  /// Until the GPU has done what it was given, or is stopped.
+  void leave() noexcept {
+    if (std::uncaught_exceptions() > exceptions_) comm_.end("an exception ended it");        // others may never come to what runs on the GPU
+    try {
+      device_.wait();
+    } catch (...) {
+    }
   }
   template <class T> void sum(T* x, Index count, bool exact) {
     if (size() == 1 || !count) return;
