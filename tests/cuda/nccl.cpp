@@ -49,8 +49,8 @@ static_assert(Communicator<Rank>);
 
 /// A new test; at its end nothing is left, and nothing was wrong.
 struct Clean {
-  nccl::Test& test;
-  Clean() : test(*(nccl::test = std::make_shared<nccl::Test>())) {}
+  std::shared_ptr<nccl::Test> kept = nccl::test = std::make_shared<nccl::Test>();
+  nccl::Test& test = *kept;
   ~Clean() {
     for (const std::string& f : test.faults) FAIL_CHECK(f);
     CHECK(test.alive == 0);
@@ -185,7 +185,14 @@ TEST_CASE("a call that fails is an error on all ranks, with NCCL's words and wha
       INFO("exact " << exact << ", call " << at);
       const Clean clean;
       clean.test.fails_on = 1, clean.test.fails_at = at;
-      const auto thrown = thrown_by(2, [&](Rank& rank, Card& dev) { summed<float>(rank, dev, 200, exact); }, 0.5, 2);
+      const auto thrown = thrown_by(2, [&](Rank& rank, Card& dev) {
+        try {
+          summed<float>(rank, dev, 200, exact);
+        } catch (const Error&) {
+          CHECK_THROWS_WITH_AS(rank.barrier("after it"), doctest::Contains("the cable is loose"), Error);
+          throw;
+        }
+      }, 0.5, 2);
       says(thrown[1], "rank 1 of 2: ");
       says(thrown[1], " failed, unhandled system error, the cable is loose; with NCCL_DEBUG=INFO in the environment NCCL says more");
       says(thrown[0], "the cable is loose");
@@ -195,7 +202,9 @@ TEST_CASE("a call that fails is an error on all ranks, with NCCL's words and wha
 TEST_CASE("a communicator that never is there is given up after the deadline") {
   const Clean clean;
   clean.test.hangs_at = 1;
-  for (const std::string& t : thrown_by(3, [](Rank&, Card&) { CHECK(false); }, 0.2, 2)) says(t, "ncclCommInitRankConfig was not done within 0.2 s");
+  const auto thrown = thrown_by(3, [](Rank&, Card&) { CHECK(false); }, 0.2, 2);
+  says(thrown[1], "rank 1 of 3: ncclCommInitRankConfig was not done within 0.2 s");
+  for (const std::size_t r : {0u, 2u}) says(thrown[r], "NCCL has failed");
   for (int r = 0; r < 3; ++r) CHECK(clean.calls(r) == "ncclCommAbort");
 }
 TEST_CASE("an error that comes later is thrown by whoever waits, or by the next operation") {

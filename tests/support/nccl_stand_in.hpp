@@ -40,7 +40,7 @@ struct Stream {
 /// What is to go wrong, and what was done, in one test.
 struct Test {
   std::atomic<int> fails_at = -1, fails_on = -1;           // the call, counted from 0 of each rank, and the rank that it fails on
-  std::atomic<int> hangs_at = -1;                          // a rank whose communicator never is there
+  std::atomic<int> hangs_at = -1;                          // a rank whose communicator never is there, to itself
   std::atomic<int> error_at = -1;                          // a rank that has an asynchronous error from its first operation on
   std::atomic<bool> tells_others = false;                  // ranks learn that others have aborted
   std::mutex mutex;                                        // over all that follows
@@ -63,8 +63,8 @@ struct Operation {
 
 /// All ranks with one name.
 struct World {
-  struct Sent { const std::byte* from; std::size_t bytes; std::shared_ptr<bool> taken; };
-  struct Met { std::vector<Operation> all; std::vector<int> here; std::size_t done = 0; };
+  struct Sent { std::vector<std::byte> data; std::shared_ptr<bool> taken; };
+  struct Met { std::vector<Operation> all; std::vector<std::vector<std::byte>> data; int here = 0; };
   std::mutex mutex;
   int size = 0, came = 0, aborted = 0, finalized = 0;
   std::map<std::pair<int, int>, std::deque<Sent>> sent;    // from one to another
@@ -121,6 +121,8 @@ class Running {
  public:
   Running(ncclComm_t comm, cudaStream_t stream, std::vector<Operation> operations) : comm_(comm), stream_(stream), operations_(std::move(operations)) {}
   void operator()() const {
+    if (comm_->ended && !comm_->aborted) test->fault("something runs after the end");
+    if (comm_->ended) return;
     World& w = *comm_->world;
     const std::size_t first = comm_->collectives;
     if (comm_->error != ncclSuccess) wait([] { return false; });
@@ -128,13 +130,13 @@ class Running {
     {
       const std::lock_guard lock(w.mutex);
       for (const Operation& o : operations_)
-        if (o.kind == Kind::send) w.sent[{comm_->rank, o.peer}].push_back({o.from, o.bytes, taken.emplace_back(std::make_shared<bool>(false))});
+        if (o.kind == Kind::send) w.sent[{comm_->rank, o.peer}].push_back({{o.from, o.from + o.bytes}, taken.emplace_back(std::make_shared<bool>(false))});
         else if (o.kind != Kind::receive) {
           const std::size_t number = comm_->collectives++;
           if (w.met.size() <= number) w.met.resize(number + 1);
           World::Met& m = w.met[number];
-          m.all.resize(std::size_t(w.size));
-          m.all[std::size_t(comm_->rank)] = o, m.here.push_back(comm_->rank);
+          m.all.resize(std::size_t(w.size)), m.data.resize(std::size_t(w.size));
+          m.all[std::size_t(comm_->rank)] = o, m.data[std::size_t(comm_->rank)] = {o.from, o.from + o.bytes}, ++m.here;
         }
     }
     std::size_t at = first;
@@ -143,15 +145,14 @@ class Running {
         wait([&] {
           auto& from = w.sent[{o.peer, comm_->rank}];
           if (from.empty()) return false;
-          if (from.front().bytes != o.bytes) test->fault("a rank sends what another does not receive");
-          else std::memcpy(o.to, from.front().from, o.bytes);
+          if (from.front().data.size() != o.bytes) test->fault("a rank sends what another does not receive");
+          else std::memcpy(o.to, from.front().data.data(), o.bytes);
           *from.front().taken = true;
           return from.pop_front(), true;
         });
       } else if (o.kind != Kind::send) {
         const std::size_t number = at++;
-        wait([&] { return int(w.met[number].here.size()) == w.size; });
-        do_all(o, number);
+        wait([&] { return w.met[number].here == w.size && (do_all(o, w.met[number]), true); });
       }
     for (const auto& t : taken) wait([&] { return *t; });
   }
@@ -169,29 +170,15 @@ class Running {
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
   }
-  /// All have come: this rank's part of it, of which nobody changes anything until all have read it.
-  void do_all(const Operation& mine, std::size_t number) const {
-    World& w = *comm_->world;
-    std::vector<Operation> all;
-    if (comm_->aborted) return;
-    {
-      const std::lock_guard lock(w.mutex);
-      all = w.met[number].all;
-    }
-    for (const Operation& o : all)
+  /// All have come: this rank's part of it.
+  static void do_all(const Operation& mine, const World::Met& m) {
+    for (const Operation& o : m.all)
       if (!(o == mine)) return test->fault("ranks do different things at once");
-    std::vector<std::byte> result(mine.bytes * (mine.kind == Kind::gather ? all.size() : 1), std::byte(0));
-    if (mine.kind == Kind::reduce)                       // in an order that is nobody else's
-      for (std::size_t r = all.size(); r-- > 0;) (mine.type == ncclFloat64 ? add<double> : add<float>)(result.data(), all[r].from, mine.bytes);
-    else if (mine.kind == Kind::gather)
-      for (std::size_t r = 0; r < all.size(); ++r) std::memcpy(result.data() + r * mine.bytes, all[r].from, mine.bytes);
-    else std::memcpy(result.data(), all[std::size_t(mine.peer)].from, mine.bytes);
-    {
-      const std::lock_guard lock(w.mutex);
-      ++w.met[number].done;
-    }
-    wait([&] { return w.met[number].done == all.size(); });
-    std::memcpy(mine.to, result.data(), result.size());
+    if (mine.kind == Kind::broadcast) return void(std::memcpy(mine.to, m.data[std::size_t(mine.peer)].data(), mine.bytes));
+    std::memset(mine.to, 0, mine.kind == Kind::reduce ? mine.bytes : 0);
+    for (std::size_t r = m.data.size(); r-- > 0;)            // in an order that is nobody else's
+      if (mine.kind == Kind::gather) std::memcpy(mine.to + r * mine.bytes, m.data[r].data(), mine.bytes);
+      else (mine.type == ncclFloat64 ? add<double> : add<float>)(mine.to, m.data[r].data(), mine.bytes);
   }
 
   ncclComm_t comm_;
@@ -252,7 +239,7 @@ inline ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqu
   if (const ncclResult_t r = called(*comm, "ncclCommInitRankConfig", false); r != ncclSuccess) return r;
   const std::lock_guard alone((*comm)->world->mutex);
   (*comm)->world->size = size;
-  if (rank != test->hangs_at) ++(*comm)->world->came;
+  ++(*comm)->world->came;
   return (*comm)->polls = 3, ncclInProgress;
 }
 inline ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* now) {
