@@ -27,14 +27,8 @@ struct Card : Emulated {
     }
     void waits(double seconds) override { if (watch) watch(seconds); }
   };
-  Replica replica;
-
   Card() : Card(Emulated(1)) { spare_ = std::make_shared<Emulated>(Emulated::fork()); }
-  Card fork() {
-    Card d(Emulated::fork());
-    d.replica = replica;
-    return d;
-  }
+  Card fork() { return Card(Emulated::fork()); }
   void use() const {}
   cudaStream_t stream() const { return queue_.get(); }
   void while_waiting(std::function<void(double)> f) { queue_->watch = std::move(f); }
