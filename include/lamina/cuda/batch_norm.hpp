@@ -89,13 +89,13 @@ template <class T, int V, class Gradient> struct NormGradientSums {
 template <class T, int V, class Gradient> struct NormInputGradient {
   using M = Master<T>;
   static constexpr int threads = NormExtent::threads, shared_bytes = 0, blocks = NormExtent::blocks;
-  LAMINA_DEVICE static void run(NormExtent e, NormGradientSums<T, V, Gradient> job, const M* sums, T* dx) {
+  LAMINA_DEVICE static void run(NormExtent e, Index all, NormGradientSums<T, V, Gradient> job, const M* sums, T* dx) {   // all: pixels of the batch that the means are taken over
     const NormLane<V> lane(e);
     if (lane.first >= lane.end) return;
     job.start(e, lane);
     M slope[V], mean[V];
     load_all(slope, sums + lane.channel), load_all(mean, sums + e.c + lane.channel);
-    const M share = 1 / M(e.pixels);
+    const M share = 1 / M(all);
     LAMINA_UNROLL
     for (int k = 0; k < V; ++k) slope[k] *= load(job.batch + e.apart + lane.channel + k) * share, mean[k] *= share;
     const auto put = [&](Index p, const NormLoaded<T, V, Gradient>& at) {
@@ -119,29 +119,57 @@ template <class T> Index norm_parts(const Shares& cut, Index pixels, int c) {
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) { numbers = kernels::NormExtent(cut, pixels, c, V).stretches.count * 2 * Index(c); });
   return numbers;
 }
-/// batch and running get the moments of x. With no samples here nothing is learned.
-template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, const kernels::NormExtent& e, const T* x, Master<T>* running, Master<T>* batch) {
-  if (!e.pixels) return;
+/// The whole batch, of which the samples here are a part, where its moments are those of all replicas.
+inline Shares norm_cut(const Replica& r, Index samples) {
+  const Shares here = r.cut(samples);
+  return r.joins_moments() ? Shares{here.n, 0, here.of, here.of} : here;
+}
+/// Numbers in which the parts of all replicas are gathered: those here, those of all, and those of all that there are.
+template <class T> Index norm_gathered(const Replica& r, Index samples, Index pixels, int c) {
+  Index numbers = 0;
+  if (r.joins_moments())
+    kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) { numbers = 3 * r.of * kernels::NormExtent(norm_cut(r, samples), pixels, c, V).stretches.each * 2 * Index(c); });
+  return numbers;
+}
+/// What all replicas have left for the stretches of their shares: the parts (stretches, 2, C) of the whole batch. Those of this one are `parts`, behind which there is room for those of all, twice.
+template <class M, RunsKernels D> const M* norm_gather(D& dev, const kernels::NormExtent& here, const kernels::NormExtent& whole, M* parts) {
+  const Replica& r = dev.replica;
+  if (!r.joins_moments()) return parts;
+  const Index numbers = 2 * Index(here.c), each = here.stretches.each, most = each * r.count, ranks = r.of / r.count;      // where samples are fewer than shares a replica has fewer stretches than others
+  M *const all = parts + most * numbers, *const packed = all + most * ranks * numbers;
+  r.gather(r.replicas, parts, std::size_t(most * numbers) * sizeof(M), all);
+  if (whole.stretches.count == most * ranks) return all;
+  parallel_for(dev, whole.stretches.count * numbers, kernels::PackStretches<M>{all, packed, norm_cut(r, 0), r.count, most, each, numbers});
+  return packed;
+}
+/// batch and running get the moments of x, or with those of other replicas.
+template <int V, RunsKernels D, class T> void norm_measure(D& dev, NormSpec spec, Index samples, const kernels::NormExtent& e, const T* x, Master<T>* running, Master<T>* batch) {
+  const kernels::NormExtent whole(norm_cut(dev.replica, samples), e.of_sample, e.c, V);
+  if (!whole.pixels) return;
   auto* const parts = reinterpret_cast<Master<T>*>(dev.arena());
-  dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, e.c), parts);
-  dev.template launch<kernels::NormSettle<Master<T>>>(kernels::NormChannels::grid(e), e, spec, parts, running, batch);
+  if (e.pixels) dev.template launch<kernels::NormSums<kernels::Moments<T, V>>>(e.grid(), e, kernels::Moments<T, V>(x, e.c), parts);
+  dev.template launch<kernels::NormSettle<Master<T>>>(kernels::NormChannels::grid(whole), whole, spec, norm_gather(dev, e, whole, parts), running, batch);
 }
 /// The gradients tell what comes to each pixel: `first` where it is summed, and then `again`.
 template <int V, RunsKernels D, class T, class Gradient, class Again>
 void norm_backward(D& dev, Index samples, Index pixels, int c, const T* x, const Master<T>* w, const Master<T>* batch, Gradient first, Again again, T* dx, Master<T>* dw) {
   using Job = kernels::NormGradientSums<T, V, Gradient>;
   const kernels::NormExtent e(cut_of(dev, samples), pixels, c, V);
+  const kernels::NormExtent whole(norm_cut(dev.replica, samples), pixels, c, V);
   const Job job(x, w, batch, c, first);
-  auto *const parts = reinterpret_cast<Master<T>*>(dev.arena()), *const sums = parts + Index(e.stretches.count) * 2 * c;
+  auto *const sums = reinterpret_cast<Master<T>*>(dev.arena()), *const parts = sums + 2 * room(c);
   if (e.pixels) dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
   dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, parts, sums, dw, dev.writes_gradients);
-  if (dx && e.pixels) dev.template launch<kernels::NormInputGradient<T, V, Again>>(e.grid(), e, kernels::NormGradientSums<T, V, Again>(x, w, batch, c, again), sums, dx);
+  if (!dx) return;
+  if (dev.replica.joins_moments())      // the mean over the batch is that of all samples; dw is what those here add to it
+    dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(whole), whole, norm_gather(dev, e, whole, parts), sums, static_cast<Master<T>*>(nullptr), false);
+  if (e.pixels) dev.template launch<kernels::NormInputGradient<T, V, Again>>(e.grid(), e, whole.pixels, kernels::NormGradientSums<T, V, Again>(x, w, batch, c, again), sums, dx);
 }
 template <bool adds, RunsKernels D, class T>
 void norm_forward(D& dev, NormSpec spec, Clamp bounds, Index samples, Index pixels, int c, const T* x, const T* z, const Master<T>* w, Master<T>* running, Master<T>* batch, T* y, NormBy by) {
   kernels::by_channels<T>(c, [&]<int V>(std::integral_constant<int, V>) {
     const kernels::NormExtent e(cut_of(dev, samples), pixels, c, V);
-    if (by == NormBy::batch) norm_measure<V>(dev, spec, e, x, running, batch);
+    if (by == NormBy::batch) norm_measure<V>(dev, spec, samples, e, x, running, batch);
     const bool running_values = by == NormBy::running;
     if (e.pixels)
       dev.template launch<kernels::NormOutput<T, V, adds>>(e.grid(), e, kernels::Bounds<Master<T>>(bounds), x, z, w, static_cast<const Master<T>*>(running_values ? running : batch), running_values,
@@ -180,7 +208,7 @@ void batch_norm_backward(D& dev, Index samples, Index pixels, int c, const T* x,
   batch_norm_clamp_backward(dev, {}, samples, pixels, c, x, w, batch, dy, dx, dw);
 }
 template <RunsKernels D, class T> Index batch_norm_arena(const D& dev, T, Index samples, Index pixels, int c) {
-  return (detail::most_of_cuts(dev, samples, [&](const Shares& cut) { return detail::norm_parts<T>(cut, pixels, c); }) + 2 * Index(c)) * Index(sizeof(Master<T>));
+  return (detail::most_of_cuts(dev, samples, [&](const Shares& cut) { return detail::norm_parts<T>(cut, pixels, c); }) + detail::norm_gathered<T>(dev.replica, samples, pixels, c) + 2 * room(c)) * Index(sizeof(Master<T>));
 }
 
 }  // namespace lamina

@@ -65,7 +65,7 @@ void batch_norm_relu_pool_forward(D& dev, NormSpec spec, NormReluPool kernel, Sh
                                   std::uint8_t* codes,       // (N, Hp, Wp, C) which tap of the pool, 255 if none was positive; or null
                                   NormBy by) {
   kernels::by_channels<T>(in.c, [&]<int V>(std::integral_constant<int, V>) {
-    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, kernels::NormExtent(detail::cut_of(dev, n), Index(in.h) * in.w, in.c, V), x, running, batch);
+    if (by == NormBy::batch) detail::norm_measure<V>(dev, spec, n, kernels::NormExtent(detail::cut_of(dev, n), Index(in.h) * in.w, in.c, V), x, running, batch);
     const bool running_values = by == NormBy::running;
     parallel_for(dev, n * size(out) / V,
                  kernels::NormPoolOutput<T, V>{{kernel.pool, in, out}, x, w, running_values ? running : batch, running_values, Master<T>(spec.epsilon), int(room(in.c)), y, codes});

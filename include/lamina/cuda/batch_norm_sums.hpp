@@ -225,13 +225,14 @@ template <class M> struct NormSettle {
     store(batch + of.channel, all.mean[0]), store(batch + e.apart + of.channel, 1 / Number<M>::root(var + M(spec.epsilon)));
   }
 };
-/// sums (2, C) = of all stretches; dw (2, C) += them, or = them.
+/// sums (2, C) = of all stretches; dw (2, C) += them, or = them, unless it is null.
 template <class M> struct NormAdd {
   static constexpr int threads = NormChannels::threads, shared_bytes = NormChannels::shared_bytes<M>;
   LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool anew) {
     const NormChannels of(e);
+    const bool adds = of.writes && dw;
     M* const totals[] = {dw + of.channel, dw + e.apart + of.channel};
-    const M before[] = {of.writes && !anew ? load(totals[0]) : M(0), of.writes && !anew ? load(totals[1]) : M(0)};
+    const M before[] = {adds && !anew ? load(totals[0]) : M(0), adds && !anew ? load(totals[1]) : M(0)};
     M sum[2] = {};
     of.each(e, parts, [&](int, auto part) { sum[0] += part.first, sum[1] += part.second; });
     LAMINA_UNROLL
@@ -239,8 +240,20 @@ template <class M> struct NormAdd {
       M of_share[lamina::shares];
       of.gather(of.sum(sum[which]), of_share);
       const M all = tree_of(of_share);
-      if (of.writes) store(sums + which * e.c + of.channel, all), store(totals[which], before[which] + all);
+      if (of.writes) store(sums + which * e.c + of.channel, all);
+      if (adds) store(totals[which], before[which] + all);
     }
+  }
+};
+
+/// Of what each replica left for its stretches, most (most, numbers), those that there are, one after another.
+template <class M> struct PackStretches {
+  const M* from; M* to; Shares whole; Index of_replica, most, each, numbers;      // shares of a replica; stretches of a sample
+  LAMINA_HD void operator()(Index i) const {
+    const Index stretch = i / numbers, sample = stretch / each;
+    Index rank = 0;
+    while (first_of_share((rank + 1) * of_replica, whole.n, whole.of) <= sample) ++rank;
+    to[i] = from[(rank * most + stretch - first_of_share(rank * of_replica, whole.n, whole.of) * each) * numbers + i % numbers];
   }
 };
 

@@ -166,6 +166,8 @@ template <class Base> class Replicated {
  protected:
   Replicated(Base& model, detail::DeviceRanks<D>& ranks, const typename Base::Options& model_options, const detail::ReplicaPart& part, const ParallelOptions& options)
       : model_(model), ranks_(ranks), communicator_(ranks.communicator()), batch_(model_options.batch), part_(part), said_(std::size_t(communicator_.size())) {
+    if (!in_turn && part.by_shares() && part.of() > shares && program().statistics && !options.own_moments)
+      throw Error("the moments of batch norm are merged on a GPU for at most ", shares, " shares of a batch, and ", part.ranks, " fast replicas have ", part.of(), ": say Parallel::exact, or .own_moments = true");
     std::string network;
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
     communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch_, "; seed ", std::to_string(model_options.seed), "; parameters ",
