@@ -187,3 +187,45 @@ TEST_CASE_TEMPLATE("replicas have the gradients of a batch norm", T, float, bf16
   check_norm<T>(3, {9, 8, 16});
   check_norm<T>(70, {7, 6, 8});
 }
+
+namespace {
+/// forward(device, first sample, samples here) of the parts of a batch of n, one after another.
+template <class F> auto parts_of(Index n, Index replicas, const F& forward) {
+  decltype(forward(std::declval<Gpu&>(), 0, 0)) all;
+  for (Index rank = 0; rank < replicas; ++rank) {
+    const Index each = shares / replicas, first = first_of_share(rank * each, n);
+    Gpu dev;
+    dev.replica = {.first = rank * each, .count = each, .batch = n};
+    const auto part = forward(dev, first, first_of_share((rank + 1) * each, n) - first);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+template <class T> std::vector<T> rows(const std::vector<T>& all, Index first, Index count, Index each) { return {all.begin() + first * each, all.begin() + (first + count) * each}; }
+}  // namespace
+
+TEST_CASE("what a sample becomes does not depend on how many are here: terms in slices") {
+  constexpr Index n = 150, c = 1280, o = 72;
+  const std::vector<bf16> x = stored<bf16>(fractions<float>(n * c, 1)), w = stored<bf16>(fractions<float>(c * o, 2));
+  const auto dense = [&]<int W>(Way<W> way) {
+    return [&, way](Gpu& dev, Index first, Index count) {
+      dev.reserve(std::size_t(dense_arena(dev, way, bf16(), count, c, o)));
+      const lamina_test::Tensor<Gpu, bf16> here(dev, rows(x, first, count, c)), weights(dev, w), y(dev, count * o);
+      dense_forward(dev, way, count, c, o, here.data(), weights.data(), static_cast<const float*>(nullptr), y.data());
+      return y.get();
+    };
+  };
+  CHECK(same_bits(parts_of(n, 8, dense(Way<0>())), parts_of(n, 1, dense(Way<0>()))));
+  CHECK(same_bits(parts_of(n, 8, dense(Way<3>())), parts_of(n, 1, dense(Way<3>()))));
+
+  constexpr Shape in(8, 8, 512), out(8, 8, 8);
+  constexpr ConvSpec spec{{1, 1, 0}};
+  const std::vector<bf16> pictures = stored<bf16>(fractions<float>(140 * size(in), 3)), taps = stored<bf16>(fractions<float>(512 * 8, 4));
+  const auto conv = [&](Gpu& dev, Index first, Index count) {
+    dev.reserve(std::size_t(conv_arena(dev, Way<3>(), bf16(), spec, in, out, count)));
+    const lamina_test::Tensor<Gpu, bf16> here(dev, rows(pictures, first, count, size(in))), weights(dev, taps), y(dev, count * size(out));
+    conv_forward(dev, Way<3>(), spec, in, out, count, here.data(), weights.data(), static_cast<const float*>(nullptr), y.data());
+    return y.get();
+  };
+  CHECK(same_bits(parts_of(140, 2, conv), parts_of(140, 1, conv)));
+}

@@ -92,11 +92,11 @@ template <class V> LAMINA_DEVICE V tree_of(V (&of_share)[shares]) {
 }  // namespace kernels::inline LAMINA_SIMT
 
 namespace detail {
-/// Slabs for each share, where `wanted` slabs keep a GPU busy, and no share is cut finer than into pieces of which each sample has so many: the shares together have as many slabs as are wanted, and more
-/// of them where a batch has more than 64 samples, until one share keeps a GPU busy, since a replica may have no others.
+/// Slabs for each share, where `wanted` slabs keep a GPU busy, and no share is cut finer than into pieces of which each sample has so many: the shares together have as many slabs as are wanted. Of more
+/// than 128 samples they have more, until one share keeps a GPU busy, since a replica may have no others; a slab never has fewer samples than those of a batch of 64, so partial sums are few beside what they are of.
 constexpr Index slabs_of_share(const Shares& s, Index wanted, Index of_sample, Index pieces_at_least = 1) {
   const Index samples = std::max<Index>(s.n / s.of, 1);
-  return std::clamp<Index>(wanted * std::max<Index>(samples, shares) / (shares * shares), 1, std::max<Index>(std::min(wanted, samples * of_sample / pieces_at_least), 1));
+  return std::clamp<Index>(wanted * std::max<Index>(samples, 2 * shares) / (2 * shares * shares), 1, std::max<Index>(std::min(wanted, samples * of_sample / pieces_at_least), 1));
 }
 /// The most that of(shares) is of n samples or fewer, by themselves or as the part of a batch that a device has.
 template <class D, class F> Index most_of_cuts(const D& dev, Index n, const F& of) { return std::max(of(Shares{n}), of(cut_of(dev, n))); }
