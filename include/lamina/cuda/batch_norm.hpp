@@ -159,7 +159,7 @@ void norm_backward(D& dev, Index samples, Index pixels, int c, const T* x, const
   const Job job(x, w, batch, c, first);
   auto *const sums = reinterpret_cast<Master<T>*>(dev.arena()), *const parts = sums + 2 * room(c);
   if (e.pixels) dev.template launch<kernels::NormSums<Job>>(e.grid(), e, job, parts);
-  dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, parts, sums, dw, dev.writes_gradients);
+  dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(e), e, static_cast<const Master<T>*>(parts), sums, dw, dev.writes_gradients);
   if (!dx) return;
   if (dev.replica.joins_moments())      // the mean over the batch is that of all samples; dw is what those here add to it
     dev.template launch<kernels::NormAdd<Master<T>>>(kernels::NormChannels::grid(whole), whole, norm_gather(dev, e, whole, parts), sums, static_cast<Master<T>*>(nullptr), false);
