@@ -22,7 +22,6 @@ int from_environment(std::initializer_list<const char*> names) {
 }
 /// How many programs mpirun has started, or srun, of which this is one.
 int programs_started() { return from_environment({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}); }
-int programs_here() { return from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"}); }
 
 /// Threads of one of so many replicas on this machine.
 int threads_of(const TrainSettings& s, int replicas_here) { return s.threads ? s.threads : std::max(1, lamina::detail::Threads(0).count() / std::max(1, replicas_here)); }
@@ -77,6 +76,8 @@ int train_threads(const TrainSettings& s, const std::string& command) {
 }
 
 #if defined(LAMINA_TOMATO_MPI)
+int programs_here() { return from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"}); }
+
 int train_programs(TrainSettings s, const std::string& command) {
   s.threads = threads_of(s, programs_here());
   lamina::Mpi ranks({.deadline = s.deadline});
