@@ -20,6 +20,7 @@ template <class T, class Loss> void check(const SafeTensors& file, const std::st
   const std::vector<T> constants(given.begin(), given.end());
   std::vector<T> losses(static_cast<std::size_t>(n)), dy(x.size());
   T norm = 0;
+  for (std::size_t i = 0; i < label.size() && !constants.empty(); ++i) norm += constants[std::size_t(label[i])];
   Cpu dev;
   loss.evaluate(dev, LossStep<T>{n, c, n, x.data(), labels ? label.data() : nullptr, labels ? nullptr : target.data(), constants.data(), losses.data(), dy.data(), &norm});
   double mean = 0;

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "../core/layer.hpp"
+#include "../core/tree.hpp"
 #include "cpu.hpp"
 #include "simd.hpp"
 
