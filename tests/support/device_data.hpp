@@ -38,7 +38,7 @@ template <class D> void reserve_poisoned(D& dev, lamina::Index bytes) {
 }
 
 /// Whether all bits agree.
-template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0; }
+template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0); }
 
 /// Numbers as they are stored in T.
 template <class T> std::vector<T> stored(const std::vector<lamina::Master<T>>& v) { return {v.begin(), v.end()}; }

@@ -231,7 +231,7 @@ template <class M> struct NormAdd {
   LAMINA_DEVICE static void run(NormExtent e, const M* parts, M* sums, M* dw, bool anew) {
     const NormChannels of(e);
     const bool adds = of.writes && dw;
-    M* const totals[] = {dw + of.channel, dw + e.apart + of.channel};
+    M* const totals[] = {adds ? dw + of.channel : nullptr, adds ? dw + e.apart + of.channel : nullptr};
     const M before[] = {adds && !anew ? load(totals[0]) : M(0), adds && !anew ? load(totals[1]) : M(0)};
     M sum[2] = {};
     of.each(e, parts, [&](int, auto part) { sum[0] += part.first, sum[1] += part.second; });
