@@ -51,7 +51,7 @@ for kind in killed stopped throws; do
     ((milliseconds < 60000)) || fail "$what: it ends after $milliseconds ms"
     case $kind in
       killed) words="rank $rank \(process [0-9]+\) is gone" ;;
-      stopped) words="rank $rank did not come within 2 s" ;;
+      stopped) words="rank $rank did not come within 5 s" ;;
       throws) words="rank $rank gave up, .*: it was told to go wrong in step $step" ;;
     esac
     [[ $(grep -cE "$words" said) -ge $((n - 1)) ]] || fail "$what: not all others say '$words'"

@@ -70,7 +70,7 @@ int main(int argc, char** argv) try {
   std::filesystem::create_directories(out);
   if (way == "threads") LocalGroup(std::stoi(argv[3]), {.deadline = 20}).run([&](auto& rank) { train(AnyCommunicator(rank), out, fault); });
   else {
-    Mpi mpi({.deadline = argc == 7 ? 2.0 : 20.0});
+    Mpi mpi({.deadline = argc == 7 ? 5.0 : 20.0});
     guarded(mpi, [&] { train(AnyCommunicator(mpi), out, fault); });
   }
   return 0;
