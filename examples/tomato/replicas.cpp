@@ -49,7 +49,7 @@ int train_replica(lamina::AnyCommunicator& rank, const Pictures& pictures, Train
   if (rank.rank() == 0 && !train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   const Recipe r = recipe(s);
   DataParallel<ModelBase<Cpu>> model(program<Cpu, float>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss},
-                                                      rank, parallel(s), Cpu(s.threads));
+                                       rank, parallel(s), Cpu(s.threads));
   return train_model(model.base(), s, command, pictures.leaves, train, validation, r, signals, rank.size());
 }
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "../support/integers.hpp"
-#include "../support/replicas.hpp"
+#include "../support/norm_replicas.hpp"
 
 using namespace lamina;
 using lamina_test::fractions;
@@ -155,16 +155,7 @@ template <class T> void check_replicas(Index n, Index pixels, int c, int replica
   for (const bool by_few : {false, true}) {
     if (by_few && pixels < 64) continue;
     const Trained<T> whole = batch.whole(2, of);
-    std::vector<T> y, dx;
-    std::vector<std::vector<T>> dw;
-    for (const Trained<T>& r : batch.apart(replicas, of, true, by_few)) {
-      CHECK(r.running == whole.running);
-      CHECK(r.batch == whole.batch);
-      y.insert(y.end(), r.y.begin(), r.y.end()), dx.insert(dx.end(), r.dx.begin(), r.dx.end()), dw.push_back(r.dw);
-    }
-    CHECK(y == whole.y);
-    CHECK(dx == whole.dx);
-    CHECK(lamina_test::sum_of_ranks(dw) == whole.dw);
+    lamina_test::check_joined(batch.apart(replicas, of, true, by_few), whole);
   }
 }
 }  // namespace

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "../support/integers.hpp"
-#include "../support/replicas.hpp"
+#include "../support/norm_replicas.hpp"
 
 using namespace lamina;
 using lamina_test::fractions, lamina_test::largest_error;
@@ -109,16 +109,7 @@ void check_replicas(const Data<float>& data, int replicas) {
     dev.replica = replica;
     apart[std::size_t(rank)] = train(data, dev, first, count);
   });
-  std::vector<float> y, dx;
-  std::vector<std::vector<float>> dw;
-  for (const Trained& r : apart) {
-    CHECK(r.running == whole.running);
-    CHECK(r.batch == whole.batch);
-    y.insert(y.end(), r.y.begin(), r.y.end()), dx.insert(dx.end(), r.dx.begin(), r.dx.end()), dw.push_back(r.dw);
-  }
-  CHECK(y == whole.y);
-  CHECK(dx == whole.dx);
-  CHECK(lamina_test::sum_of_ranks(dw) == whole.dw);
+  lamina_test::check_joined(apart, whole);
 }
 }  // namespace
 

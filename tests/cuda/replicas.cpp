@@ -12,6 +12,7 @@
 #include "../support/device_data.hpp"
 #include "../support/integers.hpp"
 #include "../support/nets.hpp"
+#include "../support/own_layer.hpp"
 #include "../support/replicas.hpp"
 
 using namespace lamina;
@@ -101,23 +102,6 @@ template <class Net, class T> void check(std::initializer_list<Index> batches) {
   }
 }
 
-/// One learned factor for each channel: a layer that knows nothing of shares.
-template <class T> struct Factor { const T* x; const Master<T>* w; T* y; Index c; LAMINA_HD void operator()(Index i) const { y[i] = T(w[i % c] * Master<T>(x[i])); } };
-template <class T> struct FactorGradient {
-  const T *x, *dy; Master<T>* dw; Index pixels, c;
-  LAMINA_HD void operator()(Index k) const { for (Index p = 0; p < pixels; ++p) dw[k] += Master<T>(x[p * c + k]) * Master<T>(dy[p * c + k]); }
-};
-struct Scale {
-  static constexpr Shape out(Shape in) { return in; }
-  static constexpr Tensors parameters(Shape in) { return {"factor", Dims(in.c)}; }
-  static constexpr Needs needs(Shape) { return {.keep = Keep::input}; }
-  static void init(Shape in, const Initializer&, float* w, float*) { for (int c = 0; c < in.c; ++c) w[c] = 1; }
-  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), Factor<T>{s.x, s.w, s.y, s.in.c}); }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    parallel_for(dev, s.in.c, FactorGradient<T>{s.x, s.dy, s.dw, s.n * s.in.h * s.in.w, s.in.c});
-    if (s.dx) parallel_for(dev, s.n * size(s.in), Factor<T>{s.dy, s.w, s.dx, s.in.c});
-  }
-};
 struct Own : Network<Input<5, 4, 3>, Scale, Conv<6, 3>, Scale, ReLU, Flatten, Dense<3>> {};
 struct Groups : Network<Input<7, 6, 4>, Conv<8, 3, 1, 1, true, 2>, ReLU, DepthwiseConv<3>, ReLU, Flatten, Dense<3>> {};
 /// Of float in tiles, of bf16 and tf32 on tensor cores.

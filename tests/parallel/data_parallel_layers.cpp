@@ -8,30 +8,13 @@
 #include <lamina/train/adam.hpp>
 
 #include "../support/nets.hpp"
+#include "../support/own_layer.hpp"
 #include "replicas_train.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
 
 namespace {
-/// One learned factor for each channel: a layer that knows nothing of shares.
-template <class T> struct Factor { const T *x, *w; T* y; Index c; LAMINA_HD void operator()(Index i) const { y[i] = w[i % c] * x[i]; } };
-template <class T> struct FactorGradient {
-  const T *x, *dy; T* dw; Index pixels, c;
-  LAMINA_HD void operator()(Index k) const { for (Index p = 0; p < pixels; ++p) dw[k] += x[p * c + k] * dy[p * c + k]; }
-};
-struct Scale {
-  static constexpr Shape out(Shape in) { return in; }
-  static constexpr Tensors parameters(Shape in) { return {"factor", Dims(in.c)}; }
-  static constexpr Needs needs(Shape in) { return {.flops = size(in), .keep = Keep::input}; }
-  static void init(Shape in, const Initializer&, float* w, float*) { for (int c = 0; c < in.c; ++c) w[c] = 1; }
-  template <class D, class T> static void forward(D& dev, const Step<T>& s) { parallel_for(dev, s.n * size(s.in), Factor<T>{s.x, s.w, s.y, s.in.c}); }
-  template <class D, class T> static void backward(D& dev, const Step<T>& s) {
-    parallel_for(dev, s.in.c, FactorGradient<T>{s.x, s.dy, s.dw, s.n * s.in.h * s.in.w, s.in.c});
-    if (s.dx) parallel_for(dev, s.n * size(s.in), Factor<T>{s.dy, s.w, s.dx, s.in.c});
-  }
-};
-
 struct Own : Network<Input<5, 4, 3>, Scale, Conv<6, 3>, Scale, ReLU, Flatten, Dense<3>> {};
 /// 3x3 by Winograd with few weights and with many, which end in pooling or do not; 1x1, strides, large kernels, all in vectors.
 struct Winograd : Network<Input<19, 14, 3>, Conv<32, 3>, ReLU, MaxPool<2>, Conv<32, 3>, ReLU, Conv<64, 3>, ReLU, MaxPool<2>, Conv<160, 3>, ReLU, Conv<32, 1>, ReLU, Conv<16, 5, 2>, ReLU, Flatten, Dense<32>, ReLU,

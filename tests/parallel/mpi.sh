@@ -1,23 +1,7 @@
 #!/usr/bin/env bash
 # Ranks that are processes keep the contract of a communicator, and if one of them goes wrong, is killed or stopped all others end in time and say who and where. mpi.sh [MPI_RANKS MPIRUN]
-set -euo pipefail
-export LC_ALL=C
-if [[ $# != 2 ]]; then
-  echo "skipped: no MPI here"
-  exit 77
-fi
-ranks=$(realpath "$1") mpirun=$2
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-# Open MPI: as any user, and more ranks than cores
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+source "$(dirname "$0")/ranks.bash"
 
-fail() {
-  echo "mpi.sh: $*"
-  head -n 60 said
-  exit 1
-}
 # goes N WAY [DEADLINE]: so many ranks; leaves their words in said and the exit code in code.
 goes() {
   code=0

@@ -1,24 +1,9 @@
 #!/usr/bin/env bash
 # Trainings with replicas end with the bytes of one by itself, with threads and with processes; and where a replica is killed, is stopped or throws, the others end in time and say who, and the
 # training goes on from its checkpoint with any number of replicas, to the same bytes. training.sh [TRAINING_RANKS MPIRUN [TIMES]]: so many times for each way to go wrong, 2 unless it says more.
-set -euo pipefail
-export LC_ALL=C
-if [[ $# -lt 2 ]]; then
-  echo "skipped: no MPI here"
-  exit 77
-fi
-ranks=$(realpath "$1") mpirun=$2 times=${3:-2}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-# Open MPI: as any user, and more ranks than cores
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+source "$(dirname "$0")/ranks.bash"
+times=${3:-2}
 
-fail() {
-  echo "training.sh: $*"
-  head -n 60 said
-  exit 1
-}
 # processes N OUT ARGUMENT...: leaves what they say in said and the exit code in code.
 processes() {
   code=0
