@@ -1,6 +1,6 @@
 /// What ranks say to each other of numbers that lie in the memory of their devices.
 #pragma once
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 #include "../core/device.hpp"
