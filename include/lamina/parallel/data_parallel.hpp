@@ -237,7 +237,8 @@ template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<
 
 /// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
 /// One of the replicas, each in a thread or a process of its own, of which `rank`, a communicator that outlives it, is one. The batch is that of all together, and each of its samples weighs the
-/// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's. Throws Error if the ranks do not agree on what they train.
+/// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's: they call nothing that all
+/// ranks must call, such as evaluate(). Throws Error if the ranks do not agree on what they train.
 template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf<M>::DeviceType>, public Replicated<detail::BaseOf<M>> {
   using Base = Replicated<detail::BaseOf<M>>;
   using D = typename Base::DeviceType;
