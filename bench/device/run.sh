@@ -16,7 +16,9 @@ stages=("$@")
 if ((!$#)); then stages=(warm tests memcheck racecheck kernels bench); fi
 out=${OUT:-gpu_out}
 mkdir -p "$out"
-export LD_LIBRARY_PATH=$PWD/gpu_build/lib:${LD_LIBRARY_PATH:-} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+if [[ ! -d gpu_build ]]; then tar -xzf gpu_build.tgz; fi
+nccl=$(python3 -c 'import nvidia.nccl as n; print(n.__path__[0] + "/lib")' 2> /dev/null)
+export LD_LIBRARY_PATH=$PWD/gpu_build/lib:$nccl:${LD_LIBRARY_PATH:-} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 rows=${ROWS:-leaf 64 64,leaf 64 256,leaf 128 64,leaf 128 256,leaf 256 64,leaf 256 256,resnet18 64 64,resnet18 64 256}
 modes=${MODES:-eager,compiled-graph}
 number=${NUMBER:-bf16}

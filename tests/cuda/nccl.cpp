@@ -3,12 +3,12 @@
 #include "../support/emulator/emulated.hpp"
 
 #include <lamina/cuda/verbs.hpp>
-#include <lamina/lamina.hpp>
 #include <lamina/parallel.hpp>
 #include <lamina/parallel/nccl.hpp>
+#include <lamina/train/fit.hpp>
 
 #include "../support/check_communicator.hpp"
-#include "../support/halves.hpp"
+#include "../support/learned.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -16,25 +16,34 @@ using namespace lamina_test;
 namespace {
 /// An emulated GPU with a stream for NCCL. It has a second queue, so that nothing is done before somebody waits for it.
 struct Card : Emulated {
+  struct OfAll { std::function<void(double)> watch; decltype(std::declval<Emulated&>().mark()) last; };        // last: what NCCL launched, which does one thing after another on whatever streams
   struct Queue final : nccl::Stream {
     Emulated dev;
-    std::function<void(double)> watch;
-    explicit Queue(const Emulated& of) : dev(of) {}
+    std::shared_ptr<OfAll> of_all;
+    Queue(const Emulated& of, std::shared_ptr<OfAll> all) : dev(of), of_all(std::move(all)) {}
     void launch(std::vector<Stretch> memory, std::function<void()> work) override {
       std::vector<Emulated::Stretch> stretches;
       for (const Stretch& s : memory) stretches.push_back({s.p, s.bytes, s.writes});
+      if (of_all->last) dev.wait_for(of_all->last);
       dev.call(std::move(stretches), std::move(work));
+      of_all->last = dev.mark();
     }
-    void waits(double seconds) override { if (watch) watch(seconds); }
+    void waits(double seconds) override { if (of_all->watch) of_all->watch(seconds); }
   };
-  Card() : Card(Emulated(1)) { spare_ = std::make_shared<Emulated>(Emulated::fork()); }
-  Card fork() { return Card(Emulated::fork()); }
+  Card() : Card(Emulated(1), std::make_shared<OfAll>()) { spare_ = std::make_shared<Emulated>(Emulated::fork()); }
+  Card fork() { return Card(Emulated::fork(), queue_->of_all); }
+  template <class F> Graph record(const F& f) {
+    queue_->of_all->last.reset();
+    Graph graph = Emulated::record(f);
+    queue_->of_all->last.reset();
+    return graph;
+  }
   void use() const {}
   cudaStream_t stream() const { return queue_.get(); }
-  void while_waiting(std::function<void(double)> f) { queue_->watch = std::move(f); }
+  void while_waiting(std::function<void(double)> f) { queue_->of_all->watch = std::move(f); }
 
  private:
-  explicit Card(const Emulated& of) : Emulated(of), queue_(std::make_shared<Queue>(of)) {}
+  Card(const Emulated& of, std::shared_ptr<OfAll> all) : Emulated(of), queue_(std::make_shared<Queue>(of, std::move(all))) {}
   std::shared_ptr<Queue> queue_;
   std::shared_ptr<Emulated> spare_;
 };
@@ -311,9 +320,8 @@ TEST_CASE("options and devices that make no sense") {
 // --- replicas
 
 namespace {
-struct Net : Network<Input<8, 8, 1>, Conv<16, 3>, ReLU, MaxPool<2>, Dropout<20>, Flatten, Dense<32>, ReLU, Dense<2>> {};
 template <class R> std::vector<float> trained(R& rank, Card& dev, const ParallelOptions& options) {
-  DataParallel<Model<Net, Card>> model({.batch = 16, .seed = 1, .loss = {.class_weights = {1, 3}}}, rank, options, dev);
+  DataParallel<Model<LeafOfHalves, Card>> model({.batch = 16, .seed = 1, .loss = {.class_weights = {1, 3}}}, rank, options, dev);
   Halves train(56, 16, 1);
   fit(model, train, train, Adam{.rate = 3e-3}, Constant{}, {.epochs = 2});
   std::vector<float> w(static_cast<std::size_t>(model.program().parameters));
@@ -331,4 +339,48 @@ TEST_CASE("replicas learn the same, bit for bit, through NCCL and through their 
   });
   CHECK(clean.calls(0).find("ncclSend") < clean.calls(0).find("ncclAllReduce"));
   CHECK(clean.calls(0).find("ncclAllReduce") < std::string::npos);
+}
+
+namespace {
+template <class N, class Numbers = float> void check_graphs() {
+  Model<N, Card, Numbers> one({.batch = 16, .seed = 1});
+  const std::vector<float> expected = learned(one);
+  for (const int ranks : {2, 4}) {
+    const Clean clean;
+    on_ranks(ranks, [&](Rank& rank, Card& dev) {
+      DataParallel<Model<N, Card, Numbers>> model({.batch = 16, .seed = 1}, rank, {.bucket = 1000}, dev);
+      CHECK(same_bits(learned(model), expected));
+      CHECK(dev.machine().counters.replays == 14);     // 16 steps, of whole batches and of tails, and the first of each was launched
+    });
+  }
+}
+}  // namespace
+TEST_CASE("a step of replicas is one graph, with their sums and the moments of their batch norms in it") {
+  check_graphs<LeafOfHalves>();
+  check_graphs<NormsOfHalves>();
+  check_graphs<NormsOfHalves, bf16>();
+}
+TEST_CASE("the sums of a step go on beside it") {
+  const Clean clean;
+  on_ranks(2, [&](Rank& rank, Card& dev) {
+    DataParallel<Model<NormsOfHalves, Card>> model({.batch = 16, .seed = 1}, rank, {.bucket = 1000}, dev);
+    learned(model);
+    const auto& calls = clean.test.streams[rank.rank()];
+    CHECK(calls.size() == 2);
+    CHECK(calls.at(dev.stream()).contains("ncclAllGather"));
+    CHECK_FALSE(calls.at(dev.stream()).contains("ncclSend"));
+  });
+}
+TEST_CASE("a rank by itself goes through NCCL if it is told to") {
+  const Clean clean;
+  Solo solo;
+  Card dev;
+  Model<NormsOfHalves, Card> one({.batch = 16, .seed = 1});
+  const std::vector<float> expected = learned(one);
+  for (const Parallel parallel : {Parallel::exact, Parallel::fast}) {
+    Rank rank(solo, dev, {.by_itself = true});
+    DataParallel<Model<NormsOfHalves, Card>> model({.batch = 16, .seed = 1}, rank, {.parallel = parallel, .bucket = 1000}, dev);
+    CHECK(same_bits(learned(model), expected));
+  }
+  CHECK(clean.calls(0).find("ncclAllReduce") != std::string::npos);
 }

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -46,6 +47,7 @@ struct Test {
   std::atomic<bool> tells_others = false;                  // ranks learn that others have aborted
   std::mutex mutex;                                        // over all that follows
   std::map<int, std::vector<std::string>> calls;           // of each rank
+  std::map<int, std::map<Stream*, std::set<std::string>>> streams;      // of each rank, what it called on each
   std::vector<std::string> faults;
   int alive = 0;                                           // communicators
 
@@ -202,6 +204,10 @@ inline ncclResult_t launch(ncclComm_t comm, cudaStream_t stream, std::vector<Ope
 }
 inline ncclResult_t add(const char* name, ncclComm_t comm, cudaStream_t stream, Operation o, bool in_group = false) {
   const ncclResult_t r = called(comm, name);
+  {
+    const std::lock_guard lock(test->mutex);
+    test->streams[comm->rank][stream].insert(name);
+  }
   if (in_group && !group.depth) test->fault(std::string(name) + " outside of a group");
   if (r != ncclSuccess) return r;
   if (!group.depth) return launch(comm, stream, {o});

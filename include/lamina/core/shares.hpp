@@ -26,6 +26,7 @@ struct Replica {
   void (*gather)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;
   void* replicas = nullptr;
   void (*gather_on_host)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;      // the same in memory of the host
+  bool recorded = false;                             // gather() is work for the device's queue, which a graph may hold
   bool joins_moments() const { return gather && !own_moments; }
   /// How the n samples here are cut.
   constexpr Shares cut(Index n) const { return {batch ? batch : n, first, count, of}; }

@@ -98,6 +98,8 @@ template <class Base> class Replicated {
   }
   /// All. backward() and a step of the optimizer, which is the same on all ranks; the gradients are zero before and after.
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
+    if constexpr (Records<D>)
+      if (ranks_.queued() && part_.by_shares()) return learn_on_queue(optimizer, rate);
     optimizer.set_clock(rate);
     begin_sums();
     Parameter *const w = model_.parameters(), *const dw = model_.gradients();
@@ -192,6 +194,19 @@ template <class Base> class Replicated {
     if (!part_.by_shares()) mine.whole = 0;
     return mine;
   }
+  /// The whole step is work for the device's queue: sums begin behind the gradients that they need, and go on beside the rest of backward. A graph holds all of it: ranks replay it together, since each
+  /// has the graph of its own part of the same batches.
+  template <class Optimizer> void learn_on_queue(Optimizer& optimizer, double rate) {
+    std::size_t begun = 0;
+    model_.learn(optimizer, rate, [&](Index at, Parameter* dw, const auto& beside) {
+      for (; begun < buckets_.size() && buckets_[begun].at >= at; ++begun) {
+        const Bucket& b = buckets_[begun];
+        beside([&](D& device) { ranks_.follow(device); });
+        ranks_.begin(dw + b.at, b.count, "gradients");
+      }
+    }, [&] { ranks_.finish(); });
+    summed_ = false;
+  }
   /// Backward, and the sums of the gradients over the replicas, each begun as soon as it can be.
   void begin_sums() {
     std::size_t begun = 0;
@@ -263,7 +278,7 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
   }
   /// The device knows its part of a batch, and how to ask the others.
   static D told(D device, Index batch, detail::DeviceRanks<D>& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
-    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks, part.ranks > 1 ? &gather_on_host : nullptr};
+    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks, part.ranks > 1 ? &gather_on_host : nullptr, ranks.queued()};
     return device;
   }
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }

@@ -24,10 +24,12 @@ template <Device D> class DeviceRanks {
     }
   }
   AnyCommunicator& communicator() { return ranks_; }
+  /// Whether sums are work for the device's queue.
+  bool queued() const { return queued_; }
 
   /// A sum over the ranks that goes on by itself until finish(): of x (count), which nobody touches meanwhile.
   template <class T> void begin(T* x, Index count, const char* name) {
-    if (queued_) return queued_->all_reduce(x, count, exact_);
+    if (queued_) return follow(dev_), queued_->begin(x, count, exact_);
     if constexpr (in_place) {
       // As a task of the device: with its treatment of numbers that are too small.
       dev_.run(1, [&](Index, int) { begun_.push_back({ranks_.begin(std::span(x, std::size_t(count)), name), nullptr, nullptr, 0}); });
@@ -37,9 +39,11 @@ template <Device D> class DeviceRanks {
       begun_.push_back({ranks_.begin(std::span(there, std::size_t(count)), name), there, x, std::size_t(count) * sizeof(T)});
     }
   }
+  /// The sum on the queue that begins next comes after what this device, a fork of the queue's, was given.
+  void follow(D& device) { queued_->follow(&device); }
   /// The first that was begun and is not finished.
   void finish() {
-    if (queued_) return;                             // what comes next on the queue comes after it
+    if (queued_) return queued_->join();
     const Begun b = begun_[finished_++];
     ranks_.finish(b.number);
     if (b.bytes) dev_.upload(b.to, b.there, b.bytes);

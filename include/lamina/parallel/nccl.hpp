@@ -35,6 +35,7 @@ namespace lamina {
 /// Options of NcclRank.
 struct NcclOptions {
   double deadline = 60;           // seconds that a rank waits for its GPU, which may wait for those of others: more than any of them works between two waits
+  bool by_itself = false;         // a rank without others goes through NCCL too: to see whether it works
 };
 
 namespace detail {
@@ -46,7 +47,7 @@ class NcclComm {
   /// All ranks, each with its GPU in use. Throws Error on all of them if one fails.
   [[gnu::cold]] NcclComm(const AnyCommunicator& hosts, const NcclOptions& options) : hosts_(hosts), deadline_(options.deadline) {
     if (!(deadline_ > 0) || !std::isfinite(deadline_)) throw Error("a deadline of ", deadline_, " seconds: give a number above 0");
-    if (hosts_.size() == 1) return;
+    if (hosts_.size() == 1 && !options.by_itself) return;
     try {
       begin();
     } catch (...) {
@@ -63,6 +64,8 @@ class NcclComm {
     else ncclCommAbort(comm_);
   }
 
+  /// Whether there is anything to do.
+  bool begun() const { return hosts_.size() > 1 || comm_; }
   /// call(comm) launches something, and returns what NCCL returned. Throws Error unless that went well.
   template <class F> void launch(const char* name, const F& call) { finish(name, settled(with_comm(call))); }
   /// The same of calls that belong together: calls(comm, note), where note(...) is told what each returned.
@@ -182,14 +185,14 @@ struct CopyBytes { const std::byte* from; std::byte* to; LAMINA_HD void operator
 template <Device D> class NcclRank : public QueuedRanks {
  public:
   /// All ranks. Throws Error if there is a rank that fails, or does not come.
-  NcclRank(const AnyCommunicator& hosts, const D& device, const NcclOptions& options = {}) : hosts_(hosts), device_(device), comm_(in_use(), options) {
-    if (size() > 1) device_.while_waiting([this](double seconds) { comm_.look(seconds); });
+  NcclRank(const AnyCommunicator& hosts, const D& device, const NcclOptions& options = {}) : hosts_(hosts), device_(device), beside_(device_.fork()), comm_(in_use(), options) {
+    if (comm_.begun()) device_.while_waiting([this](double seconds) { comm_.look(seconds); });
   }
   NcclRank(const NcclRank&) = delete;
   NcclRank& operator=(const NcclRank&) = delete;
   ~NcclRank() override {
     leave();
-    if (size() > 1) device_.while_waiting(nullptr);
+    device_.while_waiting(nullptr);
   }
 
   // --- between hosts
@@ -214,16 +217,20 @@ template <Device D> class NcclRank : public QueuedRanks {
   // --- on the GPU
   QueuedRanks* queued() { return this; }
   const void* queue() const override { return device_.stream(); }
-  void all_reduce(float* x, Index count, bool exact) override { sum(x, count, exact); }
-  void all_reduce(double* x, Index count, bool exact) override { sum(x, count, exact); }
+  void all_reduce(float* x, Index count, bool exact) override { sum(device_, x, count, exact); }
+  void all_reduce(double* x, Index count, bool exact) override { sum(device_, x, count, exact); }
+  void begin(float* x, Index count, bool exact) override { sum(beside_, x, count, exact); }
+  void begin(double* x, Index count, bool exact) override { sum(beside_, x, count, exact); }
+  void follow(void* device) override { beside_.wait_for(static_cast<D*>(device)->mark()); }
+  void join() override { device_.wait_for(beside_.mark()); }
   void broadcast(void* x, std::size_t bytes) override {
-    if (size() == 1 || !bytes) return;
+    if (!comm_.begun() || !bytes) return;
     device_.use();
     comm_.launch("ncclBroadcast", [&](ncclComm_t comm) { return ncclBroadcast(x, x, bytes, ncclInt8, 0, comm, device_.stream()); });
   }
   void all_gather(const void* mine, std::size_t bytes, void* all) override {
     if (!bytes) return;
-    if (size() == 1) return parallel_for(device_, Index(bytes), detail::CopyBytes{static_cast<const std::byte*>(mine), static_cast<std::byte*>(all)});
+    if (!comm_.begun()) return parallel_for(device_, Index(bytes), detail::CopyBytes{static_cast<const std::byte*>(mine), static_cast<std::byte*>(all)});
     device_.use();
     comm_.launch("ncclAllGather", [&](ncclComm_t comm) { return ncclAllGather(mine, all, bytes, ncclInt8, comm, device_.stream()); });
   }
@@ -236,29 +243,29 @@ template <Device D> class NcclRank : public QueuedRanks {
   /// Until the GPU has done what it was given, or is stopped.
   void leave() noexcept {
     if (std::uncaught_exceptions() > exceptions_) comm_.end("an exception ended it");        // others may never come to what runs on the GPU
-    try {
-      device_.wait();
+    for (D* d : {&beside_, &device_}) try {
+      d->wait();
     } catch (...) {
     }
   }
-  template <class T> void sum(T* x, Index count, bool exact) {
-    if (size() == 1 || !count) return;
-    device_.use();
-    if (!exact) return comm_.launch("ncclAllReduce", [&](ncclComm_t comm) { return ncclAllReduce(x, x, std::size_t(count), detail::nccl_type<T>, ncclSum, comm, device_.stream()); });
+  template <class T> void sum(D& on, T* x, Index count, bool exact) {
+    if (!comm_.begun() || !count) return;
+    on.use();
+    if (!exact) return comm_.launch("ncclAllReduce", [&](ncclComm_t comm) { return ncclAllReduce(x, x, std::size_t(count), detail::nccl_type<T>, ncclSum, comm, on.stream()); });
     const auto part = [&](int r) { return std::span(x + detail::part_begin(count, r, size()), x + detail::part_begin(count, r + 1, size())); };
     const std::span<T> mine = part(rank());
     T* const others = room<T>(Index(mine.size()) * size());
-    exchange<T>([&](int r) { return part(r); }, [&](int r) { return std::span(others + r * Index(mine.size()), mine.size()); });
-    parallel_for(device_, Index(mine.size()), detail::SumOfRanks<T>{mine.data(), others, Index(mine.size()), rank(), size()});
-    exchange<T>([&](int) { return mine; }, part);
+    exchange<T>(on, [&](int r) { return part(r); }, [&](int r) { return std::span(others + r * Index(mine.size()), mine.size()); });
+    parallel_for(on, Index(mine.size()), detail::SumOfRanks<T>{mine.data(), others, Index(mine.size()), rank(), size()});
+    exchange<T>(on, [&](int) { return mine; }, part);
   }
   /// Each other rank r is sent to(r), and from it comes from(r).
-  template <class T, class To, class From> void exchange(const To& to, const From& from) {
+  template <class T, class To, class From> void exchange(const D& on, const To& to, const From& from) {
     comm_.launch_group("a group of ncclSend and ncclRecv", [&](ncclComm_t comm, const auto& note) {
       for (int k = 1; k < size(); ++k) {
         const int r = (rank() + k) % size();
-        if (const std::span<T> x = to(r); !x.empty()) note(ncclSend(x.data(), x.size(), detail::nccl_type<T>, r, comm, device_.stream()));
-        if (const std::span<T> x = from(r); !x.empty()) note(ncclRecv(x.data(), x.size(), detail::nccl_type<T>, r, comm, device_.stream()));
+        if (const std::span<T> x = to(r); !x.empty()) note(ncclSend(x.data(), x.size(), detail::nccl_type<T>, r, comm, on.stream()));
+        if (const std::span<T> x = from(r); !x.empty()) note(ncclRecv(x.data(), x.size(), detail::nccl_type<T>, r, comm, on.stream()));
       }
     });
   }
@@ -270,7 +277,7 @@ template <Device D> class NcclRank : public QueuedRanks {
   }
 
   AnyCommunicator hosts_;
-  D device_;
+  D device_, beside_;                                           // the second for sums that are begun while the first works
   const int exceptions_ = std::uncaught_exceptions();
   std::vector<std::unique_ptr<Buffer<D, std::byte>>> rooms_;
   detail::NcclComm comm_;                                       // ends first: what it launched uses the rooms

@@ -125,15 +125,14 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
       each_stretch([&](std::size_t i) { return program_.steps[i].learn ? program_.steps[i].place.parameters : 0; }, [&](Index at, Index count) {
         optimizer.update(at, w_.data() + at, dw_.data() + at, count), parallel_for(device_, count, detail::Zero<T>{dw_.data() + at});
       });
-    } else {
-      const bool whole = std::exchange(waits_, false);
-      play(whole ? Pass::step : Pass::learn, [&] {
-        if (whole) forward_pass();
-        backward(nullptr, WritesGradients<D>, has_low && Optimizer::updates_dense);
-        update(optimizer);
-      }, optimizer.id());
-      spent_ = WritesGradients<D>;
-    }
+    } else learn_on_device<has_low && Optimizer::updates_dense>(optimizer, [](std::size_t) {}, [] {});
+  }
+  /// The same of a replica on a device that records, with sums over the replicas that are work for it: done(at, gradients, beside) is called when the gradients of the parameters from `at` on
+  /// are launched, some of them perhaps on a second queue, beside(f) calling f(device) of it, and all_done() before the first is used.
+  template <class Optimizer, class Done, class AllDone> void learn(Optimizer& optimizer, double rate, const Done& done, const AllDone& all_done) requires Records<D> {
+    optimizer.set_clock(rate);
+    const auto of_step = [&](std::size_t i) { if (program_.steps[i].place.parameters) done(program_.steps[i].w, dw_.data(), [&](const auto& f) { passes_.beside(f); }); };
+    learn_on_device<false>(optimizer, of_step, all_done);
   }
   void backpropagate(const Batch& b, Index total = 0, Index first = 0) { forward_training(b, total, first), backward(); }
   /// Losses (N) of the last batch, in device memory.
@@ -232,11 +231,14 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   template <class F> void play(Pass pass, const F& f, Index optimizer = 0) {
     if constexpr (has_low)
       if (std::exchange(stale_, false)) parallel_for(device_, program_.parameters, detail::CopyAs<Parameter, T>{w_.data(), low_.data()});
-    if (meets_replicas(pass)) return f();                // a graph that asks others is replayed by all ranks or by none, and whose batch is the smaller may not have it yet
+    if (meets_replicas(pass)) return f();
     recordings_.play(device_, {pass, optimizer, now_.n, detail::cut_of(device_, now_.n).n, now_.total, now_.first, now_.x, now_.label, now_.target}, f);
   }
-  /// Whether it asks other replicas for the moments of their samples.
-  bool meets_replicas(Pass pass) const { return pass != Pass::inference && pass != Pass::evaluation && program_.statistics > 0 && detail::replica(device_).joins_moments(); }
+  /// Whether hosts ask other replicas for the moments of their samples, which no graph can hold.
+  bool meets_replicas(Pass pass) const {
+    const Replica r = detail::replica(device_);
+    return pass != Pass::inference && pass != Pass::evaluation && program_.statistics > 0 && r.joins_moments() && !r.recorded;
+  }
   /// Scores and losses of the training batch, if they are not there yet: a device that records goes both halves of a step at once.
   void catch_up() { if (std::exchange(waits_, false)) play(Pass::forward, [&] { forward_pass(); }); }
   /// Somebody may read the gradients, or add to them.
@@ -244,10 +246,21 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     if (spent_) zero_gradients();
     fresh_ = false;
   }
+  /// The second half of a step, and the step; with the first half if that waits. dense: whoever sums the gradients of a dense layer's weights updates them.
+  template <bool dense, class Optimizer, class Done, class AllDone> void learn_on_device(Optimizer& optimizer, const Done& done, const AllDone& all_done) {
+    const bool whole = std::exchange(waits_, false);
+    play(whole ? Pass::step : Pass::learn, [&] {
+      if (whole) forward_pass();
+      backward(nullptr, WritesGradients<D>, dense, done);
+      all_done();
+      update<dense>(optimizer);
+    }, optimizer.id());
+    spent_ = WritesGradients<D>;
+  }
   /// The optimizer's pass over the parameters whose gradients are there; where backward left the weights of a dense layer to whoever sums their gradients, they are.
-  template <class Optimizer> void update(Optimizer& optimizer) {
-    const auto dense = [&](std::size_t i) -> Index {
-      if constexpr (has_low && Optimizer::updates_dense)
+  template <bool dense, class Optimizer> void update(Optimizer& optimizer) {
+    const auto updated = [&](std::size_t i) -> Index {
+      if constexpr (dense)
         if (const auto& r = program_.steps[i]; passes_.wait(i)) {
           const Index weights = room(Index(r.in.c) * r.updates.outputs), behind = r.w + weights;
           optimizer.update_dense(r.updates, passes_.step(i), r.w, w_.data() + r.w, low_.data() + r.w, r.place.parameters > weights ? dw_.data() + behind : nullptr);
@@ -255,7 +268,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
         }
       return 0;
     };
-    each_stretch(dense, [&](Index at, Index count) { optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, count, has_low ? low_.data() + at : nullptr, !WritesGradients<D>); });
+    each_stretch(updated, [&](Index at, Index count) { optimizer.update_and_clear(at, w_.data() + at, dw_.data() + at, count, has_low ? low_.data() + at : nullptr, !WritesGradients<D>); });
   }
   /// f(at, count) for what lies between the parameters that are updated elsewhere: of step i the first updated(i).
   template <class Updated, class F> void each_stretch(const Updated& updated, const F& f) {

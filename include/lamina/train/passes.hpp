@@ -80,7 +80,7 @@ template <Device D, class T> class Passes {
   template <class Fill, class Done> void backward(const PlanView& plan, const T* x, Index n, const Learner<Master<T>>* learner, Master<T>* w, bool anew, bool updates, const Fill& fill, const Done& done) {
     write_gradients(anew);
     if constexpr (Replicates<D> && Forks<D>) beside_.replica = device_.replica;
-    bool beside = false;
+    beside_works_ = false;
     for (std::size_t end = rows_.size(), i; end > 0; end = i) {
       for (i = end; i-- > 0;) {
         const auto& r = rows_[i];
@@ -103,14 +103,19 @@ template <Device D, class T> class Passes {
         Step<T> of_input = steps_[i];
         of_input.dw = nullptr;
         r.backward(device_, of_input);
-      } else if (r.aside) beside = true, halves(r, steps_[i]);
+      } else if (r.aside) beside_works_ = true, halves(r, steps_[i]);
       else if (by_share(r)) backward_by_share(plan, i, n);
       else if (r.backward) r.backward(device_, steps_[i]);
       done(i);
     }
     if constexpr (Forks<D>)
-      if (beside) device_.wait_for(beside_.mark());
+      if (std::exchange(beside_works_, false)) device_.wait_for(beside_.mark());
     write_gradients(false);
+  }
+  /// f(device) of the second queue, if gradients are being made there.
+  template <class F> void beside(const F& f) {
+    if constexpr (Forks<D>)
+      if (beside_works_) f(beside_);
   }
   /// Whether what the gradients of step i are made of is there until the end of backward, and the device can update its weights with them.
   bool wait(std::size_t i) const { return rows_[i].aside && rows_[i].updates.outputs > 0; }
@@ -276,6 +281,7 @@ template <Device D, class T> class Passes {
   Buffer<D, T> moments_;
   std::vector<Step<T>> steps_;
   std::vector<T*> parts_;
+  bool beside_works_ = false;                                     // gradients are being made there
 };
 
 }  // namespace lamina::detail
