@@ -23,14 +23,14 @@ nccl=${NCCL:-}
   echo "  depfile = \$out.d"
   echo "  deps = gcc"
   echo "rule link"
-  echo "  command = $nvcc -arch=${ARCHITECTURE:-sm_90} \$in -o \$out -Xlinker=--as-needed,--strip-all -ltbb -lstb -lturbojpeg"
+  echo "  command = $nvcc -arch=${ARCHITECTURE:-sm_90} \$in -o \$out -Xlinker=--as-needed,--strip-all -ltbb -lstb -lturbojpeg ${nccl:+-Xlinker=$nccl/lib/libnccl.so.2}"
   echo "build $objects/gpu_main.o: compile tests/support/gpu_main.cu"
   grep -lE '^#include .*support/gpu.hpp"' tests/*/*.cpp | sort | while read -r source; do
     rule "test_$(sed 's|^tests/||; s|/|_|g; s|\.cpp$||' <<< "$source")" "$source" $objects/gpu_main.o
   done
   rule bench_gpu bench/bench_gpu.cu
   if [[ -n $nccl ]]; then
-    for test in nccl_gpus nccl_processes; do rule "test_$test" "tests/support/$test.cu" "$nccl/lib/libnccl.so.2"; done
+    for test in nccl_gpus nccl_processes; do rule "test_$test" "tests/support/$test.cu"; done
   fi
   for more in "$@"; do rule "${more%%=*}" "${more#*=}"; done
 } > $objects/build.ninja

@@ -85,7 +85,7 @@ class Training:
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph):
                 step()
-            self.step = self.graph.replay
+            self.step, self.kept = self.graph.replay, (x, y, net, optimizer)    # a graph keeps nothing that it reads
         else:
             step()
         self.wait()

@@ -4,6 +4,7 @@
 #if defined(__CUDACC__)
 #include <lamina/cuda.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #endif
@@ -13,13 +14,13 @@
 
 namespace tomato {
 
-/// f(device, T()) with the device and the numbers that the command line asks for.
-template <class Settings, class F> auto on_device(const Settings& s, F f) {
+/// f(device, T()) with the device and the numbers that the command line asks for. Of several GPUs of this machine it is the place-th, going round.
+template <class Settings, class F> auto on_device(const Settings& s, F f, [[maybe_unused]] int place = 0) {
   if (s.device == "cpu" && !s.tune.empty()) throw lamina::Error("--tune is for --device cuda: the CPU has one kernel for each work");
   if (s.device == "cpu" && s.precision == "fp32") return f(lamina::Cpu(s.threads), float());
   if (s.device == "cpu") throw lamina::Error("--precision ", s.precision, " is for --device cuda: the CPU computes in fp32");
 #if defined(__CUDACC__)
-  lamina::Cuda gpu;
+  lamina::Cuda gpu(place % std::max(lamina::Cuda::count(), 1));
   const auto races = s.tune.empty() ? nullptr : std::make_shared<lamina::TuningFile>(s.tune);
   if (races) gpu.tune(races);
   auto answer = s.precision == "fp32" ? f(gpu, float()) : s.precision == "tf32" ? f(gpu, lamina::tf32()) : f(gpu, lamina::bf16());

@@ -1,14 +1,18 @@
 #include "replicas.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
-#include <lamina/parallel.hpp>
 #if defined(LAMINA_TOMATO_MPI)
 #include <lamina/mpi.hpp>
 #endif
+#if defined(LAMINA_TOMATO_NCCL)
+#include <lamina/nccl.hpp>
+#endif
 
-#include "training.hpp"
+#include "device.hpp"
+#include "replica.hpp"
 
 namespace tomato {
 
@@ -26,31 +30,36 @@ int programs_started() { return from_environment({"OMPI_COMM_WORLD_SIZE", "PMI_S
 /// Threads of one of so many replicas on this machine.
 int threads_of(const TrainSettings& s, int replicas_here) { return s.threads ? s.threads : std::max(1, lamina::detail::Threads(0).count() / std::max(1, replicas_here)); }
 
-lamina::ParallelOptions parallel(const TrainSettings& s) {
-  using lamina::Parallel;
-  return {.parallel = s.parallel == "exact" ? Parallel::exact : s.parallel == "fast" ? Parallel::fast : s.parallel == "dataparallel" ? Parallel::dataparallel : Parallel::mirrored};
+/// Place, counted from 0, and number of the replicas on this machine.
+struct Here { int place, count; };
+
+#if defined(__CUDACC__)
+/// Through NCCL, where Lamina was built with it and every replica has a GPU of its own; else through the hosts.
+template <class T> int train_on_gpu(const lamina::Cuda& gpu, T number, lamina::AnyCommunicator& rank, Here here, const Pictures& pictures, const TrainSettings& s, const std::string& command,
+                                    lamina::StopOnSignal& signals) {
+  const bool mine = here.count <= lamina::Cuda::count();
+  std::vector<char> own(std::size_t(rank.size()));
+  rank.all_gather(std::span(&mine, 1), own, "GPUs");
+  const bool all = std::count(own.begin(), own.end(), 1) == rank.size();
+  if (rank.rank() == 0 && !all) std::printf("note: replicas share GPUs: they learn the same, and no faster than one\n");
+#if defined(LAMINA_TOMATO_NCCL)
+  if (all) {
+    lamina::Nccl through(rank, gpu, {.deadline = s.deadline});
+    return train_replica(gpu, number, through, pictures, s, command, signals);
+  }
+#endif
+  return train_replica(gpu, number, rank, pictures, s, command, signals);
 }
+#endif
 
-/// The pictures of one program, decoded once for all of its replicas.
-struct Pictures {
-  Leaves leaves;
-  std::shared_ptr<lamina::PictureStore> train, validation;
-  explicit Pictures(const TrainSettings& s)
-      : leaves(load_leaves(s)), train(std::make_shared<lamina::PictureStore>(leaves.train, lamina::Size{s.size, s.size})),
-        validation(std::make_shared<lamina::PictureStore>(leaves.validation, lamina::Size{s.size, s.size})) {}
-};
-
-/// What one replica does.
-int train_replica(lamina::AnyCommunicator& rank, const Pictures& pictures, TrainSettings s, const std::string& command, lamina::StopOnSignal& signals) {
-  using namespace lamina;
-  rank.agree(same_settings(s, pictures.leaves, rank.size()) + "; " + same_pictures(pictures.leaves) + "; epochs " + std::to_string(s.epochs) + "; stop after " + std::to_string(s.stop_after));
-  AugmentationIterator train(pictures.train, augmentation(s));
-  EvaluationIterator validation(pictures.validation, evaluation(s.size, s.threads));
-  if (rank.rank() == 0 && !train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
-  const Recipe r = recipe(s);
-  DataParallel<ModelBase<Cpu>> model(program<Cpu, float>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss},
-                                       rank, parallel(s), Cpu(s.threads));
-  return train_model(model.base(), s, command, pictures.leaves, train, validation, r, signals, rank.size());
+int train_one(lamina::AnyCommunicator& rank, Here here, const Pictures& pictures, const TrainSettings& s, const std::string& command, lamina::StopOnSignal& signals) {
+  return on_device(s, [&](auto device, auto number) {
+#if defined(__CUDACC__)
+    if constexpr (std::is_same_v<decltype(device), lamina::Cuda>) return train_on_gpu(device, number, rank, here, pictures, s, command, signals);
+    else
+#endif
+      return train_replica(std::move(device), number, rank, pictures, s, command, signals);
+  }, here.place);
 }
 
 /// What a program does before its replicas begin: of several programs the first one.
@@ -69,17 +78,16 @@ int train_threads(const TrainSettings& s, const std::string& command) {
   int code = 0;
   lamina::LocalGroup(s.replicas, {.deadline = s.deadline}).run([&](auto& ranks) {
     lamina::AnyCommunicator rank(ranks);
-    const int mine = train_replica(rank, pictures, of_replica, command, signals);
+    const int mine = train_one(rank, {rank.rank(), rank.size()}, pictures, of_replica, command, signals);
     if (rank.rank() == 0) code = mine;
   });
   return code;
 }
 
 #if defined(LAMINA_TOMATO_MPI)
-int programs_here() { return from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"}); }
-
 int train_programs(TrainSettings s, const std::string& command) {
-  s.threads = threads_of(s, programs_here());
+  const Here here{from_environment({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}), from_environment({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"})};
+  s.threads = threads_of(s, here.count);
   lamina::Mpi ranks({.deadline = s.deadline});
   int code = 0;
   lamina::guarded(ranks, [&] {
@@ -89,7 +97,7 @@ int train_programs(TrainSettings s, const std::string& command) {
     if (rank.rank() == 0) prepared.emplace(s, pictures.leaves);
     refuse_bad_pictures(lamina::AugmentationIterator(pictures.train, augmentation(s)).check(), lamina::EvaluationIterator(pictures.validation, evaluation(s.size, s.threads)).check());
     lamina::StopOnSignal signals;
-    code = train_replica(rank, pictures, s, command, signals);
+    code = train_one(rank, here, pictures, s, command, signals);
   });
   return code;
 }
@@ -105,7 +113,7 @@ bool has_replicas(const TrainSettings& s) {
   const int programs = programs_started();
   if (programs > 1 && s.replicas > 1) throw lamina::Error("--replicas ", s.replicas, " are threads of one program, and ", programs, " programs were started together: say one or the other");
   if (programs <= 1 && s.replicas == 1) return false;
-  if (s.device != "cpu") throw lamina::Error("replicas are for --device cpu: one GPU trains by itself");
+  if (!s.tune.empty()) throw lamina::Error("--tune with replicas: one by itself times kernels, and replicas would time each other's");
   return true;
 }
 

@@ -1,9 +1,10 @@
 /// DataParallel on a GPU: replicas that are threads, each with a queue of its own, end with the bits of one model.
 #include "../support/gpu.hpp"
 
+#include <lamina/parallel.hpp>
+
 #include <lamina/cuda/verbs.hpp>
 #include <lamina/nn/zoo.hpp>
-#include <lamina/parallel.hpp>
 #include <lamina/train/adam.hpp>
 
 #include <doctest/doctest.h>

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "../../examples/tomato/predict.hpp"
+#include "../../examples/tomato/replica.hpp"
 #include "../../examples/tomato/train.hpp"
 #include "../support/integers.hpp"
 #include "../support/temporary.hpp"
@@ -31,6 +32,14 @@ struct Leaves : TemporaryFolder {
     const tomato::TrainSettings s{.data = path, .out = path / run, .epochs = 1, .batch = 4, .threads = 2, .stop_after = stop_after};
     CHECK(tomato::train_on(device, T(), s, "tomato train") == 0);
     return std::filesystem::exists(s.out / "history.csv") ? read_history(s.out / "history.csv", 1) : std::vector<EpochRow>();
+  }
+  /// The same by replicas, in threads that share the device.
+  template <class T> void train_replicas(int count, const char* run) const {
+    const tomato::TrainSettings s{.data = path, .out = path / run, .epochs = 1, .batch = 4, .threads = 1};
+    const tomato::Pictures pictures(s);
+    tomato::make_folder(s.out);
+    StopOnSignal signals;
+    LocalGroup(count).run([&](auto& rank) { CHECK(tomato::train_replica(Gpu(), T(), rank, pictures, s, "tomato train", signals) == 0); });
   }
   /// What a run's network says of two pictures.
   template <class T, class D> Evaluation answer(D device, const char* run) const {
@@ -63,4 +72,10 @@ TEST_CASE("an epoch of leaves: in float as on the CPU, in bf16 alike, and resume
   leaves.train<bf16>(Gpu(), "parts", 1);
   leaves.train<bf16>(Gpu(), "parts");
   CHECK(leaves.checkpoint("parts") == leaves.checkpoint("low"));
+}
+TEST_CASE("replicas end with the checkpoint of one GPU") {
+  const Leaves leaves;
+  leaves.train<bf16>(Gpu(), "one");
+  leaves.train_replicas<bf16>(2, "replicas");
+  CHECK(leaves.checkpoint("replicas") == leaves.checkpoint("one"));
 }

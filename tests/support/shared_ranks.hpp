@@ -26,7 +26,7 @@ class SharedTransport {
   int rank() const { return rank_; }
   int size() const { return ranks_; }
 
-  void perform(const lamina::detail::Work& work) {
+  void perform(const lamina::detail::Request& work) {
     const auto& o = work.operation;
     if (o.bytes > room) throw lamina::Error("an operation of ", o.bytes, " bytes in a test");
     const bool gathers = o.action == lamina::detail::Action::all_gather;
@@ -46,7 +46,7 @@ class SharedTransport {
   void abort(std::string_view) noexcept { shared_->aborted = true; }
 
  private:
-  template <class T> void sum(const lamina::detail::Work& work) {
+  template <class T> void sum(const lamina::detail::Request& work) {
     for (std::size_t i = 0; i < work.operation.bytes / sizeof(T); ++i) {
       T terms[8];
       for (int r = 0; r < ranks_; ++r) terms[r] = reinterpret_cast<const T*>(shared_->slots[r])[i];

@@ -21,7 +21,7 @@ refuses 1 "holds a training begun with other settings" train leaves --batch 8 --
 for parallel in dataparallel mirrored; do
   train $parallel --replicas 2 --parallel $parallel --recipe keras
 done
-refuses 1 "replicas are for --device cpu" train leaves --out gpu --replicas 2 --device cuda
+refuses 1 "--tune with replicas" train leaves --batch 8 --out tuned --replicas 2 --device cuda --tune tuned.json
 refuses 2 "is not a whole number from 1 to 1024" train leaves --out none --replicas 0
 : > leaves/"$(ls leaves | head -n 1)"/empty.jpg
 lines=2 refuses 1 "picture cannot be used" train leaves --out empty --replicas 2

@@ -22,7 +22,7 @@ class LocalTransport {
   int rank() const { return rank_; }
   int size() const { return meeting_->size(); }
 
-  void perform(const Work& work) {
+  void perform(const Request& work) {
     meeting_->come(rank_, work);
     switch (work.operation.action) {
       case Action::all_reduce_floats: reduce_part<float>(work); break;
@@ -42,7 +42,7 @@ class LocalTransport {
     if (to != from && bytes > 0) std::memcpy(to, from, bytes);
   }
   /// Of this part nobody else reads or writes anything, in whose memory it may be.
-  template <class T> void reduce_part(const Work& work) {
+  template <class T> void reduce_part(const Request& work) {
     const Index n = Index(work.operation.bytes / sizeof(T)), from = part_begin(n, rank_, size()), count = part_begin(n, rank_ + 1, size()) - from;
     const auto at = [&](int r) { return reinterpret_cast<T*>(meeting_->work(r).out) + from; };
     tree_sum<T>(size(), count, at);

@@ -17,7 +17,7 @@ class Meeting {
   int size() const { return int(ranks_.size()); }
 
   /// Returns when all ranks have come with the same operation. Throws Error on all of them if that is not to be.
-  void come(int rank, const Work& work) {
+  void come(int rank, const Request& work) {
     std::unique_lock lock(mutex_);
     Rank& me = ranks_[std::size_t(rank)];
     me.work = work;
@@ -58,7 +58,7 @@ class Meeting {
   }
 
   /// The memory of a rank, between come() and part().
-  const Work& work(int rank) const { return ranks_[std::size_t(rank)].work; }
+  const Request& work(int rank) const { return ranks_[std::size_t(rank)].work; }
 
   void abort(int rank, std::string_view reason) noexcept {
     const std::lock_guard lock(mutex_);
@@ -73,7 +73,7 @@ class Meeting {
 
  private:
   struct Rank {
-    Work work;                        // the last it came with
+    Request work;                        // the last it came with
     std::uint64_t done = 0;           // operations
     bool here = false, ended = false;
   };
@@ -91,7 +91,7 @@ class Meeting {
     failure_ = std::move(reason);
     wake_.notify_all();
   }
-  [[noreturn, gnu::cold]] void give_up(int rank, const Work& work) const {
+  [[noreturn, gnu::cold]] void give_up(int rank, const Request& work) const {
     throw Error("rank ", rank, " of ", size(), " cannot go on with ", words(work.operation), ": ", failure_);
   }
 

@@ -59,7 +59,7 @@ class MpiRanks {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
-  void perform(const Work& work) {
+  void perform(const Request& work) {
     const std::lock_guard alone(calls_);
     if (!failure_.empty()) give_up(work.operation);
     now_ = work.operation, inside_ = true;
@@ -89,7 +89,7 @@ class MpiRanks {
   /// Whether all went well and MPI has ended here. If not this must stay, since messages may be under way, until the process ends.
   [[gnu::cold]] bool end() noexcept {
     if (failure_.empty() && std::uncaught_exceptions() > exceptions_) abort("an exception ends it");
-    Work end{{Action::barrier, 0, 0, "the end"}};
+    Request end{{Action::barrier, 0, 0, "the end"}};
     end.operation.number = now_.number + 1;
     try {
       if (failure_.empty()) perform(end);
@@ -338,7 +338,7 @@ class MpiTransport {
   }
   int rank() const { return ranks_->rank(); }
   int size() const { return ranks_->size(); }
-  void perform(const Work& work) { ranks_->perform(work); }
+  void perform(const Request& work) { ranks_->perform(work); }
   void abort(std::string_view reason) noexcept { ranks_->abort(reason); }
 
  private:

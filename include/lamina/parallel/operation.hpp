@@ -28,7 +28,7 @@ struct Operation {
 };
 
 /// An operation and the memory it is about: all_reduce and broadcast change `out`, all_gather reads `in` too.
-struct Work {
+struct Request {
   Operation operation;
   const std::byte* in = nullptr;
   std::byte* out = nullptr;

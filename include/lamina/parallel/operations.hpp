@@ -79,14 +79,14 @@ template <class Transport> class Operations {
   };
   struct Perform {
     Operations* of;
-    void operator()(const Work& work) const { of->transport_.perform(work); }
+    void operator()(const Request& work) const { of->transport_.perform(work); }
   };
 
   template <class T, std::size_t N> static std::span<std::byte> bytes_of(std::span<T, N> x) {
     static_assert(std::is_trivially_copyable_v<T>, "what ranks send each other is copied byte by byte");
     return std::as_writable_bytes(x);
   }
-  template <class T> static Work sum_of(std::span<T> x, std::string_view name) {
+  template <class T> static Request sum_of(std::span<T> x, std::string_view name) {
     return {{std::is_same_v<T, float> ? Action::all_reduce_floats : Action::all_reduce_doubles, 0, x.size_bytes(), name}, nullptr, bytes_of(x).data()};
   }
   /// The first parts between semicolons that are not the same.
@@ -98,12 +98,12 @@ template <class Transport> class Operations {
     return {part(a), part(b)};
   }
 
-  void run(Work work) {
+  void run(Request work) {
     queue_.wait();
     work.operation.number = ++count_;
     transport_.perform(work);
   }
-  Index begin(Work work) {
+  Index begin(Request work) {
     work.operation.number = ++count_;
     if (size() == 1) transport_.perform(work);
     else queue_.begin(work);

@@ -16,7 +16,7 @@ namespace lamina::detail {
 class Queue {
  public:
   /// perform(work) does it.
-  explicit Queue(FunctionRef<const Work&> perform) : perform_(perform) {}
+  explicit Queue(FunctionRef<const Request&> perform) : perform_(perform) {}
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
   ~Queue() {
@@ -29,7 +29,7 @@ class Queue {
   }
 
   /// The work is done with the caller's rounding and its treatment of numbers too small for a normal float.
-  void begin(const Work& work) {
+  void begin(const Request& work) {
     if (!thread_.joinable()) thread_ = start_thread([this] { do_work(); });
     std::unique_lock lock(mutex_);
     if (failure_) std::rethrow_exception(failure_);
@@ -62,7 +62,7 @@ class Queue {
 
  private:
   struct Job {
-    Work work;
+    Request work;
     std::fenv_t environment;
   };
 
@@ -88,7 +88,7 @@ class Queue {
     }
   }
 
-  FunctionRef<const Work&> perform_;
+  FunctionRef<const Request&> perform_;
   mutable std::mutex mutex_;            // over all that follows
   std::condition_variable wake_;
   std::vector<Job> jobs_;

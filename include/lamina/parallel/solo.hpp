@@ -12,7 +12,7 @@ class Alone {
  public:
   static constexpr int rank() { return 0; }
   static constexpr int size() { return 1; }
-  void perform(const Work& work) {
+  void perform(const Request& work) {
     if (const std::lock_guard lock(mutex_); !reason_.empty()) throw Error(words(work.operation), " cannot be: this rank gave up, ", reason_);
     if (work.in && work.in != work.out) std::memcpy(work.out, work.in, work.operation.bytes);
   }
