@@ -7,7 +7,7 @@
 #if defined(LAMINA_TOMATO_MPI)
 #include <lamina/mpi.hpp>
 #endif
-#if defined(LAMINA_TOMATO_NCCL)
+#if defined(LAMINA_WITH_NCCL)
 #include <lamina/nccl.hpp>
 #endif
 
@@ -42,7 +42,7 @@ template <class T> int train_on_gpu(const lamina::Cuda& gpu, T number, lamina::A
   rank.all_gather(std::span(&mine, 1), own, "GPUs");
   const bool all = std::count(own.begin(), own.end(), 1) == rank.size();
   if (rank.rank() == 0 && !all) std::printf("note: replicas share GPUs: they learn the same, and no faster than one\n");
-#if defined(LAMINA_TOMATO_NCCL)
+#if defined(LAMINA_WITH_NCCL)
   if (all) {
     lamina::Nccl through(rank, gpu, {.deadline = s.deadline});
     return train_replica(gpu, number, through, pictures, s, command, signals);

@@ -84,6 +84,8 @@ template <class Base> class Replicated {
     idle_ = !part_.by_shares() && !mine.n;
     if (!idle_) model_.forward_training(for_model(mine), part_.total(mine.n, mine.whole, total ? total : mine.whole), first + mine.first - b.first);
   }
+  /// All. The first half once more, with the batch that is on the device.
+  void repeat() requires Records<D> { if (!idle_) model_.repeat(); }
   /// All. Adds the gradient of the mean loss of the whole batch to gradients().
   void backward() {
     const Index n = program().parameters;
@@ -250,6 +252,10 @@ template <class M, class D> struct Holds {
 template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
 }  // namespace detail
 
+#if defined(__CUDACC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wreorder"      // nvcc 13 hands the initializers of the two bases on in another order
+#endif
 /// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
 /// One of the replicas, each in a thread or a process of its own, of which `rank`, a communicator that outlives it, is one. The batch is that of all together, and each of its samples weighs the
 /// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's: they call nothing that all
@@ -284,5 +290,8 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }
   static void gather_on_host(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather_on_host(mine, bytes, all, "counts of a batch"); }
 };
+#if defined(__CUDACC__)
+#pragma GCC diagnostic pop
+#endif
 
 }  // namespace lamina
