@@ -16,6 +16,9 @@ struct Batch {
   const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
   Index whole = 0;                        // samples of the batch that all replicas together work on, of which these are a part, or none; 0: these are the whole
 };
+namespace detail {
+constexpr Index whole(const Batch& b) { return b.whole ? b.whole : b.n; }
+}  // namespace detail
 
 /// A source of batches, epoch after epoch. What it hands out is a function of (its seed, epoch, batch) alone.
 template <class S>

@@ -26,6 +26,12 @@ template <Index N, class At> auto tree_sum_of(const At& at, Index first = 0) {
   if constexpr (N == 1) return at(first);
   else return tree_sum_of<N / 2>(at, first) + tree_sum_of<N / 2>(at, first + N / 2);
 }
+/// The same of N numbers in memory, on any device.
+template <Index N, class T> LAMINA_HD T tree_sum_at(const T* x) {
+  T sum = *x;
+  if constexpr (N > 1) sum = tree_sum_at<N / 2>(x), sum += tree_sum_at<N / 2>(x + N / 2);
+  return sum;
+}
 /// f(N) of so many terms, 1, 2, 4 or 8, with N a constant.
 template <class F> void with_terms(Index terms, const F& f) {
   if (terms == 8) f(std::integral_constant<Index, 8>());

@@ -239,7 +239,7 @@ template <class M> struct NormAdd {
     for (int which = 0; which < 2; ++which) {
       M of_share[lamina::shares];
       of.gather(of.sum(sum[which]), of_share);
-      const M all = tree_of(of_share);
+      const M all = tree_sum_at<shares>(of_share);
       if (of.writes) store(sums + which * e.c + of.channel, all);
       if (adds) store(totals[which], before[which] + all);
     }

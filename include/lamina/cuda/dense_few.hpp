@@ -103,7 +103,7 @@ template <class T, bool Relu> struct DenseFewBackward {
           LAMINA_UNROLL
           for (int r = 1; r < of_share; ++r) of[s] += load(sums + ((s * of_share + r) * inputs + t / outputs) * pitch + j);
         }
-        store(to, (writes ? M(0) : load(to)) + tree_of(of));
+        store(to, (writes ? M(0) : load(to)) + tree_sum_at<shares>(of));
       }
       sync_block();
     }

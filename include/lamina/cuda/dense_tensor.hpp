@@ -305,7 +305,7 @@ template <TensorNumber T, bool Relu> struct DenseBackward {
       LAMINA_UNROLL
       for (int r = 1; r < of_share; ++r) of[s] += load(sums + (s * of_share + r) * side + column);
     }
-    store(db + o0 + column, (writes ? 0.f : load(db + o0 + column)) + tree_of(of));
+    store(db + o0 + column, (writes ? 0.f : load(db + o0 + column)) + tree_sum_at<shares>(of));
   }
 };
 

@@ -92,7 +92,7 @@ template <class M> struct AddParts {
     M of_share[rows];
     LAMINA_UNROLL
     for (int s = 0; s < rows; ++s) of_share[s] = load(sums + s * 32 + column);
-    store(total, (writes ? M(0) : load(total)) + tree_of(of_share));
+    store(total, (writes ? M(0) : load(total)) + tree_sum_at<shares>(of_share));
   }
 };
 

@@ -87,7 +87,7 @@ struct SlabSum {
     for (int s = 0; s < warps; ++s) of_share[s] = load(sums + s * 32 + lane);
     Quad* const to = reinterpret_cast<Quad*>(i < weights ? dw + i : db + (i - weights));
     Quad total = writes ? Quad{} : load(to);
-    total += tree_of(of_share);
+    total += tree_sum_at<shares>(of_share);
     store(to, total);
   }
 };

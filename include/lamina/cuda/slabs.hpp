@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../core/shares.hpp"
+#include "../core/tree.hpp"
 #include "divisor.hpp"
 #include "kernel.hpp"
 #include "words.hpp"
@@ -80,14 +81,6 @@ template <class V> struct ShareTree {
   }
   LAMINA_DEVICE V sum() const { return count == 2 ? open[1] : count == 4 ? open[2] : open[0]; }
 };
-/// The tree over all shares.
-template <class V> LAMINA_DEVICE V tree_of(V (&of_share)[shares]) {
-  LAMINA_UNROLL
-  for (int step = 1; step < shares; step *= 2)
-    LAMINA_UNROLL
-    for (int t = 0; t + step < shares; t += 2 * step) of_share[t] += of_share[t + step];
-  return of_share[0];
-}
 
 }  // namespace kernels::inline LAMINA_SIMT
 

@@ -34,7 +34,7 @@ template <HasClassWeights Loss, class M> class SumOfWeights<Loss, M> {
       for (std::size_t i = k; i < counts.size(); i += classes) count += counts[i];
       sum += count * weights_[k];
     }
-    sum_ = M(sum * (double(total) / double(b.whole ? b.whole : b.n)));
+    sum_ = M(sum * (double(total) / double(whole(b))));
     return &sum_;
   }
 

@@ -24,7 +24,7 @@ namespace detail {
 struct Totals {
   double losses[shares] = {};   // summed over the samples of the first share of each batch, the second ...
   std::int64_t samples = 0, correct = 0;
-  double loss() const { return tree_sum_of<shares>([&](Index share) { return losses[share]; }); }
+  double loss() const { return tree_sum_at<shares>(losses); }
 };
 template <class T> struct Tally {
   const T* y; const Master<T>* loss; const std::int32_t* label; const Master<T>* target; Shares cut; Index n, c; Totals* totals;   // (N, C), (N), (N) or null, (N, C) or null
@@ -143,7 +143,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   /// Loss and accuracy of a batch in evaluation are added to the totals; the scores (N, classes) are returned.
   const T* evaluate(const Batch& b) {
     catch_up();
-    bring(b, b.whole ? b.whole : b.n, 0);
+    bring(b, detail::whole(b), 0);
     play(Pass::evaluation, [&] { run(program_.inference, false), evaluate(program_.inference); });
     return at(program_.inference, program_.inference.y, now_.x, now_.n);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../core/device.hpp"
+#include "../core/tree.hpp"
 #include "../nn/program.hpp"
 
 namespace lamina::detail {
@@ -20,9 +21,7 @@ template <class T> struct AddTree {
   LAMINA_HD void operator()(Index i) const {
     T sum[shares];                                                // bounds that are constants: on a GPU they are registers then
     for (Index t = 0; t < shares; ++t) sum[t] = t < terms ? parts[t * apart + i] : T(0);
-    for (Index step = 1; step < shares; step *= 2)
-      for (Index t = 0; t + step < shares; t += 2 * step) sum[t] += sum[t + step];
-    to[i] += sum[0];
+    to[i] += tree_sum_at<shares>(sum);
   }
 };
 

@@ -22,7 +22,6 @@ template <class M> Batch part_of(const M& model, const Batch& b) {
   if constexpr (ReplicatedModel<M>) return model.part_of(b);
   else return b;
 }
-constexpr Index whole(const Batch& b) { return b.whole ? b.whole : b.n; }
 
 /// While it lives a source that can do so hands out no more of each batch than is worked on here.
 template <class M, BatchSource S> class Divides {
