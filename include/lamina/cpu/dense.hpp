@@ -109,13 +109,14 @@ struct DenseLearner { const Learner<float>& learner; float *w, *b; Index at, b_a
       d.fetch(x, dx, f + d.features);
       if (dx) d.input_gradient(w, turned, f, dx);
       d.gather(x, f, inputs);
+      const bool more = f + d.features < d.in;
       if (!learn) {
-        d.weight_gradient(inputs, dy, begin, dw + f * d.out, true, {});
+        d.weight_gradient(inputs, dy, begin, dw + f * d.out, true, {dw + (f + d.features) * d.out, more, 0});
         continue;
       }
       const Learner<float>& learner = learn->learner;
       const Index at = learn->at + f * d.out, block = d.features * d.out;
-      d.weight_gradient(inputs, dy, begin, buffer, false, {learner.memory + at + block, f + d.features < d.in ? learner.slots : 0, learner.apart});
+      d.weight_gradient(inputs, dy, begin, buffer, false, {learner.memory + at + block, more ? learner.slots : 0, learner.apart});
       learner(at, learn->w + f * d.out, buffer, block);
     }
   });
