@@ -47,6 +47,7 @@ class TimedCommunicator {
   void agree(std::string_view words) { ranks_.agree(words); }
   void abort(std::string_view reason) noexcept { ranks_.abort(reason); }
   void abandon() noexcept { ranks_.abandon(); }
+  lamina::SharedRanks* shared() { return ranks_.shared(); }
 
  private:
   template <class F> void timed(const F& f) {
@@ -59,11 +60,12 @@ class TimedCommunicator {
 };
 static_assert(lamina::Communicator<TimedCommunicator>);
 
-/// Adds up the seconds of updates.
+/// Adds up the seconds of updates, but for those of layers that learn in the midst of backward.
 template <class State> struct TimedOptimizer {
   State& state;
   double seconds = 0;
   void set_clock(double learning_rate) { state.set_clock(learning_rate); }
+  lamina::Learner<float> learner() const { return state.learner(); }
   void update(lamina::Index at, float* w, const float* dw, lamina::Index count) {
     const double begin = now();
     state.update(at, w, dw, count);

@@ -219,7 +219,7 @@ TEST_CASE("a dense layer that learns at once has the gradients of one that does 
         dev.reserve(std::size_t(dense_arena(dev, Way<1>(), 0.0f, n, d.in, d.out)));
         Result<float> apart{{}, d.x, d.dw, d.db}, once{{}, d.x, d.w, d.b};
         dense_backward(dev, Way<1>(), n, d.in, d.out, d.x.data(), d.w.data(), d.dy.data(), apart.dx.data(), apart.dw.data(), apart.db.data());
-        const std::vector<float> memory(d.w.size());
+        std::vector<float> memory(d.w.size());
         const Learner<float> keeps_gradients{nullptr, [](const void*, Index, float* w, const float* g, Index count) { std::copy_n(g, count, w); }, memory.data(), 1, Index(memory.size())};
         std::vector<float> db = d.db;
         dense_learn(dev, Way<1>(), n, d.in, d.out, d.x.data(), once.dw.data(), once.db.data(), d.dy.data(), once.dx.data(), db.data(), keeps_gradients, 0, Index(d.w.size()));

@@ -1,3 +1,4 @@
+#include <lamina/parallel/any_communicator.hpp>
 #include <lamina/parallel/last_words.hpp>
 #include <lamina/parallel/local_group.hpp>
 #include <lamina/parallel/solo.hpp>
@@ -5,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <limits>
 #include <thread>
@@ -59,6 +61,15 @@ TEST_CASE("the order of a sum shows in the numbers of these tests") {
     different += in_turn != tree[std::size_t(i)];
   }
   CHECK(different > 300);
+}
+
+TEST_CASE("a sum in turn is that of all at once") {
+  for (int terms = 1; terms <= 17; ++terms) {
+    std::vector<float> all(static_cast<std::size_t>(terms)), sum(std::size_t(std::bit_width(unsigned(terms))));
+    for (int t = 0; t < terms; ++t) all[std::size_t(t)] = number<float>(t, 5);
+    tree_sum_in_turn(terms, [&](Index t, Index place) { sum.at(std::size_t(place)) = all[std::size_t(t)]; }, [&](Index to, Index from) { sum.at(std::size_t(to)) += sum.at(std::size_t(from)); });
+    CHECK(sum[0] == sum_by_definition<float>(0, terms, 5));
+  }
 }
 
 TEST_CASE("parts cover a span, each number once") {
@@ -264,6 +275,76 @@ TEST_CASE("a process that is told to end says where it is and who is gone, and e
   CHECK(::read(ends[0], said, sizeof said - 1) >= 0);
   ::close(ends[0]);
   CHECK(std::string(said) == "rank 1 is told to end (SIGTERM), after another; rank 2 (process " + std::to_string(ended) + ") is gone\n");
+}
+
+namespace {
+/// A sum that ranks make together: each comes with its numbers and adds up some of those of all, in the memory of all.
+void sum_together(SharedRanks& shared, const LocalGroup::Rank& rank, std::vector<float>& mine, std::string_view name) {
+  const Index n = Index(mine.size());
+  shared.work_together(mine.data(), mine.size() * sizeof(float), name, [&](const void* const* all) {
+    for (Index i = rank.rank(); i < n; i += rank.size()) {
+      float sum = 0;
+      const auto of = [&](int r) -> float& { return static_cast<float*>(const_cast<void*>(all[r]))[i]; };
+      for (int r = 0; r < rank.size(); ++r) sum += of(r);
+      for (int r = 0; r < rank.size(); ++r) of(r) = sum;
+    }
+  });
+}
+}  // namespace
+TEST_CASE("ranks of one process work together in the memory of all, among other operations") {
+  for (const int size : {1, 2, 3, 8})
+    LocalGroup(size).run([&](LocalGroup::Rank& rank) {
+      CHECK(AnyCommunicator(rank).shared() == &rank);
+      for (int i = 0; i < 50; ++i) {
+        std::vector<float> mine(100), begun(1000, 1);
+        for (std::size_t k = 0; k < mine.size(); ++k) mine[k] = float(rank.rank() + 1) * float(int(k) + i);
+        rank.begin(std::span(begun), "begun");
+        sum_together(*AnyCommunicator(rank).shared(), rank, mine, "sums");
+        bool right = true;
+        for (std::size_t k = 0; k < mine.size(); ++k) right = right && mine[k] == float(size * (size + 1) / 2) * float(int(k) + i);
+        CHECK((right && begun[7] == float(size)));
+        rank.finish();
+      }
+    });
+  Solo solo;
+  CHECK(AnyCommunicator(solo).shared() == nullptr);
+}
+TEST_CASE("a rank that fails in the midst of what all do together ends all, once nobody touches the memory of others") {
+  for (const bool known : {true, false}) {
+    LocalGroup group(3);
+    std::atomic<int> parts = 0;
+    std::atomic<bool> early = false;
+    const auto said = complaints(group, [&](LocalGroup::Rank& rank) {
+      rank.barrier("start");
+      try {
+        rank.work_together(nullptr, 12, "weights", [&](const void* const*) {
+          if (rank.rank() == 1 && known) ++parts, throw Error("the optimizer is broken");
+          if (rank.rank() == 1) ++parts, throw 1;
+          std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          ++parts;
+        });
+      } catch (...) {
+        if (parts != 3) early = true;
+        throw;
+      }
+    });
+    CHECK(!early);
+    const std::string why = known ? "the optimizer is broken" : "it threw something that is no std::exception";
+    CHECK(said[1] == (known ? why : "nothing"));
+    for (const int r : {0, 2})
+      CHECK(said[std::size_t(r)] == "rank " + std::to_string(r) + " of 3 cannot go on with work_together \"weights\" (operation 2, 12 bytes each): rank 1 gave up, in work_together \"weights\" (operation 2, 12 bytes each): " + why);
+    CHECK_THROWS_WITH_AS(group.rank(0).barrier("again"), doctest::Contains("rank 1 gave up, in work_together"), Error);
+  }
+}
+TEST_CASE("ranks do together what is the same, or nothing") {
+  LocalGroup group(2), late(2, {.deadline = 0.2});
+  const auto said = complaints(group, [&](LocalGroup::Rank& rank) { rank.work_together(nullptr, rank.rank() ? 8 : 12, "weights", [](const void* const*) { CHECK(false); }); });
+  for (const std::string& words : said) CHECK(has(words, "rank 0 comes to work_together \"weights\" (operation 1, 12 bytes each) and rank 1 to work_together \"weights\" (operation 1, 8 bytes each)"));
+  const auto waited = complaints(late, [&](LocalGroup::Rank& rank) {
+    if (rank.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    rank.work_together(nullptr, 8, "weights", [](const void* const*) { CHECK(false); });
+  });
+  for (const std::string& words : waited) CHECK(has(words, "work_together \"weights\" (operation 1, 8 bytes each): rank 1 did not come within 0.2 s"));
 }
 
 #if defined(__SSE2__)

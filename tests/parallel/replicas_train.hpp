@@ -40,9 +40,9 @@ template <class T> Index differences(const std::vector<T>& a, const std::vector<
 
 inline constexpr Index largest_batch = 21, batches[] = {21, 13, 8, 3, 1, 21};
 
-template <class M> auto train(M& model) {
+template <class M, class O = Adam> auto train(M& model, const O& how = {}) {
   using T = typename M::Parameter;
-  OptimizerState<Adam, typename M::DeviceType, T> optimizer(model.device(), Adam{}, model.program().parameters);
+  OptimizerState<O, typename M::DeviceType, T> optimizer(model.device(), how, model.program().parameters);
   model.zero_gradients();
   model.reset_totals();
   for (Index i = 0; i < optimizer.state_count(); i += 3) optimizer.state()[i] = std::numeric_limits<T>::denorm_min() * T(i % 7);      // as what is remembered of a dead unit

@@ -39,7 +39,7 @@ class SharedTransport {
       case lamina::detail::Action::all_gather:
         for (int r = 0; r < ranks_; ++r) std::memcpy(work.out + std::size_t(r) * o.bytes, shared_->slots[r], o.bytes);
         break;
-      case lamina::detail::Action::barrier: break;
+      default: break;
     }
     meet();
   }

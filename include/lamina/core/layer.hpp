@@ -10,6 +10,7 @@
 ///   static constexpr bool gradients_by_verbs = true;      optional: dw is the work of verbs of the device alone, each number that of one (see WritesGradients)
 ///   template <class D, class T> static void learn(D& device, const Step<T>&, const Learner<T>&, T* w, Index at);   optional: backward, and the step of its parameters w,
 ///     which begin at `at` in the block; their gradients are zero before and after
+///   ... learn_together(...)                               optional: the same with the gradients of all replicas, on all of them at once, where device.replica can work_together()
 ///   template <class D, class T> static Index arena(const D& device, Shape in, Index n);   bytes its verbs ask of the device's arena, if any
 /// and, where a device has a use for it, what nn/fuse.hpp lists as Functions: weights made ready before forward, gradients gathered share by share instead of backward.
 /// It works on shapes it is handed and on the verbs of its device (conv_forward, parallel_for, ...), so it is compiled once per device, not once per size.
@@ -94,7 +95,7 @@ template <class T> struct Step {
 template <class T> struct Learner {
   const void* optimizer;
   void (*update)(const void* optimizer, Index at, T* w, const T* g, Index count);   // w and g: parameters at, at + 1, ... of the block
-  const T* memory;                                                                  // (slots, apart): what it remembers of each parameter, to be fetched before its turn
+  T* memory;                                                                        // (slots, apart): what it remembers of each parameter, to be fetched before its turn
   Index slots, apart;
   void operator()(Index at, T* w, const T* g, Index count) const { update(optimizer, at, w, g, count); }
 };

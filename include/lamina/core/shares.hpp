@@ -2,6 +2,7 @@
 /// replicas work on the batch, as long as each has a branch of the tree.
 #pragma once
 #include "shape.hpp"
+#include "task.hpp"
 
 namespace lamina {
 
@@ -27,7 +28,13 @@ struct Replica {
   void* replicas = nullptr;
   void (*gather_on_host)(void* replicas, const void* mine, std::size_t bytes, void* all) = nullptr;      // the same in memory of the host
   bool recorded = false;                             // gather() is work for the device's queue, which a graph may hold
+  /// Where the memory of all replicas is that of one process, else null: see SharedRanks.
+  void (*work_together)(void* replicas, const void* mine, std::size_t bytes, detail::FunctionRef<const void* const*> part) = nullptr;
+  Index together_from = 0;                           // a layer with fewer parameters is not worth a meeting
   bool joins_moments() const { return gather && !own_moments; }
+  bool joins_step(Index parameters) const { return work_together && parameters >= together_from; }
+  constexpr int rank() const { return int(first / count); }
+  constexpr int ranks() const { return int(of / count); }
   /// How the n samples here are cut.
   constexpr Shares cut(Index n) const { return {batch ? batch : n, first, count, of}; }
 };

@@ -39,13 +39,15 @@ template <class F> void with_terms(Index terms, const F& f) {
   else if (terms == 2) f(std::integral_constant<Index, 2>());
   else f(std::integral_constant<Index, 1>());
 }
-/// The same sum one term after another, with four places for eight: add(i, place) leaves the i-th there, and merge(a, b) adds what is at place b to what is at a. It ends at place 0.
+/// The same sum as that of tree_sum(), one term after another, with four places for eight, bit_width(N) for N: add(i, place) leaves the i-th there, and merge(a, b) adds what is at place b to what is at a. It
+/// ends at place 0.
 template <class Add, class Merge> void tree_sum_in_turn(Index terms, const Add& add, const Merge& merge) {
   Index open = 0;                                        // branches that are not whole yet, the largest first
   for (Index i = 0; i < terms; ++i) {
     add(i, open++);
     for (Index k = i; k & 1; k >>= 1) --open, merge(open - 1, open);
   }
+  for (; open > 1; --open) merge(open - 2, open - 1);
 }
 
 }  // namespace lamina

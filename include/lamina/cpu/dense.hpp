@@ -3,7 +3,7 @@
 #pragma once
 #include <algorithm>
 
-#include "dense_tiles.hpp"
+#include "dense_together.hpp"
 #include "gemm.hpp"
 
 namespace lamina {
@@ -21,12 +21,6 @@ struct DenseBlocks {
     return 4 * weights(in, out) * Index(sizeof(T)) + std::max(gemm_bytes<T>(s, o, in), std::max(gemm_bytes<T>(i, o, n), gemm_bytes<T>(s, i, out)));
   }
 };
-
-/// db (out) += the rows of dy (n, out), at once: other threads would only come when it is done.
-template <class T> void add_bias_gradient(const Cpu& dev, Index n, Index out, const T* dy, T* db) {
-  Cpu one = dev.alone(dev.arena());
-  add_columns(one, dev.replica.cut(n), dy, 1, out, db);
-}
 }  // namespace detail
 
 template <class T>
@@ -134,7 +128,8 @@ inline void dense_learn(Cpu& dev, Way<1>, Index n, Index in, Index out, const fl
 }
 inline Index dense_arena(const Cpu& dev, Way<1>, float, Index n, Index in, Index out) {
   const detail::DenseTiles d{n, in, out, dev.replica.cut(n)};
-  return std::max((d.slices() - 1) * n * out, d.padded() * out + dev.threads() * d.worker_numbers()) * Index(sizeof(float));
+  const Index together = dev.replica.work_together ? dev.threads() * detail::DenseTogether::worker_numbers(dev.replica, n, out) : 0;
+  return std::max({(d.slices() - 1) * n * out, d.padded() * out + dev.threads() * d.worker_numbers(), together}) * Index(sizeof(float));
 }
 
 template <class T> void dense_forward(Cpu& dev, Way<2>, Index n, Index in, Index out, const T* x, const T* w, const T* b, T* y) {

@@ -14,6 +14,12 @@ using simd::Floats;
 /// Ways with an array for the outputs of a sample.
 inline constexpr int few_outputs = 16;
 
+/// db (out) += the rows of dy (n, out), at once: other threads would only come when it is done.
+template <class T> void add_bias_gradient(const Cpu& dev, Index n, Index out, const T* dy, T* db) {
+  Cpu one = dev.alone(dev.arena());
+  add_columns(one, dev.replica.cut(n), dy, 1, out, db);
+}
+
 struct DenseTiles {
   static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
   static constexpr int line_vectors = 8, line_out = line_vectors * simd::width, line_rows = 512, line_ahead = 8;
@@ -165,11 +171,11 @@ struct DenseTiles {
         }
     });
   }
-  /// Brings near what the inputs from f on read of x and write to dx, or null.
+  /// Brings near what the inputs from f on read of x and write to dx; either may be null.
   void fetch(const float* x, const float* dx, Index f) const {
     if (f >= in) return;
     for (Index i = 0; i < n; ++i) {
-      __builtin_prefetch(x + i * in + f);
+      if (x) __builtin_prefetch(x + i * in + f);
       if (dx) __builtin_prefetch(dx + i * in + f, 1);
     }
   }

@@ -32,6 +32,11 @@ template <int Out, bool Bias = true> struct Dense {
   static void learn(D& dev, const Step<T>& s, const Learner<T>& learner, T* w, Index at) {
     dense_learn(dev, Way<W>(), s.n, Index(s.in.c), Index(Out), s.x, w, bias(w, s.in), s.dy, s.dx, bias(s.dw, s.in), learner, at, at + room(Index(s.in.c) * Out));
   }
+  template <class D, class T, int W = 0>
+  requires requires(D& dev, T* w, const T* x, const Learner<T>& learner, Index n) { dense_learn_together(dev, Way<W>(), n, n, n, x, w, w, x, w, w, learner, n, n); }
+  static void learn_together(D& dev, const Step<T>& s, const Learner<T>& learner, T* w, Index at) {
+    dense_learn_together(dev, Way<W>(), s.n, Index(s.in.c), Index(Out), s.x, w, bias(w, s.in), s.dy, s.dx, bias(s.dw, s.in), learner, at, at + room(Index(s.in.c) * Out));
+  }
   template <class D, class T, int W = 0> static Index arena(const D& dev, Shape in, Index n) { return dense_arena(dev, Way<W>(), T(), n, in.c, Out); }
 };
 

@@ -163,6 +163,7 @@ template <class D, class T> struct Functions {
   void (*forward)(D&, const Step<T>&) = nullptr;
   void (*backward)(D&, const Step<T>&) = nullptr;
   void (*learn)(D&, const Step<T>&, const Learner<Master<T>>&, Master<T>*, Index) = nullptr;
+  void (*learn_together)(D&, const Step<T>&, const Learner<Master<T>>&, Master<T>*, Index) = nullptr;
   Index (*arena)(const D&, Shape, Index) = nullptr;
   // If its parameters are made of those of several layers, on the host and for inference: how many numbers they are then, and how they are made from (w, state). They are its w.
   Index (*folded)(Shape) = nullptr;
@@ -214,6 +215,7 @@ template <class L, class D, class T, Purpose purpose, int W> constexpr Functions
     if constexpr (requires(D& d, const Step<T>& s) { L::template backward<D, T, W>(d, s); }) f.backward = &L::template backward<D, T, W>, f.halves = true;
     if constexpr (requires { L::dense_step; requires D::template updates<T>(DenseSpec(), Way<W>()); }) f.updates = L::dense_step;
     if constexpr (requires(D& d, const Step<T>& s, const Learner<M>& l, M* w) { L::template learn<D, T, W>(d, s, l, w, 1); }) f.learn = &L::template learn<D, T, W>;
+    if constexpr (requires(D& d, const Step<T>& s, const Learner<M>& l, M* w) { L::template learn_together<D, T, W>(d, s, l, w, 1); }) f.learn_together = &L::template learn_together<D, T, W>;
     if constexpr (requires(D& d, const Step<T>& s, T* part) { L::template gather<D, T, W>(d, s, part); })
       f.gathers = true, f.part = &L::template part<D, T, W>, f.gather = &L::template gather<D, T, W>, f.finish = &L::template finish<D, T, W>;
     if constexpr (requires(D& d, const T* w, T* to) { L::template turn<D, T, W>(d, Shape(), w, to); }) f.turned = &L::template turned<D, T, W>, f.turn = &L::template turn<D, T, W>;

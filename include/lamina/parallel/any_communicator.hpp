@@ -4,6 +4,7 @@
 
 #include "communicator.hpp"
 #include "queued_ranks.hpp"
+#include "shared_ranks.hpp"
 
 namespace lamina {
 
@@ -28,6 +29,8 @@ class AnyCommunicator {
   void abandon() noexcept { ranks_->abandon(); }
   /// How it works on the queue of a device; null of one that cannot.
   QueuedRanks* queued() { return ranks_->queued(); }
+  /// How its ranks work in each other's memory; null of one that cannot.
+  SharedRanks* shared() { return ranks_->shared(); }
 
  private:
   struct Ranks {
@@ -47,6 +50,7 @@ class AnyCommunicator {
     virtual void abort(std::string_view) noexcept = 0;
     virtual void abandon() noexcept = 0;
     virtual QueuedRanks* queued() = 0;
+    virtual SharedRanks* shared() = 0;
   };
   template <class C> struct Of final : Ranks {
     C& c;
@@ -67,6 +71,10 @@ class AnyCommunicator {
     void abandon() noexcept override { c.abandon(); }
     QueuedRanks* queued() override {
       if constexpr (requires { c.queued(); }) return c.queued();
+      else return nullptr;
+    }
+    SharedRanks* shared() override {
+      if constexpr (requires { c.shared(); }) return c.shared();
       else return nullptr;
     }
   };

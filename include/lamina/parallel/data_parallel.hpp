@@ -16,7 +16,7 @@ namespace lamina {
 struct ParallelOptions {
   Parallel parallel = Parallel::exact;
   bool own_moments = false;              // of batch norm, with exact and fast too
-  Index bucket = Index(1) << 18;         // parameters, at least, whose gradients are added while backward goes on
+  Index bucket = Index(1) << 18;         // parameters, at least, whose gradients are added while backward goes on, and of a layer that learns together with those of other replicas in this process
 };
 
 namespace detail {
@@ -93,7 +93,7 @@ template <class Base> class Replicated {
       if (!kept_) kept_ = std::make_unique<Buffer<D, Parameter>>(device(), n);
       parallel_for(device(), n, detail::Move<Parameter>{model_.gradients(), kept_->data()});
     }
-    begin_sums();
+    begin_sums(buckets_);
     for (std::size_t i = 0; i < buckets_.size(); ++i) ranks_.finish();
     if (summed_) parallel_for(device(), n, detail::AddTo<Parameter>{kept_->data(), model_.gradients()});
     summed_ = true;
@@ -103,7 +103,9 @@ template <class Base> class Replicated {
     if constexpr (Records<D>)
       if (ranks_.queued() && part_.by_shares()) return learn_on_queue(optimizer, rate);
     optimizer.set_clock(rate);
-    begin_sums();
+    if constexpr (requires { optimizer.learner(); })
+      if (learns_together_) return learn_together(optimizer);
+    begin_sums(buckets_);
     Parameter *const w = model_.parameters(), *const dw = model_.gradients();
     for (const Bucket& b : buckets_) ranks_.finish(), optimizer.update(b.at, w + b.at, dw + b.at, b.count);
     zero_gradients();
@@ -176,20 +178,36 @@ template <class Base> class Replicated {
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
     communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch_, "; seed ", std::to_string(model_options.seed), "; parameters ",
                                           program().parameters, "; division ", int(part.parallel), "; own moments ", int(options.own_moments), "; bucket ", options.bucket}));
-    make_buckets(options.bucket);
+    buckets_ = cut([](const auto&) { return false; }, options.bucket);
+    others_ = cut([&](const auto& r) { return together(r); }, options.bucket);
+    for (const auto& r : program().steps) learns_together_ = learns_together_ || together(r);
     synchronise();
   }
 
  private:
-  struct Bucket { Index at, count; };
+  struct Bucket { Index at, count, due; };      // due: it is begun once the gradients from there on are there
   struct Said { Totals totals; std::int64_t stop; };
 
-  /// The gradients from the end of their block, which is there first, in stretches of at least so many.
-  [[gnu::cold]] void make_buckets(Index least) {
+  /// Whether a step of the network takes that of the optimizer together with the other replicas.
+  template <class Row> bool together(const Row& r) const { return r.learn_together && detail::replica(model_.device()).joins_step(r.place.parameters); }
+  /// The gradients from the end of their block, which is there first, in stretches of at least so many, but for those of steps that are left(out). What is less, between two of these, waits for what comes
+  /// after it.
+  template <class Left> [[gnu::cold]] std::vector<Bucket> cut(const Left& left, Index least) const {
+    std::vector<Bucket> all;
     Index end = program().parameters;
+    const auto until = [&](Index at) {
+      if (end > at) all.push_back({at, end - at, at});
+      end = at;
+    };
     for (std::size_t i = program().steps.size(); i-- > 0;)
-      if (const auto& r = program().steps[i]; r.place.parameters && end - r.w >= least) buckets_.push_back({r.w, end - r.w}), end = r.w;
-    if (end > 0) buckets_.push_back({0, end});
+      if (const auto& r = program().steps[i]; r.place.parameters) {
+        if (left(r)) until(r.w + r.place.parameters), end = r.w;
+        else if (end - r.w >= least) until(r.w);
+      }
+    until(0);
+    for (std::size_t i = all.size(); i-- > 1;)
+      if (all[i - 1].count < least) all[i - 1].due = all[i].due;
+    return all;
   }
   /// Batches that are divided by shares are parts to the model too; others are batches of their own.
   Batch for_model(Batch mine) const {
@@ -209,20 +227,25 @@ template <class Base> class Replicated {
     }, [&] { ranks_.finish(); });
     summed_ = false;
   }
-  /// Backward, and the sums of the gradients over the replicas, each begun as soon as it can be.
-  void begin_sums() {
+  /// Backward, and the sums of the gradients over the replicas, each begun as soon as it can be. Of layers that learn together, if they have a learner, there are none.
+  void begin_sums(const std::vector<Bucket>& buckets, const Learner<Parameter>* learner = nullptr) {
     std::size_t begun = 0;
     Parameter* const dw = model_.gradients();
     const auto done = [&](Index at) {
-      for (; begun < buckets_.size() && buckets_[begun].at >= at; ++begun) {
-        const Bucket& b = buckets_[begun];
-        ranks_.begin(dw + b.at, b.count, "gradients");
-      }
+      for (; begun < buckets.size() && buckets[begun].due >= at; ++begun) ranks_.begin(dw + buckets[begun].at, buckets[begun].count, "gradients");
     };
     if constexpr (in_turn) {
-      if (!idle_) model_.backward(done);
+      if (learner) model_.backward(*learner, done);
+      else if (!idle_) model_.backward(done);
     } else if (!idle_) model_.backward();
     done(0);
+  }
+  template <class Optimizer> void learn_together(Optimizer& optimizer) {
+    const Learner<Parameter> learner = optimizer.learner();
+    begin_sums(others_, &learner);
+    Parameter *const w = model_.parameters(), *const dw = model_.gradients();
+    for (const Bucket& b : others_) ranks_.finish(), optimizer.update(b.at, w + b.at, dw + b.at, b.count), parallel_for(device(), b.count, detail::Zero<Parameter>{dw + b.at});
+    summed_ = false;
   }
   void synchronise_state() { broadcast(model_.state(), program().state, "running values"); }
 
@@ -231,13 +254,14 @@ template <class Base> class Replicated {
   AnyCommunicator communicator_;
   Index batch_;
   detail::ReplicaPart part_;
-  std::vector<Bucket> buckets_;
+  std::vector<Bucket> buckets_, others_;      // of all gradients; of those but of layers that learn together
   std::vector<Said> said_;
   mutable Pictures pictures_;                // of a part
   std::unique_ptr<Buffer<D, Parameter>> kept_;      // gradients of the batches before this one, of the same step
   Totals totals_;
   bool idle_ = false;                        // this rank has no samples of the batch
   bool summed_ = false;                      // gradients() are those of all replicas
+  bool learns_together_ = false;             // some layers do
 };
 
 namespace detail {
@@ -284,10 +308,14 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
   }
   /// The device knows its part of a batch, and how to ask the others.
   static D told(D device, Index batch, detail::DeviceRanks<D>& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
-    if (part.by_shares()) device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, part.ranks > 1 ? &gather : nullptr, &ranks, part.ranks > 1 ? &gather_on_host : nullptr, ranks.queued()};
+    if (!part.by_shares()) return device;
+    const bool many = part.ranks > 1;
+    device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, many ? &gather : nullptr, &ranks, many ? &gather_on_host : nullptr,
+                      ranks.queued(), many && ranks.shared() ? &work_together : nullptr, parallel.bucket};
     return device;
   }
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }
+  static void work_together(void* ranks, const void* mine, std::size_t bytes, detail::FunctionRef<const void* const*> part) { static_cast<detail::DeviceRanks<D>*>(ranks)->shared()->work_together(mine, bytes, "weights", part); }
   static void gather_on_host(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather_on_host(mine, bytes, all, "counts of a batch"); }
 };
 #if defined(__CUDACC__)

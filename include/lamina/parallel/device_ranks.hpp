@@ -17,6 +17,7 @@ template <Device D> class DeviceRanks {
  public:
   /// exact: sums are in the order of tree_sum(), on the device too. Throws Error if the communicator works on the queue of another device.
   DeviceRanks(D& dev, const AnyCommunicator& ranks, bool exact = true) : dev_(dev), ranks_(ranks), exact_(exact) {
+    if constexpr (in_place) shared_ = ranks_.shared();
     if constexpr (requires { dev.stream(); }) {
       queued_ = ranks_.queued();
       if (queued_ && queued_->queue() != static_cast<const void*>(dev.stream()))
@@ -26,6 +27,8 @@ template <Device D> class DeviceRanks {
   AnyCommunicator& communicator() { return ranks_; }
   /// Whether sums are work for the device's queue.
   bool queued() const { return queued_; }
+  /// How they work in each other's memory; null where they cannot.
+  SharedRanks* shared() { return shared_; }
 
   /// A sum over the ranks that goes on by itself until finish(): of x (count), which nobody touches meanwhile.
   template <class T> void begin(T* x, Index count, const char* name) {
@@ -93,6 +96,7 @@ template <Device D> class DeviceRanks {
   AnyCommunicator ranks_;
   bool exact_;
   QueuedRanks* queued_ = nullptr;
+  SharedRanks* shared_ = nullptr;
   std::vector<Begun> begun_;
   std::size_t finished_ = 0, used_ = 0;
   std::vector<std::vector<double>> rooms_;

@@ -5,6 +5,7 @@
 
 #include "meeting.hpp"
 #include "operations.hpp"
+#include "shared_ranks.hpp"
 
 namespace lamina {
 
@@ -15,15 +16,31 @@ struct LocalGroupOptions {
 
 namespace detail {
 
-/// Each rank adds up its part of a span over all ranks and puts the sum into the memory of all.
+/// Each rank does its part of the work in the memory of all: it adds up a part of a span over all ranks, say, and puts the sum into that of all.
 class LocalTransport {
  public:
-  LocalTransport(std::shared_ptr<Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank) {}
+  LocalTransport(std::shared_ptr<Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank), all_(std::size_t(size())) {}
   int rank() const { return rank_; }
   int size() const { return meeting_->size(); }
 
   void perform(const Request& work) {
     meeting_->come(rank_, work);
+    if (work.operation.action == Action::barrier) return;
+    try {
+      do_part(work);
+    } catch (const std::exception& e) {
+      meeting_->part(rank_, e.what());
+      throw;
+    } catch (...) {
+      meeting_->part(rank_, "it threw something that is no std::exception");
+      throw;
+    }
+    meeting_->part(rank_);
+  }
+  void abort(std::string_view reason) noexcept { meeting_->abort(rank_, reason); }
+
+ private:
+  void do_part(const Request& work) {
     switch (work.operation.action) {
       case Action::all_reduce_floats: reduce_part<float>(work); break;
       case Action::all_reduce_doubles: reduce_part<double>(work); break;
@@ -31,13 +48,13 @@ class LocalTransport {
       case Action::all_gather:
         for (int r = 0; r < size(); ++r) copy(work.out + std::size_t(r) * work.operation.bytes, meeting_->work(r).in, work.operation.bytes);
         break;
-      case Action::barrier: return;
+      case Action::barrier: break;
+      case Action::work_together:
+        for (int r = 0; r < size(); ++r) all_[std::size_t(r)] = meeting_->work(r).in;
+        (*work.part)(all_.data());
+        break;
     }
-    meeting_->part();
   }
-  void abort(std::string_view reason) noexcept { meeting_->abort(rank_, reason); }
-
- private:
   static void copy(std::byte* to, const std::byte* from, std::size_t bytes) {
     if (to != from && bytes > 0) std::memcpy(to, from, bytes);
   }
@@ -51,6 +68,7 @@ class LocalTransport {
 
   std::shared_ptr<Meeting> meeting_;
   int rank_;
+  std::vector<const void*> all_;
 };
 
 }  // namespace detail
@@ -58,9 +76,13 @@ class LocalTransport {
 /// `size` communicators for as many threads. run(f) starts the threads, or a program gives each its rank: group.rank(2).
 class LocalGroup {
  public:
-  class Rank : public detail::Operations<detail::LocalTransport> {
+  class Rank : public detail::Operations<detail::LocalTransport>, public SharedRanks {
    public:
     Rank(std::shared_ptr<detail::Meeting> meeting, int rank) : Operations(std::in_place, std::move(meeting), rank) {}
+    SharedRanks* shared() { return this; }
+    void work_together(const void* mine, std::size_t bytes, std::string_view name, detail::FunctionRef<const void* const*> part) override {
+      run({{detail::Action::work_together, 0, bytes, name}, static_cast<const std::byte*>(mine), nullptr, &part});
+    }
   };
 
   /// Throws Error unless there is a rank and a deadline.

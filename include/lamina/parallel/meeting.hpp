@@ -45,9 +45,15 @@ class Meeting {
     if (meetings_ == meeting) give_up(rank, work);
   }
 
-  /// Returns when all ranks have done their part. Only the library's own work lies between: it takes what it takes.
-  void part() {
+  /// Returns when all ranks have done their part. Only the library's own work lies between, and an optimizer's: it takes what it takes. A rank that failed in its part says why; then it throws Error on
+  /// the others.
+  void part(int rank, const char* reason = nullptr) {
     std::unique_lock lock(mutex_);
+    const Request& work = ranks_[std::size_t(rank)].work;
+    if (reason) {
+      if (failure_.empty()) fail(sentence({"rank ", rank, " gave up, in ", words(work.operation), ": ", *reason ? reason : "no reason is given"}));
+      broken_ = true;
+    }
     const auto parting = partings_;
     if (++parted_ == size()) {
       parted_ = 0;
@@ -55,6 +61,7 @@ class Meeting {
       wake_.notify_all();
     }
     wake_.wait(lock, [&] { return partings_ != parting; });
+    if (broken_ && !reason) give_up(rank, work);
   }
 
   /// The memory of a rank, between come() and part().
@@ -102,6 +109,7 @@ class Meeting {
   int here_ = 0, parted_ = 0;         // ranks
   std::uint64_t meetings_ = 0, partings_ = 0;
   std::string failure_;
+  bool broken_ = false;               // a rank failed in its part
 };
 
 }  // namespace lamina::detail

@@ -71,6 +71,7 @@ class MpiRanks {
       case Action::broadcast: broadcast(work.out); break;
       case Action::all_gather: all_gather(work.in, work.out); break;
       case Action::barrier: break;
+      case Action::work_together: break;      // is for ranks in one process
     }
     inside_ = false;
     if (last_words_) last_words_->say("after " + words(now_));

@@ -5,10 +5,11 @@
 #include <string_view>
 
 #include "../core/error.hpp"
+#include "../core/task.hpp"
 
 namespace lamina::detail {
 
-enum class Action : std::uint32_t { all_reduce_floats, all_reduce_doubles, broadcast, all_gather, barrier };
+enum class Action : std::uint32_t { all_reduce_floats, all_reduce_doubles, broadcast, all_gather, barrier, work_together };
 
 /// Plain bytes, of which none is undefined: it travels as it is.
 struct Operation {
@@ -27,17 +28,18 @@ struct Operation {
   }
 };
 
-/// An operation and the memory it is about: all_reduce and broadcast change `out`, all_gather reads `in` too.
+/// An operation and the memory it is about: all_reduce and broadcast change `out`, all_gather reads `in` too, and work_together does its part with the `in` of all.
 struct Request {
   Operation operation;
   const std::byte* in = nullptr;
   std::byte* out = nullptr;
+  const FunctionRef<const void* const*>* part = nullptr;
 };
 
 /// all_reduce "gradients of step 7" (operation 12, 4096 bytes)
 [[gnu::cold]] inline std::string words(const Operation& o) {
-  static constexpr const char* what[] = {"all_reduce", "all_reduce", "broadcast", "all_gather", "barrier"};
-  static constexpr const char* of[] = {" of floats", " of doubles", " each", " each", ""};
+  static constexpr const char* what[] = {"all_reduce", "all_reduce", "broadcast", "all_gather", "barrier", "work_together"};
+  static constexpr const char* of[] = {" of floats", " of doubles", " each", " each", "", " each"};
   const auto a = std::size_t(o.action);
   std::string s = sentence({what[a], " \"", o.name, "\" (operation ", o.number});
   if (o.action == Action::broadcast) s += sentence({", from rank ", o.root});

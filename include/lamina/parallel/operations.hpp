@@ -71,6 +71,11 @@ template <class Transport> class Operations {
 
  protected:
   Transport& transport() { return transport_; }
+  void run(Request work) {
+    queue_.wait();
+    work.operation.number = ++count_;
+    transport_.perform(work);
+  }
 
  private:
   struct Card {
@@ -98,11 +103,6 @@ template <class Transport> class Operations {
     return {part(a), part(b)};
   }
 
-  void run(Request work) {
-    queue_.wait();
-    work.operation.number = ++count_;
-    transport_.perform(work);
-  }
   Index begin(Request work) {
     work.operation.number = ++count_;
     if (size() == 1) transport_.perform(work);

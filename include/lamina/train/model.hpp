@@ -115,6 +115,12 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
     open_gradients();
     play(Pass::backward, [&] { backward(nullptr, false, false, [&](std::size_t i) { if (program_.steps[i].place.parameters) done(program_.steps[i].w); }); });
   }
+  /// The same, and the step of layers that learn together with other replicas: of these done() is called too, and their gradients are zero before and after.
+  template <class Done> void backward(const Learner<Parameter>& learner, const Done& done) {
+    catch_up();
+    open_gradients();
+    play(Pass::backward, [&] { backward(&learner, false, false, [&](std::size_t i) { if (program_.steps[i].place.parameters) done(program_.steps[i].w); }); });
+  }
   /// The second half and a step of the optimizer. The gradients are zero before, and again after, to whoever asks for them: a layer that can updates its parameters while it has their
   /// gradients at hand, and where a device writes gradients they stay, until somebody asks. The bits are those of backward(), step() and zero_gradients().
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {

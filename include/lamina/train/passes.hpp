@@ -91,13 +91,14 @@ template <Device D, class T> class Passes {
       }
       const auto& r = rows_[i];
       if (!r.wants_dx && !r.place.parameters) continue;
-      if (idle(r, n)) {
+      const auto learn = learner ? learn_of(r) : nullptr;
+      if (idle(r, n) && !learn) {
         done(i);
         continue;
       }
       if (anew && !r.gradients_by_verbs && r.place.parameters) parallel_for(device_, r.place.parameters, Zero<Master<T>>{steps_[i].dw});
       if (r.gathers) gather(plan, i, end, n);
-      else if (learner && r.learn) r.learn(device_, steps_[i], *learner, w + r.w, r.w);
+      else if (learn) learn(device_, steps_[i], *learner, w + r.w, r.w);
       else if (updates && wait(i)) {
         Step<T> of_input = steps_[i];
         of_input.dw = nullptr;
@@ -123,6 +124,11 @@ template <Device D, class T> class Passes {
  private:
   /// With no samples here, those of other replicas are all there are: only what mixes samples has anything to do.
   static bool idle(const Row<OpOn<D, T>>& r, Index n) { return n == 0 && !r.need.statistics && !r.place.state; }
+  /// How a step learns at once; null if it does not.
+  auto learn_of(const Row<OpOn<D, T>>& r) const {
+    const Replica on = replica(device_);
+    return !on.work_together ? r.learn : on.joins_step(r.place.parameters) ? r.learn_together : nullptr;
+  }
   void write_gradients(bool whether) {
     if constexpr (WritesGradients<D>) device_.writes_gradients = whether;
     if constexpr (WritesGradients<D> && Forks<D>) beside_.writes_gradients = whether;

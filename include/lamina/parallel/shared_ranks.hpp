@@ -1,0 +1,19 @@
+/// What ranks do in each other's memory, where that of all lies in one process.
+#pragma once
+#include <cstddef>
+#include <string_view>
+
+#include "../core/task.hpp"
+
+namespace lamina {
+
+/// Ranks that divide work among them which is the same for all.
+class SharedRanks {
+ public:
+  virtual ~SharedRanks() = default;
+  /// Each rank comes with something, `mine`, and with the same name and number of bytes to work on. Once all have come each does part(all), where all[r] is what rank r came with; it returns when all have
+  /// done theirs. If a part throws anything, it throws that on its rank, and Error on all others.
+  virtual void work_together(const void* mine, std::size_t bytes, std::string_view name, detail::FunctionRef<const void* const*> part) = 0;
+};
+
+}  // namespace lamina
