@@ -29,7 +29,7 @@ inline double busy_seconds() {
 }
 
 /// Adds up the seconds in which this rank waits in what the ranks do together. What goes on beside it while it computes is not waited for.
-class TimedCommunicator {
+class TimedCommunicator final : public lamina::SharedRanks {
  public:
   explicit TimedCommunicator(lamina::AnyCommunicator& ranks) : ranks_(ranks) {}
 
@@ -47,7 +47,17 @@ class TimedCommunicator {
   void agree(std::string_view words) { ranks_.agree(words); }
   void abort(std::string_view reason) noexcept { ranks_.abort(reason); }
   void abandon() noexcept { ranks_.abandon(); }
-  lamina::SharedRanks* shared() { return ranks_.shared(); }
+  lamina::SharedRanks* shared() { return ranks_.shared() ? this : nullptr; }
+  /// What it does itself is not waited for.
+  void work_together(const void* mine, std::size_t bytes, std::string_view name, lamina::detail::FunctionRef<const void* const*> part) override {
+    timed([&] {
+      ranks_.shared()->work_together(mine, bytes, name, [&](const void* const* all) {
+        const double begin = now();
+        part(all);
+        waited_ -= now() - begin;
+      });
+    });
+  }
 
  private:
   template <class F> void timed(const F& f) {

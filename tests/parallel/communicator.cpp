@@ -332,7 +332,8 @@ TEST_CASE("a rank that fails in the midst of what all do together ends all, once
     const std::string why = known ? "the optimizer is broken" : "it threw something that is no std::exception";
     CHECK(said[1] == (known ? why : "nothing"));
     for (const int r : {0, 2})
-      CHECK(said[std::size_t(r)] == "rank " + std::to_string(r) + " of 3 cannot go on with work_together \"weights\" (operation 2, 12 bytes each): rank 1 gave up, in work_together \"weights\" (operation 2, 12 bytes each): " + why);
+      CHECK(said[std::size_t(r)] == "rank " + std::to_string(r) + " of 3 cannot go on with work_together \"weights\" (operation 2, 12 bytes each): "
+            "rank 1 gave up, in work_together \"weights\" (operation 2, 12 bytes each): " + why);
     CHECK_THROWS_WITH_AS(group.rank(0).barrier("again"), doctest::Contains("rank 1 gave up, in work_together"), Error);
   }
 }

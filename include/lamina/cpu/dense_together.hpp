@@ -1,5 +1,5 @@
-/// A step of a dense layer that replicas whose memory is that of one process take together. Each has the gradients of some of the weights, of the samples of all replicas, and takes the step of these while they are in
-/// its first cache: so no gradient of a weight goes to memory and back, and each step is taken once.
+/// A step of a dense layer that replicas whose memory is that of one process take together. Each makes the gradients of some of the weights, of the samples of all replicas, and takes the step of these while
+/// they are in its cache: so no gradient of a weight goes to memory and back, and each step is taken once.
 #pragma once
 #include <algorithm>
 #include <bit>

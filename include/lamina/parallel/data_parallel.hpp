@@ -16,7 +16,7 @@ namespace lamina {
 struct ParallelOptions {
   Parallel parallel = Parallel::exact;
   bool own_moments = false;              // of batch norm, with exact and fast too
-  Index bucket = Index(1) << 18;         // parameters, at least, whose gradients are added while backward goes on, and of a layer that learns together with those of other replicas in this process
+  Index bucket = Index(1) << 18;         // parameters, at least, whose gradients are added while backward goes on; and of a layer that learns together with those of other replicas in this process
 };
 
 namespace detail {
@@ -98,7 +98,8 @@ template <class Base> class Replicated {
     if (summed_) parallel_for(device(), n, detail::AddTo<Parameter>{kept_->data(), model_.gradients()});
     summed_ = true;
   }
-  /// All. backward() and a step of the optimizer, which is the same on all ranks; the gradients are zero before and after.
+  /// All. backward() and a step of the optimizer, which is the same on all ranks; the gradients are zero before and after. Layers that can, where the memory of all ranks is that of one process, learn
+  /// together: each rank takes the step of some of their parameters, for all ranks.
   template <class Optimizer> void learn(Optimizer& optimizer, double rate) {
     if constexpr (Records<D>)
       if (ranks_.queued() && part_.by_shares()) return learn_on_queue(optimizer, rate);
@@ -190,8 +191,7 @@ template <class Base> class Replicated {
 
   /// Whether a step of the network takes that of the optimizer together with the other replicas.
   template <class Row> bool together(const Row& r) const { return r.learn_together && detail::replica(model_.device()).joins_step(r.place.parameters); }
-  /// The gradients from the end of their block, which is there first, in stretches of at least so many, but for those of steps that are left(out). What is less, between two of these, waits for what comes
-  /// after it.
+  /// The gradients from the end of their block, which is there first, in stretches of at least so many, but for those of steps that are left(out). What is less, beside these, waits for what comes after.
   template <class Left> [[gnu::cold]] std::vector<Bucket> cut(const Left& left, Index least) const {
     std::vector<Bucket> all;
     Index end = program().parameters;
@@ -315,7 +315,9 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
     return device;
   }
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }
-  static void work_together(void* ranks, const void* mine, std::size_t bytes, detail::FunctionRef<const void* const*> part) { static_cast<detail::DeviceRanks<D>*>(ranks)->shared()->work_together(mine, bytes, "weights", part); }
+  static void work_together(void* ranks, const void* mine, std::size_t bytes, detail::FunctionRef<const void* const*> part) {
+    static_cast<detail::DeviceRanks<D>*>(ranks)->shared()->work_together(mine, bytes, "weights", part);
+  }
   static void gather_on_host(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather_on_host(mine, bytes, all, "counts of a batch"); }
 };
 #if defined(__CUDACC__)
