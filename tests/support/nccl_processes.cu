@@ -9,7 +9,7 @@
 
 #include "check_communicator.hpp"
 #include "learned.hpp"
-#include "shared_ranks.hpp"
+#include "forked_ranks.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -37,7 +37,7 @@ template <class T> void check_sums(NcclRank<Cuda>& rank, Cuda& gpu) {
       require(exact ? same_bits(x, tree) : error < 0.1, exact ? "exact sums have the bits of the tree" : "other sums are near");
     }
 }
-template <class Net, class T> void check_replicas(SharedRank& host) {
+template <class Net, class T> void check_replicas(ForkedRank& host) {
   Model<Net, Cuda, T> one({.batch = 16, .seed = 1});
   const std::vector<float> expected = learned(one);
   Cuda gpu;
@@ -46,7 +46,7 @@ template <class Net, class T> void check_replicas(SharedRank& host) {
   require(same_bits(learned(model), expected), "replicas end with the bits of one model");
 }
 bool all_well(int ranks) {
-  const auto ended = in_processes(ranks, [](SharedRank& host) {
+  const auto ended = in_processes(ranks, [](ForkedRank& host) {
     as_a_machine_of_its_own(host.rank());
     {
       Cuda gpu;
@@ -64,7 +64,7 @@ bool all_well(int ranks) {
 /// The last rank dies: the other ends with an error, and does not wait for ever.
 bool a_rank_dies() {
   const auto begin = std::chrono::steady_clock::now();
-  const auto ended = in_processes(2, [](SharedRank& host) {
+  const auto ended = in_processes(2, [](ForkedRank& host) {
     as_a_machine_of_its_own(host.rank());
     Cuda gpu;
     NcclRank<Cuda> rank(host, gpu, {.deadline = 10});
@@ -80,7 +80,7 @@ bool a_rank_dies() {
 }  // namespace
 
 int main() {
-  const auto gpus = in_processes(1, [](SharedRank&) { require(Cuda::count() > 0, "this machine has a GPU that a driver knows of"); });      // not here: what forks has no use for a GPU
+  const auto gpus = in_processes(1, [](ForkedRank&) { require(Cuda::count() > 0, "this machine has a GPU that a driver knows of"); });      // not here: what forks has no use for a GPU
   if (gpus[0] != 0) return std::puts("skipped"), 77;
   const bool well = all_well(2) & all_well(4) & a_rank_dies();
   return well ? 0 : 1;

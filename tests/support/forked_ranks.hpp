@@ -15,14 +15,14 @@
 
 namespace lamina_test {
 
-class SharedTransport {
+class ForkedTransport {
  public:
   static constexpr std::size_t room = 1 << 20;                       // bytes of one rank in one operation
   struct Shared { std::atomic<int> here, turn; std::atomic<bool> aborted; std::byte slots[8][room]; };
 
   /// Before processes are forked.
   static Shared* make() { return static_cast<Shared*>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)); }
-  SharedTransport(Shared* shared, int rank, int ranks) : shared_(shared), rank_(rank), ranks_(ranks) {}
+  ForkedTransport(Shared* shared, int rank, int ranks) : shared_(shared), rank_(rank), ranks_(ranks) {}
   int rank() const { return rank_; }
   int size() const { return ranks_; }
 
@@ -72,12 +72,12 @@ class SharedTransport {
   Shared* shared_;
   int rank_, ranks_;
 };
-using SharedRank = lamina::detail::Operations<SharedTransport>;
-static_assert(lamina::Communicator<SharedRank>);
+using ForkedRank = lamina::detail::Operations<ForkedTransport>;
+static_assert(lamina::Communicator<ForkedRank>);
 
 /// f(rank) in so many processes; returns how each ended, what it threw being 1.
 template <class F> std::vector<int> in_processes(int ranks, const F& f) {
-  SharedTransport::Shared* const shared = SharedTransport::make();
+  ForkedTransport::Shared* const shared = ForkedTransport::make();
   std::vector<pid_t> processes;
   for (int r = 0; r < ranks; ++r) {
     std::fflush(nullptr);
@@ -85,7 +85,7 @@ template <class F> std::vector<int> in_processes(int ranks, const F& f) {
     if (process == 0) {
       int code = 0;
       try {
-        SharedRank rank(std::in_place, shared, r, ranks);
+        ForkedRank rank(std::in_place, shared, r, ranks);
         f(rank);
       } catch (const std::exception& e) {
         std::printf("rank %d: %s\n", r, e.what()), code = 1;
