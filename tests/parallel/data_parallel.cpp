@@ -95,14 +95,14 @@ struct StopAt {
 };
 }  // namespace
 TEST_CASE("a callback of rank 0 that stops the training stops all ranks: a step later, or after the epoch") {
-  const auto steps = [](StopAt stop) {
-    std::vector<FitResult> found(4);
-    LocalGroup(4).run([&](auto& rank) {
+  const auto steps = [](StopAt stop, int ranks = 4) {
+    std::vector<FitResult> found(static_cast<std::size_t>(ranks));
+    LocalGroup(ranks).run([&](auto& rank) {
       Many model({.batch = 32, .seed = 1}, rank, {}, Cpu(1));
       Halves train(150, 24, 1), val(70, 32, 2);
       found[std::size_t(rank.rank())] = fit(model, train, val, Sgd{}, Constant{}, {.epochs = 5}, stop);
     });
-    for (std::size_t r = 1; r < 4; ++r) {
+    for (std::size_t r = 1; r < found.size(); ++r) {
       CHECK(found[r].steps == found[0].steps);
       CHECK(found[r].stopped == "rank 0 has stopped");
     }
@@ -110,6 +110,7 @@ TEST_CASE("a callback of rank 0 that stops the training stops all ranks: a step 
     return found[0].steps;
   };
   CHECK(steps({10, -1}) == 11);
+  CHECK(steps({10, -1}, 1) == 10);
   CHECK(steps({-1, 2}) == 14);
 }
 
@@ -278,6 +279,30 @@ TEST_CASE("with moments of its own each replica normalises by itself") {
 
 // --- what goes wrong
 
+TEST_CASE("a replica answers as a model does, by itself, and a predictor is made from it") {
+  One one({.batch = 32, .seed = 1}, Cpu(1));
+  Halves source(32, 32, 3);
+  source.start(0, 0);
+  Batch b;
+  source.next(b);
+  const float* const scores = one.forward(b.x, b.n);
+  const std::vector<float> expected(scores, scores + 2 * b.n);
+  Predictor<Net, Cpu> predict_one(one, {.batch = 32});
+  const float* const predicted = predict_one(b.x, b.n);
+  LocalGroup(4).run([&](auto& rank) {
+    Many model({.batch = 32, .seed = 1}, rank, {}, Cpu(1));
+    static_assert(std::is_same_v<Many::Network, Net> && Many::parameter_count == One::parameter_count && Many::state_count == One::state_count && Many::input == One::input && Many::output == One::output);
+    CHECK(model.batch() == 32);
+    for (const Index n : {32, 7, 9, 31}) {
+      const float* const found = model.forward(b.x, n);
+      CHECK(differences(std::vector<float>(found, found + 2 * n), std::vector<float>(expected.begin(), expected.begin() + 2 * n)) == 0);
+    }
+    CHECK_THROWS_WITH_AS(model.forward(b.x, 33), doctest::Contains("a batch of 33 samples does not go into replicas made for 1 to 32"), Error);
+    Predictor<Net, Cpu> predict(model, {.batch = 32});
+    const float* const found = predict(b.x, b.n);
+    CHECK(differences(std::vector<float>(found, found + 2 * b.n), std::vector<float>(predicted, predicted + 2 * b.n)) == 0);
+  });
+}
 TEST_CASE("ranks that train other networks or other batches, or are too many for the shares, are told so") {
   const auto throws = [](int ranks, const char* words, const auto& f) {
     CHECK_THROWS_WITH_AS(LocalGroup(ranks, {.deadline = 5}).run(f), doctest::Contains(words), Error);
@@ -288,6 +313,9 @@ TEST_CASE("ranks that train other networks or other batches, or are too many for
     struct Other : Network<Input<8, 8, 1>, Flatten, Dense<2>> {};
     if (rank.rank() == 0) Many model({.batch = 32}, rank, {}, Cpu(1));
     else DataParallel<Model<Other, Cpu>> other({.batch = 32}, rank, {}, Cpu(1));
+  });
+  throws(2, "one has 'the last word is not 0' and the other 'the last word is not 1'", [](auto& rank) {
+    rank.agree(std::string(2000, 'x') + "; the last word is not " + std::to_string(rank.rank()) + "; " + std::string(std::size_t(rank.rank()) * 100, 'y'));
   });
   throws(2, "ranks 0 and 1 do not agree: one has 'samples 150' and the other 'samples 160'", [](auto& rank) {
     Many model({.batch = 32}, rank, {}, Cpu(1));

@@ -1,6 +1,7 @@
 /// What ranks, the replicas of a network, say to each other: sums, copies, and that something is wrong.
 #pragma once
 #include <concepts>
+#include <cstddef>
 #include <exception>
 #include <span>
 #include <string_view>
@@ -15,7 +16,7 @@ namespace lamina {
 ///
 /// Sums are in the order of tree_sum(), so the same on all ranks, to the bit.
 template <class C>
-concept Communicator = requires(C& c, const C& constant, std::span<float> floats, std::span<double> doubles, std::span<const float> mine, std::string_view words, int root, Index begun) {
+concept Communicator = requires(C& c, const C& constant, std::span<float> floats, std::span<double> doubles, std::span<const std::byte> mine, std::span<std::byte> bytes, std::string_view words, int root, Index begun) {
   { constant.rank() } -> std::same_as<int>;
   { constant.size() } -> std::same_as<int>;
 
@@ -25,8 +26,8 @@ concept Communicator = requires(C& c, const C& constant, std::span<float> floats
   { c.begin(doubles, words) } -> std::same_as<Index>;
   c.finish(begun);                                         // it and those begun before it are done; or
   c.finish();                                              // all are
-  c.broadcast(floats, root, words);                        // each x[i] becomes that of one rank
-  c.all_gather(mine, floats, words);                       // (n) of each rank -> (size, n), the same on all
+  c.broadcast(bytes, root, words);                         // each becomes that of one rank
+  c.all_gather(mine, bytes, words);                        // (n) of each rank -> (size, n), the same on all
   c.barrier(words);                                        // all have come
   c.agree(words);                                          // the words, such as "network LeafNet; batch 32", are the same on all ranks
 

@@ -55,8 +55,18 @@ template <class Base> class Replicated {
   const Parameter* losses() { return model_.losses(); }        // of this replica's part
   const Number* scores() { return model_.scores(); }           // of this replica's part
   void set_clock(std::uint32_t step) { model_.set_clock(step); }
-  /// Scores of n pictures on this rank alone: at most as many as are its part of a batch.
-  const Number* forward(const float* x, Index n) { return model_.forward(x, n); }
+  /// Scores (N, classes) of n pictures on this rank alone; they hold until the next call.
+  const Number* forward(const float* x, Index n) {
+    const Index most = model_.batch(), classes = lamina::size(program().output);
+    if (n < 1 || n > batch_) throw Error("a batch of ", n, " samples does not go into replicas made for 1 to ", batch_, ": say DataParallel({.batch = ...})");
+    if (n <= most) return model_.forward(x, n);
+    if (!answers_) answers_ = std::make_unique<Buffer<D, Number>>(device(), batch_ * classes);
+    for (Index i = 0; i < n; i += most) {
+      const Index count = std::min(most, n - i);
+      parallel_for(device(), count * classes, detail::CopyAs<Number, Number>{model_.forward(x + i * lamina::size(program().input), count), answers_->data() + i * classes});
+    }
+    return answers_->data();
+  }
 
   /// The samples of a whole batch that are this replica's; a part is as it is.
   Batch part_of(const Batch& b) const {
@@ -137,7 +147,7 @@ template <class Base> class Replicated {
       }
   }
 
-  /// Those of all replicas, as exchange() last found them.
+  /// Those of all replicas, as exchange() last found them: a loop of one's own calls it before it asks.
   const Totals& totals() const { return totals_; }
   /// All.
   void reset_totals(const Totals& t = {}) {
@@ -177,7 +187,7 @@ template <class Base> class Replicated {
       throw Error("the moments of batch norm are merged on a GPU for at most ", shares, " shares of a batch, and ", part.ranks, " fast replicas have ", part.of(), ": say Parallel::exact, or .own_moments = true");
     std::string network;
     for (const auto& r : program().layers) (network += ' ') += r.name->s;
-    communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; network", network, "; batch ", batch_, "; seed ", std::to_string(model_options.seed), "; parameters ",
+    communicator_.agree(detail::sentence({"Lamina ", version.major, ".", version.minor, ".", version.patch, "; batch ", batch_, "; seed ", std::to_string(model_options.seed), "; network", network, "; parameters ",
                                           program().parameters, "; division ", int(part.parallel), "; own moments ", int(options.own_moments), "; bucket ", options.bucket}));
     buckets_ = cut([](const auto&) { return false; }, options.bucket);
     others_ = cut([&](const auto& r) { return together(r); }, options.bucket);
@@ -257,6 +267,7 @@ template <class Base> class Replicated {
   std::vector<Bucket> buckets_, others_;      // of all gradients; of those but of layers that learn together
   std::vector<Said> said_;
   mutable Pictures pictures_;                // of a part
+  std::unique_ptr<Buffer<D, Number>> answers_;       // scores of more pictures than a part of a batch has
   std::unique_ptr<Buffer<D, Parameter>> kept_;      // gradients of the batches before this one, of the same step
   Totals totals_;
   bool idle_ = false;                        // this rank has no samples of the batch
@@ -273,6 +284,13 @@ template <class M, class D> struct Holds {
   template <class Told, class... Args> Holds(const AnyCommunicator& ranks, bool exact, const D& device, const Told& told, const Args&... args)
       : held_device(device), held_ranks(held_device, ranks, exact), held_model(args..., told(device, held_ranks)) {}
 };
+/// What is known of a model with the type of its network.
+template <class M> struct OfNetwork {};
+template <class M> requires requires { typename M::Network; } struct OfNetwork<M> {
+  using Network = typename M::Network;
+  static constexpr Index parameter_count = M::parameter_count, state_count = M::state_count;
+  static constexpr Shape input = M::input, output = M::output;
+};
 template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<M&>().base())>;
 }  // namespace detail
 
@@ -283,8 +301,8 @@ template <class M> using BaseOf = std::remove_reference_t<decltype(std::declval<
 /// DataParallel<Model<LeafNet, Cpu>> model({.batch = 64, .seed = 1}, rank);
 /// One of the replicas, each in a thread or a process of its own, of which `rank`, a communicator that outlives it, is one. The batch is that of all together, and each of its samples weighs the
 /// same. fit(), evaluate() and checkpoints take it as they take a model: all ranks call them, and callbacks are rank 0's: they call nothing that all
-/// ranks must call, such as evaluate(). Throws Error if the ranks do not agree on what they train.
-template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf<M>::DeviceType>, public Replicated<detail::BaseOf<M>> {
+/// ranks must call, such as evaluate(), and where one stops the run after a step, the others learn it with the next, which is the last. Throws Error if the ranks do not agree on what they train.
+template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf<M>::DeviceType>, public Replicated<detail::BaseOf<M>>, public detail::OfNetwork<M> {
   using Base = Replicated<detail::BaseOf<M>>;
   using D = typename Base::DeviceType;
 

@@ -47,14 +47,18 @@ template <class Transport> class Operations {
 
   /// Throws Error on all ranks if the words are not the same on all; it names the first parts, between semicolons, that differ.
   [[gnu::cold]] void agree(std::string_view words) {
-    Card mine;
-    mine.hash = fingerprint_of(words);
-    words.copy(mine.words, sizeof mine.words - 1);
+    const Card mine{fingerprint_of(words), words.size()};
     std::vector<Card> all(static_cast<std::size_t>(size()));
     all_gather(std::span(&mine, 1), all, "agreement");
     for (std::size_t r = 1; r < all.size(); ++r) {
       if (all[r].hash == all[0].hash) continue;
-      const auto [one, other] = difference(all[0].words, all[r].words);
+      std::size_t most = 0;
+      for (const Card& c : all) most = std::max(most, std::size_t(c.length));
+      std::string padded(words), of_all(most * all.size(), ' ');
+      padded.resize(most);
+      all_gather(std::span(padded), of_all, "what they do not agree on");
+      const auto of = [&](std::size_t rank) { return std::string_view(of_all).substr(rank * most, std::size_t(all[rank].length)); };
+      const auto [one, other] = difference(of(0), of(r));
       const std::string reason = sentence({"ranks 0 and ", r, " do not agree: one has '", one, "' and the other '", other, "'; start all ranks with the same"});
       abort(reason);
       throw Error(reason);
@@ -79,8 +83,7 @@ template <class Transport> class Operations {
 
  private:
   struct Card {
-    std::uint64_t hash = 0;
-    char words[504] = {};
+    std::uint64_t hash, length;
   };
   struct Perform {
     Operations* of;

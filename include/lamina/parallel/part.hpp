@@ -30,7 +30,7 @@ struct ReplicaPart {
   /// Throws Error if so many ranks cannot divide the shares.
   ReplicaPart(Parallel p, int r, int n) : parallel(p), rank(r), ranks(n) {
     if (parallel == Parallel::exact && shares % ranks)
-      throw Error("a batch has ", shares, " shares, which ", ranks, " replicas cannot divide: take 1, 2, 4 or 8 of them, or Parallel::fast, whose bits follow from their number");
+      throw Error("a batch has ", shares, " shares, which ", ranks, " replicas cannot divide: take 1, 2, 4 or 8 of them, or fast ones, whose bits follow from their number");
   }
   bool by_shares() const { return parallel == Parallel::exact || parallel == Parallel::fast; }
   Index count() const { return parallel == Parallel::exact ? shares / ranks : shares; }      // of shares

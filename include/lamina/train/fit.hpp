@@ -159,9 +159,9 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
       }
       model.set_clock(std::uint32_t(++run.step));
       run.now.update += watch.lap();
-      if constexpr (ReplicatedModel<M>) stopping = exchange(model, !run.stopped.empty());      // a stop of this step's callbacks comes to the others with the next
+      stopping = exchange(model, !run.stopped.empty());      // a stop of this step's callbacks comes to other replicas with the next
       if (leads(model)) (call_step(run, callbacks), ...);
-      if constexpr (!ReplicatedModel<M>) stopping = !run.stopped.empty();
+      if (by_itself(model)) stopping = !run.stopped.empty();
       if (++steps == options.stop_after) run.stop("it was told to stop after " + std::to_string(steps) + " steps"), stopping = true;
       watch.lap();
     }

@@ -27,7 +27,7 @@ template <class Net, Device D, class T = float> class Predictor {
   /// Throws Error if the batch is not positive, or larger than what fits into the device's memory. The model is not kept; it may be on another device.
   template <class M> explicit Predictor(M& model, Options options = {}) : Predictor(model, options, D(model.device())) {}
   template <class M> Predictor(M& model, Options options, D device)
-      : device_(std::move(device)), batch_(fitting(positive(options.batch))), ready_(device_, numbers()), low_(device_, has_low ? numbers() : 0), inputs_(device_, batch_, size(P::view.input), 0),
+      : device_(alone(std::move(device))), batch_(fitting(positive(options.batch))), ready_(device_, numbers()), low_(device_, has_low ? numbers() : 0), inputs_(device_, batch_, size(P::view.input), 0),
         passes_(device_, P::view.steps, {batch_, P::view.at_once, P::view.plan.bytes, P::view.plan.inner}, false) {
     static_assert(std::is_same_v<typename M::Network, Net>, "a Predictor is made from a model of its network");
     const std::vector<Master<T>> w = on_host(model, model.parameters(), model.program().parameters), state = on_host(model, model.state(), model.program().state);
@@ -59,6 +59,11 @@ template <class Net, Device D, class T = float> class Predictor {
   D& device() { return device_; }
 
  private:
+  /// A predictor is no replica, whatever the model was.
+  static D alone(D device) {
+    if constexpr (Replicates<D>) device.replica = Replica();
+    return device;
+  }
   using Row = lamina::Row<OpOn<D, T>>;
 
   [[gnu::cold]] static Index positive(Index batch) {

@@ -12,6 +12,11 @@ template <class M> bool leads(const M& model) {
   if constexpr (ReplicatedModel<M>) return model.rank() == 0;
   else return true;
 }
+/// Whether nobody else has to be told of a stop.
+template <class M> bool by_itself(const M& model) {
+  if constexpr (ReplicatedModel<M>) return model.size() == 1;
+  else return true;
+}
 /// Brings the totals of the model up to date; returns whether somebody wants to stop.
 template <class M> bool exchange(M& model, bool stop) {
   if constexpr (ReplicatedModel<M>) return model.exchange(stop);
