@@ -137,7 +137,7 @@ struct WinogradWeights {
     return g;
   }
   /// Branches that are in memory at a time: none where all shares go into a block.
-  Index open_branches(const Shares& s) const { return shares_of_block(s) == s.count ? 0 : std::bit_width(std::size_t(s.count / shares_of_block(s))); }
+  Index open_branches(const Shares& s) const { return shares_of_block(s) == s.count ? 0 : Index(std::bit_width(std::size_t(s.count / shares_of_block(s)))); }
   /// Numbers that run() has these in, and the sums of a share that is larger than a block.
   Index branches(const Shares& s) const { return (open_branches(s) * 9 + (tiles_of_share(s) > conv.block ? points : 0)) * pairs(); }
 

@@ -243,7 +243,7 @@ class SafeTensorsReader {
     if (t.count() < 0 || t.data.size() != std::size_t(t.count()) * detail::bytes_of(t.dtype))
       throw Error("the tensor \"", name, "\" of type ", t.dtype, " does not hold the numbers that its shape says: fill it with put()");
   std::vector<const std::pair<const std::string, SafeTensor>*> in_order;
-  for (const std::size_t bytes : {8, 4, 1})
+  for (const std::size_t bytes : {8u, 4u, 1u})
     for (const auto& entry : file.tensors) if (detail::bytes_of(entry.second.dtype) == bytes) in_order.push_back(&entry);
 
   std::string header = detail::sentence({detail::our_header, detail::no_checksum, "\""});

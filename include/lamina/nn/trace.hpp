@@ -98,8 +98,8 @@ template <class O, std::size_t N> struct Table {
   Misfit wrong = Misfit::none;
   int misfit = -1, number = 0;         // the first layer where something is: its index, its number as people count
   Shape got, accepts;                  // what it gets, and the nearest it could take
-  constexpr void blame(Misfit what, int i, int count, Shape x = {}, Shape nearest = {}) {
-    if (wrong == Misfit::none && what != Misfit::none) wrong = what, misfit = i, number = count, got = x, accepts = nearest;
+  constexpr void blame(Misfit what, int i, int counted, Shape x = {}, Shape nearest = {}) {
+    if (wrong == Misfit::none && what != Misfit::none) wrong = what, misfit = i, number = counted, got = x, accepts = nearest;
   }
 };
 
@@ -121,8 +121,8 @@ template <class O, std::size_t N> constexpr Table<O, N> trace(const std::array<O
   int stack[N + 1] = {}, top = 0;      // the edges at hand: a layer takes the top one and puts back its own
   int split[N + 1] = {}, at[N + 1] = {};   // the Split of each: its index, its number
   int number = 0;
-  for (int i = 0; i < int(N); i += ops[i].layers) {
-    const O& op = ops[i];
+  for (int i = 0; i < int(N); i += ops[std::size_t(i)].layers) {
+    const O& op = ops[std::size_t(i)];
     const bool alone = top == 0 && (op.role == Role::swap || op.role == Role::add);
     if (alone) t.blame(Misfit::no_branch, i, number + 1);
     if (op.role == Role::swap) {
