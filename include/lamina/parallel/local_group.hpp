@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include "end_process.hpp"
 #include "meeting.hpp"
 #include "operations.hpp"
 #include "shared_ranks.hpp"
@@ -11,7 +12,8 @@ namespace lamina {
 
 /// Options of LocalGroup.
 struct LocalGroupOptions {
-  double deadline = 60;         // seconds that ranks wait for one that does not come: more than any of them works alone
+  /// Seconds that ranks wait for one that does not come, and after a failure for all to come to their ends: more than any of them works alone.
+  double deadline = 60;
 };
 
 namespace detail {
@@ -98,15 +100,24 @@ class LocalGroup {
   }
 
   /// f(rank) for all ranks at once, rank 0 on this thread. Returns when all have ended, and throws what the first threw that threw anything. Once: a rank that has ended comes no more.
+  /// A rank that waits for ever in its own code cannot be ended: if another has failed and not all have ended a deadline later, the process ends with exit code 1, as by MPI_Abort, and says so on the
+  /// standard error stream.
   template <class F> void run(const F& f) {
     std::mutex mutex;
     std::exception_ptr first;
-    const auto failed = [&](Rank& rank) {
+    // Of all ranks so many were begun.
+    const auto failed = [&](Rank& rank, int begun) {
+      bool is_first = false;
       {
         const std::lock_guard lock(mutex);
-        if (!first) first = std::current_exception();
+        if (!first) first = std::current_exception(), is_first = true;
       }
       tell(rank);                               // now the others may throw too
+      meeting_->end(rank.rank());
+      for (int r = begun; r < size(); ++r) meeting_->end(r);
+      // Here and not where threads are joined: it may be rank 0 that does not end.
+      if (is_first)
+        if (const std::vector<int> others = meeting_->wait_for_ends(); !others.empty()) end_all(rank.rank(), others);
     };
     const auto one = [&](Rank& rank) {
       try {
@@ -114,7 +125,7 @@ class LocalGroup {
         rank.abandon();
         meeting_->end(rank.rank());
       } catch (...) {
-        failed(rank);
+        failed(rank, size());
       }
     };
     std::vector<std::thread> threads;
@@ -123,7 +134,7 @@ class LocalGroup {
       for (int r = 1; r < size(); ++r) threads.push_back(detail::start_thread([&one, &rank = *ranks_[std::size_t(r)]] { one(rank); }));
       started = true;
     } catch (...) {
-      failed(*ranks_[0]);
+      failed(*ranks_[0], int(threads.size()) + 1);
     }
     if (started) one(*ranks_[0]);
     for (std::thread& t : threads) t.join();
@@ -142,6 +153,19 @@ class LocalGroup {
       guarded(rank, [] { throw; });
     } catch (...) {
     }
+  }
+  /// Of the exception that is being handled nobody else would hear.
+  [[noreturn, gnu::cold]] void end_all(int rank, const std::vector<int>& others) const {
+    const std::string who = detail::words(others);
+    std::string why = "it threw something that is no std::exception";
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      why = e.what();
+    } catch (...) {
+    }
+    detail::end_process(detail::sentence({who, " did not come to an end within ", meeting_->deadline(), " s of what failed in rank ", rank, " (", why,
+        "). A thread cannot be ended, so this process is: find out what keeps ", who, ", such as a callback or a source of data that waits for something, or give the group a longer deadline\n"}));
   }
 
   std::shared_ptr<detail::Meeting> meeting_;

@@ -37,7 +37,7 @@ class Meeting {
       wake_.notify_all();
       return;
     }
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(deadline_));
+    const auto end = end_of_patience();
     const auto meeting = meetings_;
     while (meetings_ == meeting && failure_.empty())
       if (wake_.wait_until(lock, end) == std::cv_status::timeout && meetings_ == meeting && failure_.empty()) fail(late());
@@ -76,7 +76,22 @@ class Meeting {
     const std::lock_guard lock(mutex_);
     ranks_[std::size_t(rank)].ended = true;
     if (here_ > 0 && failure_.empty()) fail(sentence({"rank ", rank, " has ended, ", whereabouts(rank)}));
+    wake_.notify_all();
   }
+  /// For one that has ended: returns once all have, or after the deadline. Those that have not.
+  std::vector<int> wait_for_ends() {
+    std::unique_lock lock(mutex_);
+    std::vector<int> others;
+    const auto all_ended = [&] {
+      others.clear();
+      for (int r = 0; r < size(); ++r)
+        if (!ranks_[std::size_t(r)].ended) others.push_back(r);
+      return others.empty();
+    };
+    wake_.wait_until(lock, end_of_patience(), all_ended);
+    return others;
+  }
+  double deadline() const { return deadline_; }
 
  private:
   struct Rank {
@@ -85,6 +100,9 @@ class Meeting {
     bool here = false, ended = false;
   };
 
+  std::chrono::steady_clock::time_point end_of_patience() const {
+    return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(deadline_));
+  }
   std::string whereabouts(int rank) const {
     const Rank& r = ranks_[std::size_t(rank)];
     return r.here ? "in " + words(r.work.operation) : r.done ? "after " + words(r.work.operation) : "before its first operation";

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "../core/error.hpp"
 #include "../core/task.hpp"
@@ -45,6 +46,13 @@ struct Request {
   if (o.action == Action::broadcast) s += sentence({", from rank ", o.root});
   if (o.action != Action::barrier) s += sentence({", ", o.bytes, " bytes", of[a]});
   return s + ")";
+}
+
+/// ranks 0, 2 and 3
+[[gnu::cold]] inline std::string words(const std::vector<int>& ranks) {
+  std::string s = ranks.size() > 1 ? "ranks " : "rank ";
+  for (std::size_t i = 0; i < ranks.size(); ++i) s += sentence({i == 0 ? "" : i + 1 < ranks.size() ? ", " : " and ", ranks[i]});
+  return s;
 }
 
 /// What is wrong if two ranks that meet want these.
