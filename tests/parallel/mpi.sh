@@ -33,6 +33,18 @@ grep -q '^the disk is full' said || fail "rank 1 does not say what it threw"
 goes 2 agreement
 [[ $code != 0 ]] && grep -q "^ranks 0 and 1 do not agree: one has 'data 1' and the other 'data 2'; start all ranks with the same" said || fail "ranks that do not agree do not say so"
 
+# Late at the beginning, or never there: they wait, not for ever.
+for way in late "begun late"; do
+  goes 2 "$way"
+  [[ $code == 0 ]] || fail "2 ranks, $way: one that comes a second late is not waited for"
+done
+begin=$(date +%s%N)
+goes 3 "begun never" 2
+milliseconds=$((($(date +%s%N) - begin) / 1000000))
+[[ $code != 0 ]] || fail "a rank never came, and the others ended as if all were well"
+((milliseconds >= 2000 && milliseconds < 15000)) || fail "a rank never came, and the others ended after $milliseconds ms"
+grep -qE "^rank [02] of 3 cannot begin: not all ranks came to their lamina::Mpi within 2 s; look at what the others do before it" said || fail "a rank never came, and nobody says so"
+
 # Stopped: they wait, not for ever.
 begin=$(date +%s%N)
 ends_badly 4 stopped 2 "of 4 cannot go on with $step: rank 1 did not come within 2 s" "0 2 3"
@@ -45,5 +57,7 @@ if ! "$mpirun" --version | grep -qE "Open MPI|OpenRTE"; then    # mpirun and mpi
   echo "skipped: what ranks say when another is killed, since this mpirun kills them too"
   exit 77
 fi
+goes 3 never 2
+[[ $code != 0 ]] && grep -q "^MPI did not begin within 2 s: not all ranks have come to it, so this one ends; look at what they do before their lamina::Mpi" said || fail "a rank never came to MPI, and nobody says so"
 ends_badly 3 killed 60 "of 3 cannot go on with $step: rank 1 \(process [0-9]+\) is gone" "0 2"
 ends_badly 3 "killed while they compute" 60 "is told to end \(SIGTERM\), after $before; .*rank 1 \(process [0-9]+\) is gone" "0 2"

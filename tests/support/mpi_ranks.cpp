@@ -1,9 +1,11 @@
-/// One of several ranks, for tests/parallel/mpi.sh: mpirun -np N mpi_ranks WAY [DEADLINE]. `contract` checks what a communicator has to keep; all other ways go wrong in rank 1.
+/// One of several ranks, for tests/parallel/mpi.sh: mpirun -np N mpi_ranks WAY [DEADLINE]. `contract` checks what a communicator has to keep; all other ways go wrong in rank 1, some of them
+/// before it has come to its Mpi: those whose names begin with "begun" once MPI itself has begun.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <lamina/mpi.hpp>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "check_communicator.hpp"
 
@@ -13,6 +15,19 @@ using namespace lamina_test;
 namespace {
 Mpi* ranks = nullptr;
 
+/// Before this process is a rank.
+void come_to_mpi(const std::string& way) {
+  const auto is_rank_1 = [](const char* name) { return std::getenv(name) && std::string(std::getenv(name)) == "1"; };
+  bool wrong = is_rank_1("OMPI_COMM_WORLD_RANK") || is_rank_1("PMI_RANK");
+  if (way.starts_with("begun")) {
+    int threads = 0, rank = 0;
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    wrong = rank == 1;
+  }
+  if (wrong && way.ends_with("late")) std::this_thread::sleep_for(std::chrono::seconds(1));
+  while (wrong && way.ends_with("never")) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
 /// Steps of computing and adding up, until rank 1 does something at step 7. `alone`: while the others compute.
 void steps(Mpi& mpi, int signal, bool alone) {
   std::vector<float> x(20'000, 1.0f);
@@ -30,6 +45,7 @@ void steps(Mpi& mpi, int signal, bool alone) {
 void run(Mpi& mpi, const std::string& way) {
   if (way == "killed") steps(mpi, SIGKILL, false);
   else if (way == "killed while they compute") steps(mpi, SIGKILL, true);
+  else if (way.ends_with("late")) mpi.barrier("all have come");
   else if (way == "stopped") steps(mpi, SIGSTOP, false);
   else if (way == "throws while they compute") go_wrong(mpi, "throws", 1);
   else go_wrong(mpi, way);
@@ -50,12 +66,16 @@ int main(int argc, char** argv) {
   const std::string way = argc > 1 ? argv[1] : "contract";
   if (way == "killed") std::signal(SIGTERM, SIG_IGN);      // as a program does that handles the signal by itself
   try {
-    Mpi mpi({.deadline = argc > 2 ? std::stod(argv[2]) : 60});
-    if (way == "contract") {
-      ranks = &mpi;
-      return doctest::Context(1, argv).run();
+    come_to_mpi(way);
+    {
+      Mpi mpi({.deadline = argc > 2 ? std::stod(argv[2]) : 60});
+      if (way == "contract") {
+        ranks = &mpi;
+        return doctest::Context(1, argv).run();
+      }
+      guarded(mpi, [&] { run(mpi, way); });
     }
-    guarded(mpi, [&] { run(mpi, way); });
+    if (way.starts_with("begun")) MPI_Finalize();
     return 0;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());

@@ -14,6 +14,7 @@
 #include <exception>
 #include <memory>
 
+#include "end_process.hpp"
 #include "last_words.hpp"
 #include "operations.hpp"
 
@@ -21,7 +22,8 @@ namespace lamina {
 
 /// Options of Mpi.
 struct MpiOptions {
-  double deadline = 60;           // seconds that ranks wait for one that does not come or does not answer: more than any of them works alone
+  /// Seconds that ranks wait for one that does not come or does not answer, at their beginning too: more than any of them works alone.
+  double deadline = 60;
 };
 
 namespace detail {
@@ -37,18 +39,11 @@ class MpiRanks {
     if (ended) throw Error("MPI has been ended, and begins only once in a program: make one Mpi, and keep it");
     MPI_Initialized(&begun);
     if (begun) MPI_Query_thread(&threads);
-    else MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads);
+    else begin_mpi(&threads);
     ours_ = !begun;
     if (threads < MPI_THREAD_SERIALIZED) throw Error("this MPI may not be called by several threads in turn: begin it with MPI_THREAD_SERIALIZED, or take one that can do that");
-    MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
-    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(comm_, &rank_);
-    MPI_Comm_size(comm_, &size_);
+    processes_.watch(rank_, meet_all());
     const auto ranks = std::size_t(size_);
-    std::vector<ProcessPlace> places(ranks);
-    const ProcessPlace here = ProcessPlace::here();
-    MPI_Allgather(&here, int(sizeof here), MPI_BYTE, places.data(), int(sizeof here), MPI_BYTE, comm_);
-    processes_.watch(rank_, places);
     wanted_.resize(ranks), heard_.resize(ranks);
     requests_.reserve(2 * ranks), partner_.reserve(2 * ranks);
     if (size_ > 1) mine_.resize(round), theirs_.resize(round + ranks * 32 * sizeof(double)), last_words_ = std::make_unique<LastWords>(rank_, processes_);
@@ -118,6 +113,43 @@ class MpiRanks {
   static Clock::duration seconds(double s) { return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s)); }
   /// How long a rank whose patience is at its end listens who else is there.
   double grace() const { return std::min(deadline_ / 4, 2.0); }
+
+  // --- the beginning
+  /// MPI waits in it for all ranks, and nothing comes back that could be told.
+  [[gnu::cold]] void begin_mpi(int* threads) const {
+    const EndsInTime patience(deadline_,
+                              sentence({"MPI did not begin within ", deadline_, " s: not all ranks have come to it, so this one ends; look at what they do before their lamina::Mpi, or give it a longer deadline\n"}));
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, threads);
+  }
+  /// Finds out who there is, in a communicator of our own.
+  [[gnu::cold]] std::vector<ProcessPlace> meet_all() {
+    struct Beginning { MPI_Comm comm = MPI_COMM_NULL; ProcessPlace here = ProcessPlace::here(); std::vector<ProcessPlace> places; };
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+    MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    auto beginning = std::make_unique<Beginning>();
+    beginning->places.resize(std::size_t(size_));
+    const auto end = Clock::now() + seconds(deadline_);
+    MPI_Request request = MPI_REQUEST_NULL;
+    const auto wait = [&] {
+      for (int done = 0; MPI_Test(&request, &done, MPI_STATUS_IGNORE), !done; std::this_thread::sleep_for(std::chrono::microseconds(100)))
+        if (Clock::now() > end) {
+          beginning.release();                      // MPI may still write to it
+          std::atexit([] {
+            int ended = 0;
+            MPI_Finalized(&ended);
+            if (!ended) end_ranks(MPI_COMM_WORLD);
+          });
+          throw Error("rank ", rank_, " of ", size_, " cannot begin: not all ranks came to their lamina::Mpi within ", deadline_, " s; look at what the others do before it, or give it a longer deadline");
+        }
+    };
+    MPI_Comm_idup(MPI_COMM_WORLD, &beginning->comm, &request);
+    wait();
+    MPI_Iallgather(&beginning->here, int(sizeof(ProcessPlace)), MPI_BYTE, beginning->places.data(), int(sizeof(ProcessPlace)), MPI_BYTE, beginning->comm, &request);
+    wait();
+    comm_ = beginning->comm;
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+    return std::move(beginning->places);
+  }
 
   // --- the operations
   /// f(q) for all others, those that follow this rank first: so not all begin with the same.
@@ -228,9 +260,7 @@ class MpiRanks {
       }
     const std::vector<int>& blamed = silent.empty() ? owing : silent;
     if (blamed.empty()) return "others waited longer than the deadline";
-    std::string s = blamed.size() > 1 ? "ranks " : "rank ";
-    for (std::size_t i = 0; i < blamed.size(); ++i) s += sentence({i == 0 ? "" : i + 1 < blamed.size() ? ", " : " and ", blamed[i]});
-    return s + sentence({" did not come within ", deadline_, " s"});
+    return words(blamed) + sentence({" did not come within ", deadline_, " s"});
   }
 
   /// Reads what other ranks have to say beside operations. Throws Error if one gave up.
@@ -299,9 +329,12 @@ class MpiRanks {
       for_others([&](int q) { all = all && (heard_[std::size_t(q)].farewell || heard_[std::size_t(q)].silent || processes_.gone(q)); });
       if (all) break;
     }
+    end_ranks(comm_);
+  }
+  [[noreturn, gnu::cold]] static void end_ranks(MPI_Comm comm) noexcept {
     std::fflush(nullptr);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));      // the launcher may throw away what it has not read when all is ended
-    MPI_Abort(comm_, 1);
+    MPI_Abort(comm, 1);
     std::_Exit(1);
   }
 
@@ -349,9 +382,12 @@ class MpiTransport {
 }  // namespace detail
 
 /// This process's rank among those that were started together. Begins MPI unless the program has, and ends it. A rank that fails says so by an exception; when its process ends all other ranks
-/// have ended too, or are told to. If mpirun ends a rank from outside, since another is gone, it writes who and where to the standard error stream first.
+/// have ended too, or are told to. Make it in a try block, and let guarded() do the work: an exception that nobody catches ends the process where it is thrown, and the others learn only that it is
+/// gone. If mpirun ends a rank from outside, since another is gone, it writes who and where to the standard error stream first.
 class Mpi : public detail::Operations<detail::MpiTransport> {
  public:
+  /// Waits for all ranks. Throws Error if they have not all come within the deadline; where Mpi begins MPI, which waits for them by itself, the process then ends instead, with exit code 1 and the reason
+  /// on the standard error stream.
   explicit Mpi(const MpiOptions& options = {}) : Operations(std::in_place, options) {}
 };
 static_assert(Communicator<Mpi>);
