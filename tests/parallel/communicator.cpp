@@ -65,7 +65,7 @@ TEST_CASE("the order of a sum shows in the numbers of these tests") {
 
 TEST_CASE("a sum in turn is that of all at once") {
   for (int terms = 1; terms <= 17; ++terms) {
-    std::vector<float> all(static_cast<std::size_t>(terms)), sum(std::size_t(std::bit_width(unsigned(terms))));
+    std::vector<float> all(static_cast<std::size_t>(terms)), sum(static_cast<std::size_t>(std::bit_width(unsigned(terms))));
     for (int t = 0; t < terms; ++t) all[std::size_t(t)] = number<float>(t, 5);
     tree_sum_in_turn(terms, [&](Index t, Index place) { sum.at(std::size_t(place)) = all[std::size_t(t)]; }, [&](Index to, Index from) { sum.at(std::size_t(to)) += sum.at(std::size_t(from)); });
     CHECK(sum[0] == sum_by_definition<float>(0, terms, 5));
