@@ -41,4 +41,9 @@ concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { 
 template <class S>
 concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index count, Index of) { s.hand_out_part(first, count, of); };
 
+/// One that says what decides what it hands out, data, options and seed, as a number: sources with the same hand out the same, whichever parts of it and however they make it. Replicas compare it
+/// before they train, since batches of which each takes a part have to be the same batches; of other sources they compare the numbers of samples alone.
+template <class S>
+concept FingerprintedSource = BatchSource<S> && requires(const S& s) { { s.fingerprint() } -> std::same_as<std::uint64_t>; };
+
 }  // namespace lamina

@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "../core/fingerprint.hpp"
 #include "../core/random.hpp"
 #include "affine.hpp"
 #include "resize.hpp"
@@ -103,6 +104,17 @@ struct Transform {
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
   demand(o.prefetch >= 1, "prefetch", o.prefetch, "at least one batch is made ahead");
+}
+
+/// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.
+[[gnu::cold]] inline std::uint64_t fingerprint(const AugmentationOptions& o) {
+  const auto& [size, batch, seed, rotation, width_shift, height_shift, shear, zoom, scale, channel_shift, horizontal_flip, vertical_flip, brightness, contrast, saturation, crop_padding, erase,
+               rescale, mean, deviation, fill_mode, cval, linear, keras, interpolation, workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
+  Fingerprint print;
+  print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, crop_padding, erase, rescale, fill_mode, cval, linear, keras, interpolation);
+  for (const Factors& f : {zoom, scale, brightness, contrast, saturation}) print.add(f.low, f.high);
+  for (std::size_t k = 0; k < mean.size(); ++k) print.add(mean[k], deviation[k]);
+  return print.value();
 }
 
 /// The changes for one sample in one epoch: `random` is Random(seed, Stream::augmentation, 0, epoch), `sample` the place in the dataset. Each option has

@@ -90,6 +90,14 @@ class BatchMaker {
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return dataset().classes; }
   const Dataset& dataset() const { return store_->dataset(); }
+  /// Of the pictures and of all options that decide what is handed out; the same whichever part of the batches that is. Pictures in files count by their names, labels and sizes.
+  [[gnu::cold]] std::uint64_t fingerprint() const {
+    Fingerprint print;
+    print.add(lamina::fingerprint(options_), shuffled_, dataset().fingerprint());
+    for (const Sample& s : dataset().samples)
+      if (s.picture) print.add(s.picture->h, s.picture->w, s.picture->c).add_bytes(s.picture->pixels.data(), s.picture->pixels.size());
+    return print.value();
+  }
   /// Seconds that next() has waited for batches since start().
   double waited() const { return waited_; }
 
@@ -333,6 +341,7 @@ class EvaluationIterator : public detail::BatchMaker {
 
 static_assert(PictureSource<AugmentationIterator> && PictureSource<EvaluationIterator>);
 static_assert(DividedSource<AugmentationIterator> && DividedSource<EvaluationIterator>);
+static_assert(FingerprintedSource<AugmentationIterator> && FingerprintedSource<EvaluationIterator>);
 
 /// Decodes every picture of the dataset, in parallel, and returns those that cannot be used: what a training would stumble over hours later.
 [[gnu::cold]] inline std::vector<BadPicture> check(const Dataset& dataset, int workers = 0) {

@@ -46,6 +46,7 @@ template <class Base> class Replicated {
   int size() const { return communicator_.size(); }
   AnyCommunicator& communicator() { return communicator_; }
   const auto& program() const { return model_.program(); }
+  const auto& loss() const { return model_.loss(); }
   D& device() { return model_.device(); }
   Index batch() const { return batch_; }                       // of all replicas together
   Parameter* parameters() { return model_.parameters(); }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "agreement.hpp"
 #include "clip.hpp"
 #include "evaluate.hpp"
 #include "optimizer.hpp"
@@ -75,11 +76,9 @@ template <class R, class C> void call_finish(R& run, C& c) { if constexpr (requi
 
 namespace detail {
 /// The run of rank 0, which a callback may have taken back to a checkpoint, becomes that of all ranks. What its callbacks alone look at stays with it.
-template <class R> [[gnu::cold]] void share_start(R& run) {
+template <class R, class Train, class Val> [[gnu::cold]] void share_start(R& run, const Train& train, const Val& val) {
   auto& model = run.model;
-  const FitOptions& o = run.options;
-  model.communicator().agree(sentence({"samples ", run.samples, "; batches ", run.batches, "; epochs ", o.epochs, "; accumulate ", o.accumulate, "; stop after ", o.stop_after, "; rate ", run.base_rate,
-                                       "; numbers of the optimizer ", run.optimizer.state_count()}));
+  agree_on_training(run, train, val);
   model.synchronise();
   model.broadcast(run.optimizer.state(), run.optimizer.state_count(), "optimizer");
   struct Start { Index epoch, batch, step, optimizer_steps, scheduled; Totals totals; } start{run.epoch, run.batch, run.step, run.optimizer.steps(), 0, model.totals()};
@@ -92,6 +91,7 @@ template <class R> [[gnu::cold]] void share_start(R& run) {
   schedule.resize(std::size_t(start.scheduled));
   if (!schedule.empty()) model.communicator().broadcast(schedule, 0, "schedule");
   if constexpr (requires { run.schedule.restore(schedule); }) run.schedule.restore(schedule);
+  agree_on_schedule(run);
 }
 }  // namespace detail
 
@@ -123,7 +123,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
   model.zero_gradients();
   model.reset_totals();
   if (leads(model)) (call_start(run, callbacks), ...);
-  if constexpr (ReplicatedModel<M>) share_start(run);
+  if constexpr (ReplicatedModel<M>) share_start(run, train, val);
   if (run.epoch) run.validation = evaluate_base(model, val);      // of what it goes on with
   if (leads(model)) (call_resumed(run, callbacks), ...);
   model.set_clock(std::uint32_t(run.step));
@@ -174,6 +174,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
     const Totals t = model.totals();
     run.now.loss = t.loss() / double(t.samples), run.now.accuracy = double(t.correct) / double(t.samples);
     run.now.images_per_second = images / trained();
+    if constexpr (ReplicatedModel<M>) agree_on_parameters(model, tensors, run.epoch + 1);
     watch.lap();
     run.validation = evaluate_base(model, val);
     run.now.validation = watch.lap();
