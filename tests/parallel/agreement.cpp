@@ -32,11 +32,11 @@ Dataset pictures(std::uint64_t seed = 1) {
 struct Own {
   double rate = 0.01;
   char kind = 0;
-  double pull = 0.5;
+  double pull = 0.5, first = 0.25;
   struct Clock { double rate; };
   void check() const {}
   Index slots() const { return 5; }
-  double initial() const { return 0.25; }
+  double initial() const { return first; }
   Clock clock(double now, Index) const { return {now}; }
   template <class T> LAMINA_HD void update(const Clock& now, T& p, T g, T* s, Index n) const {
     s[4 * n] += T(pull) * (g - s[4 * n]);
@@ -128,7 +128,7 @@ TEST_CASE("another optimizer, rate or clipping is noticed") {
   differ<>("options of the optimizer", [](auto& t) { t.optimizer.beta2 = 0.9991; });
   differ<>("options of the optimizer", [](auto& t) { t.optimizer.weight_decay = 1e-6; });
   differ<>("options of the optimizer", [](auto& t) { t.optimizer.decay = Decay::decoupled; }, Told<>{.optimizer = {.weight_decay = 0.1}});
-  differ<>("options of the optimizer", [](auto& t) { t.optimizer.epsilon = 2e-8; });
+  differ<>("options of the optimizer", [](auto& t) { t.optimizer.epsilon = 2e-11; }, Told<>{.optimizer = {.epsilon = 1e-11}});
   differ<>("numbers of the optimizer", [](auto& t) { t.optimizer.amsgrad = true; });
   differ<>("clipping of the global norm at 0.01", [](auto& t) { t.fit.clip.limit = 0.01; });
   differ<>("clipping of the global norm at 1 + 1e-06", [](auto& t) { t.fit.clip = Clip::torch_global_norm(1); });
@@ -153,10 +153,11 @@ TEST_CASE("an optimizer of one's own is compared by what it does, not by what li
   using Mine = Told<Own>;
   const std::function<void(Mine&, bool)> fill_room = [](Mine& t, bool odd) {
     std::memset(static_cast<void*>(&t.optimizer), odd ? 0xff : 0, sizeof t.optimizer);
-    t.optimizer.rate = 0.01, t.optimizer.kind = 1, t.optimizer.pull = 0.5;
+    t.optimizer.rate = 0.01, t.optimizer.kind = 1, t.optimizer.pull = 0.5, t.optimizer.first = 0.25;
   };
   agree<Mine>({}, fill_room);
   differ<Mine>("options of the optimizer", [](auto& t) { t.optimizer.pull = 0.25; });
+  differ<Mine>("options of the optimizer", [](auto& t) { t.optimizer.first = 0.5; });
   differ<Mine>("options of the optimizer", [](auto& t) { t.optimizer.kind = 1; });
 }
 
