@@ -124,6 +124,7 @@ template <class R> [[gnu::cold]] void agree_on_schedule(R& run) {
 /// Throws Error on all ranks if the parameters, of which `tensors` says where they lie, are not the same: replicas keep them so however they divide batches.
 template <class M> [[gnu::cold]] void agree_on_parameters(M& model, std::span<const Extent> tensors, Index epoch) {
   using T = typename M::Parameter;
+  if (model.size() == 1) return;
   const T* const w = model.parameters();
   std::vector<T> there;
   Fingerprint print;
