@@ -9,6 +9,7 @@
 
 #include "../support/check_communicator.hpp"
 #include "../support/learned.hpp"
+#include "../support/sanitized.hpp"
 
 using namespace lamina;
 using namespace lamina_test;
@@ -356,9 +357,11 @@ template <class N, class Numbers = float> void check_graphs(std::initializer_lis
 }
 }  // namespace
 TEST_CASE("a step of replicas is one graph, with their sums and the moments of their batch norms in it") {
+#if !defined(LAMINA_TEST_SANITIZED)
   check_graphs<LeafOfHalves>({2, 4});
-  check_graphs<NormsOfHalves>({4});
-  check_graphs<NormsOfHalves, bf16>({2});
+  check_graphs<NormsOfHalves, bf16>({4});
+#endif
+  check_graphs<NormsOfHalves>({2});
 }
 TEST_CASE("the sums of a step go on beside it") {
   const Clean clean;
@@ -371,6 +374,7 @@ TEST_CASE("the sums of a step go on beside it") {
     CHECK_FALSE(calls.at(dev.stream()).contains("ncclSend"));
   });
 }
+#if !defined(LAMINA_TEST_SANITIZED)
 TEST_CASE("a rank by itself goes through NCCL if it is told to") {
   const Clean clean;
   Solo solo;
@@ -384,3 +388,4 @@ TEST_CASE("a rank by itself goes through NCCL if it is told to") {
   }
   CHECK(clean.calls(0).find("ncclAllReduce") != std::string::npos);
 }
+#endif

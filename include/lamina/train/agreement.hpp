@@ -41,7 +41,7 @@ template <class T, class Opt> [[gnu::cold]] std::uint64_t fingerprint_of_optimiz
   constexpr Index n = 12;
   double first = 0;
   if constexpr (requires { optimizer.initial(); }) first = optimizer.initial();
-  std::vector<T> p(n), slots(std::size_t(optimizer.slots() * n), T(first));
+  std::vector<T> p(n), slots(std::size_t(std::max<Index>(optimizer.slots(), 1) * n), T(first));
   for (Index i = 0; i < n; ++i) p[std::size_t(i)] = i % 3 ? T(i - 6) / T(4) : T(0);
   Fingerprint print;
   print.add(optimizer.slots());
