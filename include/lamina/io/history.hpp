@@ -5,18 +5,13 @@
 #include <cmath>
 #include <vector>
 
+#include "../core/number_text.hpp"
 #include "../train/fit.hpp"
 #include "file.hpp"
 
 namespace lamina {
 
 namespace detail {
-/// The shortest text that reads back to the same double; "nan", "inf" and "-inf" are numbers too. The same in every locale.
-[[gnu::cold]] inline std::string number_text(double v) {
-  char s[32];
-  return {s, std::to_chars(s, s + sizeof s, v).ptr};
-}
-
 /// The part of a text up to `at`; both are taken off it.
 [[gnu::cold]] inline std::string_view take_part(std::string_view& text, char at) {
   const std::size_t end = std::min(text.find(at), text.size());

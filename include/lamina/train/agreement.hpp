@@ -11,17 +11,13 @@
 #include "../core/batch.hpp"
 #include "../core/error.hpp"
 #include "../core/fingerprint.hpp"
+#include "../core/number_text.hpp"
 #include "../nn/loss.hpp"
 #include "clip.hpp"
 #include "schedule.hpp"
 
 namespace lamina::detail {
 
-/// The shortest text that reads back to the same double.
-[[gnu::cold]] inline std::string exactly(double v) {
-  char s[32];
-  return {s, std::to_chars(s, s + sizeof s, v).ptr};
-}
 [[gnu::cold]] inline std::string hexadecimal(std::uint64_t v) {
   char s[16];
   return {s, std::to_chars(s, s + sizeof s, v, 16).ptr};
@@ -30,8 +26,8 @@ namespace lamina::detail {
 [[gnu::cold]] inline std::string words_of_clip(const Clip& clip) {
   static constexpr const char* kinds[] = {"none", "of values at ", "of each tensor's norm at ", "of the global norm at "};
   std::string s = kinds[int(clip.kind)];
-  if (clip.kind != Clip::Kind::none) s += exactly(clip.limit);
-  if (clip.added != 0) s += " + " + exactly(clip.added);
+  if (clip.kind != Clip::Kind::none) s += number_text(clip.limit);
+  if (clip.added != 0) s += " + " + number_text(clip.added);
   return s;
 }
 
@@ -110,7 +106,7 @@ template <class R, class Train, class Val> [[gnu::cold]] void agree_on_training(
   using T = typename R::Model::Parameter;
   const auto& o = run.options;
   run.model.communicator().agree(sentence({"samples ", run.samples, "; batches ", run.batches, "; epochs ", o.epochs, "; accumulate ", o.accumulate, "; stop after ", o.stop_after, "; rate ",
-                                           exactly(run.base_rate), "; clipping ", words_of_clip(o.clip), "; numbers of the optimizer ", run.optimizer.state_count(), "; options of the optimizer (fingerprint ",
+                                           number_text(run.base_rate), "; clipping ", words_of_clip(o.clip), "; numbers of the optimizer ", run.optimizer.state_count(), "; options of the optimizer (fingerprint ",
                                            hexadecimal(fingerprint_of_optimizer<T>(run.optimizer.optimizer())), "); options of the loss (fingerprint ",
                                            hexadecimal(fingerprint_of_loss<T>(run.model.loss(), size(run.model.program().output))), ")"}));
   run.model.communicator().agree("fit" + words_of_source("training", train) + words_of_source("validation", val));
