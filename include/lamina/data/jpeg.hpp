@@ -59,7 +59,9 @@ class Jpeg {
         if (end - at != 2) return "it is a JPEG whose restart interval makes no sense: the file is damaged, copy it again";
         restart_ = Index(number(at));
         return nullptr;
-      case 0xDA: return scan(at, end) ? nullptr : "it is a JPEG with a scan of colours or tables it does not have: the file is damaged, copy it again";
+      case 0xDA:
+        if (++scans_ > most_scans) return "it is a JPEG of more than 500 scans: it is made to harm, take it away";
+        return scan(at, end) ? nullptr : "it is a JPEG with a scan of colours or tables it does not have: the file is damaged, copy it again";
       case 0xC0: case 0xC1: case 0xC2: return frame(marker, at, end);
       case 0xC3: case 0xC5: case 0xC6: case 0xC7: case 0xC9: case 0xCA: case 0xCB: case 0xCD: case 0xCE: case 0xCF:
         return "it is a JPEG of a rare kind (lossless, arithmetic or hierarchical): convert it to PNG";
@@ -205,6 +207,8 @@ class Jpeg {
   Component component_[4];
   bool has_quantizer_[4] = {};
   HuffmanTable huffman_[2][4];           // DC and AC
+  static constexpr int most_scans = 500; // as libjpeg-turbo's own limit; each goes over the whole picture
+  int scans_ = 0;
   Index restart_ = 0;                    // so many units lie between two restarts; 0: there are none
   Component* scan_[4] = {};              // the colours of the scan
   int scan_n_ = 0, low_ = 0;             // how many they are, and how many low bits come in later scans

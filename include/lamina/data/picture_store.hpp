@@ -17,8 +17,8 @@ namespace lamina {
 class PictureStore {
  public:
   /// Throws Error if there are no pictures, if they differ in their channels, if they are to have no pixels or too many, and if there is no memory for what is kept.
-  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation = Interpolation::nearest, std::size_t cache_bytes = std::size_t(2) << 30)
-      : dataset_(std::move(dataset)), size_(size), interpolation_(interpolation) {
+  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation = Interpolation::nearest, std::size_t cache_bytes = std::size_t(2) << 30, const DecodeOptions& decoding = {})
+      : dataset_(std::move(dataset)), size_(size), interpolation_(interpolation), decoding_(decoding) {
     if (size_.h < 1 || size_.h > largest_side || size_.w < 1 || size_.w > largest_side)
       throw Error("the pictures of ", dataset_.name, " cannot be made ", size_.h, "x", size_.w, ": a side has 1 to ", largest_side, " pixels");
     if (dataset_.samples.empty()) throw Error(dataset_.name, " holds no pictures: add some, or ask for no iterator over it");
@@ -41,6 +41,8 @@ class PictureStore {
   Shape shape() const { return {size_.h, size_.w, channels_}; }
   Size picture_size() const { return size_; }
   Interpolation interpolation() const { return interpolation_; }
+  /// How files are decoded; pictures in memory are as they are.
+  const DecodeOptions& decoding() const { return decoding_; }
 
   /// Whether every sample is kept.
   bool keeps_all() const { return kept_ == dataset_.size(); }
@@ -85,13 +87,14 @@ class PictureStore {
   }
   void make(const Sample& s, std::uint8_t* y) const {
     if (s.picture) return resize(s.picture->pixels.data(), s.picture->size(), channels_, size_, interpolation_, y);
-    const Picture decoded = decode(s.path);
+    const Picture decoded = decode(s.path, decoding_);
     resize(decoded.pixels.data(), decoded.size(), channels_, size_, interpolation_, y);
   }
 
   Dataset dataset_;
   Size size_;
   Interpolation interpolation_;
+  DecodeOptions decoding_;
   int channels_ = 0;
   Index kept_ = 0;
   std::unique_ptr<std::uint8_t[]> pixels_;     // (kept, H, W, C)
