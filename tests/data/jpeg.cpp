@@ -7,7 +7,7 @@
 #include "pictures.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::from_hex, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::progressive, lamina_test::says, lamina_test::sentence, lamina_test::slope;
+using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::progressive, lamina_test::restarts, lamina_test::says, lamina_test::sentence, lamina_test::slope;
 
 namespace {
 std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
@@ -46,12 +46,6 @@ Bytes table(int id, const Bytes& counts) {
   data.resize(17 + all);
   return data;
 }
-/// A grey picture of libjpeg, 24x8 pixels with a restart behind each block.
-const Bytes restarts = from_hex(
-    "ffd8ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c6567"
-    "63ffc0000b080008001801011100ffc4001500010100000000000000000000000000000105ffc400211000020202010403000000000000000000010203110421310005517106"
-    "1213ffdd00040001ffda0008010100003f008df1eed71e463b644da8a342eed44d002c9d75ffd022789634c887062871410bfa652966726a80553efceb7aa3d7ffd163793eb1"
-    "c390b2849429a21229793c08d59ab5cd8f1eff00ffd9");
 }  // namespace
 
 TEST_CASE("JPEG: Huffman tables that hold too many codes, or codes that do not fit, are refused before they are decoded") {
