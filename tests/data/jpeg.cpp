@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "pictures.hpp"
+#include "odd_files.hpp"
 
 using namespace lamina;
 using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::progressive, lamina_test::restarts, lamina_test::says, lamina_test::sentence, lamina_test::slope;
@@ -124,7 +124,6 @@ TEST_CASE("JPEG: of a progressive picture the coarse scan is counted, and comes 
 }
 
 TEST_CASE("JPEG, PNG: thousands of small changes are refused or decoded, never worse") {
-  const auto number = [](std::uint32_t v) { return Bytes{std::uint8_t(v >> 24), std::uint8_t(v >> 16), std::uint8_t(v >> 8), std::uint8_t(v)}; };
   const Random random(1, Stream::test);
   Index drawn = 0;
   const auto below = [&](std::size_t n) { return std::size_t(random.below(drawn++, Index(n))); };
@@ -140,14 +139,7 @@ TEST_CASE("JPEG, PNG: thousands of small changes are refused or decoded, never w
           case 3: wrong.insert(wrong.begin() + Index(at), 1 + below(8), std::uint8_t(below(256))); break;
         }
       }
-      if (wrong.size() > 8 && wrong[1] == 'P')                                        // right sums, or nothing of it would be decoded
-        for (std::size_t at = 8; at + 12 <= wrong.size();) {
-          const std::size_t length = detail::big_endian(&wrong[at], 4);
-          if (length > wrong.size() - at - 12) break;
-          const Bytes sum = number(detail::crc32(&wrong[at + 4], length + 4));
-          std::copy(sum.begin(), sum.end(), wrong.begin() + Index(at + 8 + length));
-          at += 12 + length;
-        }
+      if (wrong.size() > 8 && wrong[1] == 'P') lamina_test::correct_sums(wrong.data(), wrong.size());   // or nothing of it would be decoded
       complaint(wrong);
     }
   }

@@ -75,9 +75,10 @@ TEST_CASE("odd files: each is decoded to defined pixels, or refused by name and 
 }
 
 TEST_CASE("odd files: a PNG of any kind has the pixels that were put in, of 16 bits the upper eight, and black where its palette has no colour") {
-  for (const auto& [name, form] : lamina_test::png_forms()) {
-    CAPTURE(name);
-    const Picture p = decode(png(form), name);
+  for (const auto& named : lamina_test::png_forms()) {
+    CAPTURE(named.first);
+    const PngForm& form = named.second;
+    const Picture p = decode(png(form), named.first);
     REQUIRE(p.size() == form.size);
     const std::uint8_t* x = p.pixels.data();
     for (int i = 0; i < p.h; ++i)

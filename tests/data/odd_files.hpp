@@ -32,6 +32,16 @@ inline void chunk(Bytes& to, const std::string& kind, const Bytes& data) {
   append(to, data);
   append(to, big_endian(lamina::detail::crc32(to.data() + begin, to.size() - begin)));
 }
+/// Gives each chunk of a PNG its right checksum, as far as there are chunks.
+inline void correct_sums(std::uint8_t* png, std::size_t n) {
+  for (std::size_t at = 8; at + 12 <= n;) {
+    const std::size_t length = lamina::detail::big_endian(png + at, 4);
+    if (length > n - at - 12) break;
+    const Bytes sum = big_endian(lamina::detail::crc32(png + at + 4, length + 4));
+    std::copy(sum.begin(), sum.end(), png + at + 8 + length);
+    at += 12 + length;
+  }
+}
 inline Bytes png_header(std::uint32_t w, std::uint32_t h, int depth = 8, int kind = 2, bool interlaced = false) {
   Bytes bytes{0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A}, data = big_endian(w);
   append(data, big_endian(h));

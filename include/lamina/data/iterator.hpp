@@ -352,5 +352,12 @@ static_assert(FingerprintedSource<AugmentationIterator> && FingerprintedSource<E
     if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);
   });
 }
+/// The same for the pictures of a store, which keeps those that fit.
+[[gnu::cold]] inline std::vector<BadPicture> check(PictureStore& pictures, int workers = 0) {
+  const detail::Threads threads(workers);
+  tbb::task_arena arena(threads.count());
+  std::vector<std::vector<std::uint8_t>> room(std::size_t(threads.count()));
+  return detail::find_bad(pictures.dataset(), arena, [&](Index i) { pictures.at(i, room[detail::thread_number()]); });
+}
 
 }  // namespace lamina
