@@ -7,10 +7,10 @@ folder=$(mktemp -d)
 "$make_odd_files" "$folder/odd"
 mkdir "$folder/found"
 cd "$folder"
-if ! "$fuzzer" -max_total_time="$seconds" -seed=1 -max_len=16384 -timeout=20 -rss_limit_mb=1024 -verbosity=0 "${@:4}" found odd > said 2>&1; then
+if ! "$fuzzer" -max_total_time="$seconds" -seed=1 -max_len=16384 -timeout=20 -rss_limit_mb=1024 "${@:4}" found odd > said 2>&1; then
   tail -n 60 said
   echo "what it is lies in $folder"
   exit 1
 fi
-tail -n 1 said
+grep "^Done" said
 rm -r "$folder"
