@@ -29,8 +29,9 @@ inline constexpr const char* jpeg_decoder =
 struct DecodeOptions {
   /// Turns the picture as its EXIF says it was held (Pillow's exif_transpose). EXIF that makes no sense is passed over.
   bool exif_orientation = false;
-  /// If given, a JPEG may be decoded to a half, a quarter or an eighth of its sides, rounded up, as long as both stay this large: what it will be resized to. That is several times as
-  /// fast, and the pixels are not those of the whole picture made smaller (Pillow's draft(), which thumbnail() and nothing else takes by itself). Where stb_image decodes, it changes nothing.
+  /// If given, a JPEG may be decoded to a half, a quarter or an eighth of its sides, rounded up, as long as both stay this large: what it will be resized to. The pixels are those of Pillow's
+  /// draft(), which its thumbnail() alone takes by itself, and not those of the whole picture made smaller. From 256 pixels a side to 64 both together are 1.6 times as fast where the nearest
+  /// pixel is taken, 4 times with bilinear, 9 with lanczos (bench_decode). PNGs stay whole, and all where stb_image decodes.
   Size at_least{};
   friend constexpr bool operator==(const DecodeOptions&, const DecodeOptions&) = default;
 };
@@ -41,7 +42,7 @@ namespace detail {
 /// makes at most 1032 bytes of one. The copy in stb_image.hpp has a limit of its own.
 [[gnu::cold]] inline bool unpacks_to_more([[maybe_unused]] const std::uint8_t* b, [[maybe_unused]] std::size_t n, [[maybe_unused]] const PngHeader& header) {
 #if defined(LAMINA_LINK_STB)
-  constexpr Index harmless = 256 << 20;
+  constexpr Index harmless = 512 << 20;
   if (header.packed <= harmless / 1032) return false;
   const std::vector<std::uint8_t> packed = packed_data(b, n);
   std::vector<char> room(std::size_t(header.unpacked()) + 65536);
