@@ -52,6 +52,12 @@ namespace detail {
 #endif
 }
 
+/// Of the bytes of any file; `png` is filled in if they are one.
+inline Found look_through(const std::uint8_t* b, std::size_t n, bool count_codes, PngHeader& png) {
+  if (is_jpeg(b, n)) return look_through_jpeg(b, n, count_codes);
+  return is_png(b, n) ? look_through_png(b, n, png) : Found{"it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away", {}};
+}
+
 /// An RGB picture, turned as it is stored.
 inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string_view name, [[maybe_unused]] Size at_least) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
@@ -59,7 +65,6 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   std::size_t n = bytes.size();
   if (n == 0) refuse("the file is empty: copy it again");
   const bool jpeg = is_jpeg(b, n);
-  if (!jpeg && !is_png(b, n)) refuse("it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away");
 #if defined(LAMINA_LINK_TURBOJPEG)
   if (jpeg) {
     const Found found = look_through_jpeg(b, n, false);
@@ -71,7 +76,7 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   }
 #endif
   PngHeader png;
-  const Found found = jpeg ? look_through_jpeg(b, n, true) : look_through_png(b, n, png);
+  const Found found = look_through(b, n, true, png);
   if (found.problem) refuse(found.problem);
   if (n > INT_MAX) refuse("it is larger than two gigabytes");
   std::vector<std::uint8_t> whole;
@@ -115,7 +120,7 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
 
 namespace detail {
 [[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
-  constexpr std::uintmax_t most = 512u << 20;
+  constexpr std::uintmax_t most = 512u << 20, large = 4u << 20;                    // a large file is begun, and read to its end if what there is of it may be a picture
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
   if (status.type() == std::filesystem::file_type::not_found) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
@@ -125,8 +130,15 @@ namespace detail {
   if (size > most) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-  const std::size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
+  std::vector<std::uint8_t> bytes(std::size_t(std::min(size, large)));
+  std::size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
+  if (got == large) {
+    PngHeader png;
+    if (const char* problem = look_through(bytes.data(), got, false, png).problem; problem && problem != jpeg_ends && problem != png_ends)
+      throw Error("the picture ", path, " cannot be used: ", problem);
+    bytes.resize(std::size_t(size));
+    got += std::fread(bytes.data() + got, 1, bytes.size() - got, file.get());
+  }
   if (got != bytes.size()) throw Error("the file ", path, " could not be read to its end, ", got, " of ", size, " bytes: check the disk");
   return bytes;
 }

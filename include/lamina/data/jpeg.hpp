@@ -9,6 +9,7 @@
 
 namespace lamina::detail {
 
+inline constexpr const char* jpeg_ends = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
 inline constexpr const char* pixels_lost = "it is a JPEG whose data end or are damaged before its last pixels: copy it again";
 
 /// Walks over the segments (annex B) to the end of image. What follows that (thumbnails, a phone's second picture) is of no concern. If asked to, it counts the codes of a
@@ -34,7 +35,6 @@ class Jpeg {
   std::size_t number(std::size_t at) const { return std::size_t(b_[at]) << 8 | b_[at + 1]; }
 
   const char* look() {
-    constexpr const char* cut = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
     for (std::size_t at = 2; at + 2 <= n_;) {
       if (b_[at] != 0xFF) return "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
       const std::uint8_t marker = b_[at + 1];
@@ -42,13 +42,13 @@ class Jpeg {
       at += 2;
       if (marker == 0xD9) return end();
       if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;           // markers that stand alone
-      if (at + 2 > n_ || number(at) < 2 || at + number(at) > n_) return cut;
+      if (at + 2 > n_ || number(at) < 2 || at + number(at) > n_) return jpeg_ends;
       const std::size_t behind = at + number(at);
       if (const char* wrong = segment(marker, at + 2, behind)) return wrong;
       at = behind;
-      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? cut : pixels_lost;
+      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? jpeg_ends : pixels_lost;
     }
-    return cut;
+    return jpeg_ends;
   }
 
   const char* segment(int marker, std::size_t at, std::size_t end) {

@@ -35,6 +35,8 @@ inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
   return ~v;
 }
 
+inline constexpr const char* png_ends = "it is a PNG that ends before its end chunk: the file is cut short, copy it again";
+
 /// What a PNG says of itself before its data.
 struct PngHeader {
   Size size;
@@ -93,7 +95,7 @@ struct PngHeader {
     }
     at += length + 12;
   }
-  return refuse("it is a PNG that ends before its end chunk: the file is cut short, copy it again");
+  return refuse(png_ends);
 }
 
 /// The bytes of one that was looked through, with 256 colours in each palette: those that it does not have are black, as in Pillow. The decoder takes what it finds.
