@@ -20,6 +20,7 @@ int stbi_info_from_memory(const unsigned char* bytes, int size, int* width, int*
 unsigned char* stbi_load_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels, int wanted);
 const char* stbi_failure_reason();
 void stbi_image_free(void* pixels);
+int stbi_zlib_decode_noheader_buffer(char* to, int room, const char* bytes, int size);
 }
 }  // namespace lamina::detail::stb
 #else
@@ -129,15 +130,16 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
 }
 
 namespace detail {
+inline constexpr std::uintmax_t largest_file = 512u << 20;
+
 [[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
-  constexpr std::uintmax_t most = 512u << 20;
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
   if (status.type() == std::filesystem::file_type::not_found) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
   const std::uintmax_t size = std::filesystem::is_regular_file(status) ? std::filesystem::file_size(path, failed) : 0;
   if (failed) throw Error("the file ", path, " cannot be read (", failed.message(), "): check that it may be read by this user");
   if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
-  if (size > most) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
+  if (size > largest_file) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));

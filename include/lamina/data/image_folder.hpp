@@ -82,11 +82,11 @@ struct ImageFolder : Dataset {
     if (found.empty())
       throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {
-      std::filesystem::path path = folder / file;
+      const std::filesystem::path path = folder / file;
       std::error_code unknown;
       const auto bytes = std::filesystem::file_size(path, unknown);
       if (unknown == std::errc::permission_denied) refuse(path.parent_path(), unknown);    // it can be listed but not entered
-      samples.push_back({std::move(path), label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
+      samples.push_back({path.string(), label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
     }
   }
 };

@@ -4,8 +4,7 @@
 #include <memory>
 #include <new>
 
-#include "dataset.hpp"
-#include "decode.hpp"
+#include "decode_sample.hpp"
 #include "resize.hpp"
 
 namespace lamina {
@@ -85,7 +84,7 @@ class PictureStore {
   }
   void make(const Sample& s, std::uint8_t* y) const {
     if (s.picture) return resize(s.picture->pixels.data(), s.picture->size(), channels_, size_, interpolation_, y);
-    const Picture decoded = decode(s.path);
+    const Picture decoded = decode(s);
     resize(decoded.pixels.data(), decoded.size(), channels_, size_, interpolation_, y);
   }
 
