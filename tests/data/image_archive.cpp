@@ -44,10 +44,12 @@ TEST_CASE("archive of class folders: classes, order, names and fingerprint are t
   REQUIRE(folder.classes == Names{"B", "a", "a-b"});
   Tar own;                                                                         // in no order
   const auto bytes = [&](const std::string& name) { return detail::read_file(t.path / "folder" / name); };
-  own.pax({{"comment", "global"}, {"path", "nonsense"}}, 'g').add("root.png", "1").add("./a/", {}, {.kind = '5'}).add("a/b/", {}, {.kind = '0'}).add("a/9.png", bytes("a/9.png")).add(".cache/1.png", "1");
-  own.pax({{"path", "B/" + far}, {"mtime", "1.5"}}).add("B/cut", bytes("B/" + far)).add("a/notes.txt", "1").add("1.png", bytes("a/b/1.png"), {.prefix = "./a/b"});
-  own.add("././@LongLink", Tar::of(std::string("a-b/1.png") + '\0'), {.kind = 'L', .gnu = true}).add("a-b/other", bytes("a-b/1.png"), {.gnu = true, .base_256 = true});
-  own.add("a/link.png", {}, {.kind = '2'}).add("a/hard.png", {}, {.kind = '1', .said = 700}).add("a/device.png", {}, {.kind = '3', .said = 9}).add("a/.hidden.png", "1").add("a/.git/1.png", "1");
+  own.pax({{"comment", "global"}, {"path", "nonsense"}}, 'g').add("root.png", "1").add("./a/", {}, {.kind = '5'}).add("a/b/", {}, {.kind = '0'}).add(".cache/1.png", "1");
+  own.pax({{"path", "B/" + far}, {"mtime", "1.5"}}).add("B/cut", bytes("B/" + far));
+  own.add("a/notes.txt", "1").add("1.png", bytes("a/b/1.png"), {.prefix = "./a/b"});
+  own.add("././@LongLink", Tar::of(std::string("a-b/1.png") + '\0'), {.kind = 'L', .gnu = true});
+  own.add("a-b/other", bytes("a-b/1.png"), {.gnu = true, .base_256 = true});
+  own.pax({{"path", "c/wrong.png"}, {"size", "9"}}).add("a/link.png", {}, {.kind = '2'}).add("a/9.png", bytes("a/9.png")).add("a/hard.png", {}, {.kind = '1', .said = 700}).add("a/device.png", {}, {.kind = '3', .said = 9}).add("a/.hidden.png", "1").add("a/.git/1.png", "1");
   own.add("a/z.PNG", bytes("a/z.PNG"), {.kind = '\0'}).add("/B/x.png", bytes("B/x.png"), {.kind = '7'}).pax({{"size", std::to_string(bytes("a/10.png").size())}}).add("a/10.png", bytes("a/10.png"), {.said = 0});
   write(t.path / "own.tar", own.end().bytes);
   Names archives{"own.tar"};

@@ -10,7 +10,8 @@
 #include "tar_writer.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::noise, lamina_test::odd_h, lamina_test::odd_w, lamina_test::png, lamina_test::says, lamina_test::sentence, lamina_test::Tar, lamina_test::TemporaryFolder, lamina_test::write;
+using lamina_test::Bytes, lamina_test::noise, lamina_test::odd_h, lamina_test::odd_w, lamina_test::png, lamina_test::says, lamina_test::sentence;
+using lamina_test::Tar, lamina_test::TemporaryFolder, lamina_test::write;
 namespace fs = std::filesystem;
 
 namespace {
@@ -147,7 +148,12 @@ TEST_CASE("cache file: what cannot be made is one sentence, and nothing is left 
   }
   CHECK(files(p.t.path) == 1);
   CHECK(says(sentence([&] { PictureStore(ImageFolder(p.folder), small, Interpolation::nearest, CacheFile{p.t.path / "no/where"}); }), "check the path and make its folder first; or train without it"));
-  write(p.folder / "a/5.png", {1, 2, 3}), write(p.folder / "b/2.png", {});
+  for (const auto& [name, side] : {std::pair("a/5.png", 500), std::pair("a/7.png", 1000)}) {    // damaged at the end: the second is found out later than the first
+    Bytes b = png(noise(side, side, 3));
+    b.back() ^= 1;
+    write(p.folder / name, b);
+  }
+  write(p.folder / "b/2.png", {});
   for (const int workers : {1, 2, 8}) CHECK(says(sentence([&] { p.store(small, Interpolation::lanczos, workers); }), "the picture " + (p.folder / "a/5.png").string() + " cannot be used"));
   CHECK(files(p.t.path) == 1);
 }

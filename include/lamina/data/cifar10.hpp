@@ -11,8 +11,8 @@ namespace lamina {
 struct Cifar10 : Dataset {
   [[gnu::cold]] explicit Cifar10(const std::filesystem::path& file) : Cifar10(std::vector{file}) {}
   [[gnu::cold]] Cifar10(std::initializer_list<std::filesystem::path> files) : Cifar10(std::vector(files)) {}
-  /// The classes are named as in batches.meta.txt beside the first file, or where there is none as the authors name them. Throws Error if a file is missing, is none of the format or is cut off, and if a
-  /// label is none of the ten.
+  /// The classes are named as in batches.meta.txt beside the first file, or where there is none as the authors name them. Throws Error if a file is missing, is none of the
+  /// format or is cut off, and if a label is none of the ten.
   [[gnu::cold]] explicit Cifar10(const std::vector<std::filesystem::path>& files) {
     if (files.empty()) throw Error("no files of CIFAR-10 were given: give data_batch_1.bin and the others");
     name = files[0].parent_path().string();

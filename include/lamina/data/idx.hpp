@@ -9,8 +9,8 @@ namespace lamina {
 ///   const std::filesystem::path folder = "/usr/share/datasets/fashion-mnist";
 ///   const lamina::IdxFiles train(folder / "train-images-idx3-ubyte.gz", folder / "train-labels-idx1-ubyte.gz");
 struct IdxFiles : Dataset {
-  /// The classes are "0" to "9" if none are named. Throws Error if a file is missing, is none of the format, is cut off or goes on after its end, if the files hold different numbers of pictures and labels,
-  /// and if a label is none of the classes.
+  /// The classes are "0" to "9" if none are named. Throws Error if a file is missing, is none of the format, is cut off or goes on after its end, if the files hold different
+  /// numbers of pictures and labels, and if a label is none of the classes.
   [[gnu::cold]] IdxFiles(const std::filesystem::path& pictures, const std::filesystem::path& labels, const std::vector<std::string>& names = {}) {
     name = pictures.string(), classes = names;
     if (names.empty()) for (char digit = '0'; digit <= '9'; ++digit) classes.push_back({digit});
