@@ -29,13 +29,12 @@ struct PeakMemory {
 int main(int count, char** arguments) try {
   if (count == 4 && std::strcmp(arguments[1], "--make") == 0) return make_archive(arguments[2], std::atoi(arguments[3])), 0;
   if (count == 1) make_archive("stripes.tar", 4000);
-  const lamina::ImageArchive archive(count > 1 ? arguments[1] : "stripes.tar");
-  const auto [training, validation] = archive.split({.validation = 0.1, .seed = 1});
+  auto [training, validation] = lamina::ImageArchive(count > 1 ? arguments[1] : "stripes.tar").split({.validation = 0.1, .seed = 1});
   std::printf("%td pictures to train with, %td to validate\n", training.size(), validation.size());
 
   // With cache_bytes = 0 every picture is read and decoded when its batch is made, a few batches ahead of the training.
-  lamina::AugmentationIterator train(training, {.size = {32, 32}, .batch = 32, .seed = 1, .cache_bytes = 0});
-  lamina::EvaluationIterator val(validation, {.size = {32, 32}, .batch = 32, .cache_bytes = 0});
+  lamina::AugmentationIterator train(std::move(training), {.size = {32, 32}, .batch = 32, .seed = 1, .cache_bytes = 0});
+  lamina::EvaluationIterator val(std::move(validation), {.size = {32, 32}, .batch = 32, .cache_bytes = 0});
   lamina::Model<StripeNet, lamina::Cpu> model({.batch = 32, .seed = 1});
   const auto result = lamina::fit(model, train, val, lamina::Adam{.rate = 3e-3}, lamina::Constant{}, {.epochs = count > 2 ? std::atoi(arguments[2]) : 3}, lamina::ProgressBar{}, PeakMemory{});
   return result.history.back().val_accuracy < 0.8;

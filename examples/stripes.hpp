@@ -13,7 +13,8 @@
 /// Picture i, 32 x 32 pixels of three channels; its class is i % 10, which times 18 degrees is the slant.
 inline std::string draw_stripes(int i) {
   const lamina::Random r(1, lamina::Stream::picture, std::uint32_t(i));
-  const double slant = i % 10 * std::acos(-1.0) / 10, along = std::cos(slant), across = std::sin(slant), width = r.uniform(0, 0.5, 1.1), phase = r.uniform(1, 0, 6.28), contrast = r.uniform(2, 20, 60);
+  const double slant = i % 10 * std::acos(-1.0) / 10, along = std::cos(slant), across = std::sin(slant);
+  const double width = r.uniform(0, 0.5, 1.1), phase = r.uniform(1, 0, 6.28), contrast = r.uniform(2, 20, 60);
   std::uint8_t pixels[32 * 32 * 3];
   for (int p = 0; p < 32 * 32; ++p) {
     const double wave = contrast * std::sin(width * (p % 32 * along + p / 32 * across) + phase);

@@ -49,8 +49,10 @@ TEST_CASE("archive of class folders: classes, order, names and fingerprint are t
   own.add("a/notes.txt", "1").add("1.png", bytes("a/b/1.png"), {.prefix = "./a/b"});
   own.add("././@LongLink", Tar::of(std::string("a-b/1.png") + '\0'), {.kind = 'L', .gnu = true});
   own.add("a-b/other", bytes("a-b/1.png"), {.gnu = true, .base_256 = true});
-  own.pax({{"path", "c/wrong.png"}, {"size", "9"}}).add("a/link.png", {}, {.kind = '2'}).add("a/9.png", bytes("a/9.png")).add("a/hard.png", {}, {.kind = '1', .said = 700}).add("a/device.png", {}, {.kind = '3', .said = 9}).add("a/.hidden.png", "1").add("a/.git/1.png", "1");
-  own.add("a/z.PNG", bytes("a/z.PNG"), {.kind = '\0'}).add("/B/x.png", bytes("B/x.png"), {.kind = '7'}).pax({{"size", std::to_string(bytes("a/10.png").size())}}).add("a/10.png", bytes("a/10.png"), {.said = 0});
+  own.pax({{"path", "c/wrong.png"}, {"size", "9"}}).add("a/link.png", {}, {.kind = '2'}).add("a/9.png", bytes("a/9.png"));
+  own.add("a/hard.png", {}, {.kind = '1', .said = 700}).add("a/device.png", {}, {.kind = '3', .said = 9}).add("a/.hidden.png", "1").add("a/.git/1.png", "1");
+  own.add("a/z.PNG", bytes("a/z.PNG"), {.kind = '\0'}).add("/B/x.png", bytes("B/x.png"), {.kind = '7'});
+  own.pax({{"size", std::to_string(bytes("a/10.png").size())}}).add("a/10.png", bytes("a/10.png"), {.said = 0});
   write(t.path / "own.tar", own.end().bytes);
   Names archives{"own.tar"};
   const std::string run = "cd " + t.path.string() + " && tar -C folder -cf ";
@@ -77,7 +79,8 @@ TEST_CASE("archive of class folders: classes, order, names and fingerprint are t
 TEST_CASE("archive of labels: pictures with the label beside them, in the order of the shards") {
   const TemporaryFolder t;
   Tar one, two;
-  one.add("s/9.cls", "2\n").add("s/9.json", "{}").add("s/9.jpg", picture).add("s/10.png", picture).add("s/10.seg.png", picture).add("s/10.cls", "0\r\n").add("s/._10.png", "mac").add("readme", "x").end();
+  one.add("s/9.cls", "2\n").add("s/9.json", "{}").add("s/9.jpg", picture).add("s/10.png", picture);
+  one.add("s/10.seg.png", picture).add("s/10.cls", "0\r\n").add("s/._10.png", "mac").add("readme", "x").end();
   two.add("a.JPEG", picture).add("a.cls", "5").add("links/b.cls", {}, {.kind = '2'}).end();
   write(t.path / "shards/shard-001.tar", two.bytes), write(t.path / "shards/shard-000.tar", one.bytes), write(t.path / "shards/notes.txt", {1});
   const ImageArchive folder(t.path / "shards"), list(std::vector{t.path / "shards/shard-001.tar", t.path / "shards/shard-000.tar"}), named(t.path / "shards", {"a", "b", "c", "d", "e", "f", "g"});

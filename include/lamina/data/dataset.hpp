@@ -12,7 +12,8 @@
 
 namespace lamina {
 
-/// One picture with its class: pixels in memory if `picture` is set, a part of a file if `archive` is, and else a file. There may be millions: 120 bytes, and what a name of more than 15 takes.
+/// One picture with its class: pixels in memory if `picture` is set, a part of a file if `archive` is, and else a file. There may be millions: it takes 120 bytes, and what a name
+/// of more than 15 characters does.
 struct Sample {
   std::string path;                    // of the file that is the picture
   std::int32_t label = 0;

@@ -28,7 +28,8 @@ inline bool is_gzip(std::span<const std::uint8_t> bytes) { return bytes.size() >
   if (n > INT_MAX || whole > INT_MAX) throw damaged("it takes two gigabytes or more");
   if (whole / 1032 > packed) throw damaged("it says that it is larger than it can be");    // deflate's best: 258 bytes in two bits
   std::vector<std::uint8_t> y(whole);
-  const int got = stb::stbi_zlib_decode_noheader_buffer(reinterpret_cast<char*>(y.data()), int(whole), reinterpret_cast<const char*>(bytes.data() + at), int(packed + 8));    // it looks a few bytes ahead
+  const auto* const from = reinterpret_cast<const char*>(bytes.data() + at);
+  const int got = stb::stbi_zlib_decode_noheader_buffer(reinterpret_cast<char*>(y.data()), int(whole), from, int(packed + 8));    // it looks a few bytes ahead
   if (got < 0 || std::size_t(got) != whole) throw damaged("its data make no sense, or it is not whole");
   if (crc32(y.data(), y.size()) != little_endian(n - 8)) throw damaged("its checksum is wrong");
   return y;

@@ -59,7 +59,8 @@ class FoundInArchives {
   void close(const Group& g, const Archive& archive) {
     if (g.label == no_label) return;
     if (g.picture == Group::npos)
-      throw Error("the archive ", archive.path(), " holds the label ", g.key, ".cls and no picture ", g.key, " (jpg, jpeg, png) beside it: add it, or pack the archive again with tar --sort=name");
+      throw Error("the archive ", archive.path(), " holds the label ", g.key, ".cls and no picture ", g.key,
+                  " (jpg, jpeg, png) beside it: add it, or pack the archive again with tar --sort=name");
     samples[g.picture].label = g.label;
   }
 
@@ -77,14 +78,17 @@ class FoundInArchives {
 
 /// The headers are read once; a picture is read when its batch is made, so memory stays flat however large the archives are. They have to stay as they are meanwhile.
 ///
-/// Class folders, class/.../name.jpg (tar -C folder -cf pictures.tar .): classes, order, names and fingerprint are those of ImageFolder(folder), and so is the stream of batches. Links are passed over: pack
-/// what they lead to (tar -h --hard-dereference).
-/// Labels, where any name ends in ".cls": key.jpg, .jpeg or .png beside key.cls, whose text is the label, a whole number from 0; what else has the key is passed over. All of a key follow one another, and
-/// the samples keep the order of the archives.
+/// Class folders, class/.../name.jpg (tar -C folder -cf pictures.tar .): classes, order, names and fingerprint are those of ImageFolder(folder), and so is the stream of
+/// batches. Links are passed over: pack what they lead to (tar -h --hard-dereference).
+/// Labels, where any name ends in ".cls": key.jpg, .jpeg or .png beside key.cls, whose text is the label, a whole number from 0; the key ends at the first dot. What else has the
+/// key is passed over. All of a key follow one another, and the samples keep the order of the archives.
 struct ImageArchive : Dataset {
-  /// One archive, or a folder of them: all its files that end in ".tar", sorted by name. Class folders have to be exactly the `expected` ones, in this order of numbers; labels have these names, and
-  /// without them "0", "1", ... up to the largest. Throws Error if an archive is missing, damaged, cut off or compressed, if a picture has no label or a label no picture, and what ImageFolder throws.
-  [[gnu::cold]] explicit ImageArchive(const std::filesystem::path& archive, const std::vector<std::string>& expected = {}) : ImageArchive(shards(archive), expected) { name = archive.string(); }
+  /// One archive, or a folder of them: all its files that end in ".tar", sorted by name. Class folders have to be exactly the `expected` ones, in this order of numbers; labels
+  /// have these names, and without them "0", "1", ... up to the largest. Throws Error if an archive is missing, damaged, cut off or compressed, if a picture has no label or a
+  /// label no picture, if a picture is there twice, and what ImageFolder throws.
+  [[gnu::cold]] explicit ImageArchive(const std::filesystem::path& archive, const std::vector<std::string>& expected = {}) : ImageArchive(shards(archive), expected) {
+    name = archive.string();
+  }
 
   /// Several that are one data set, in this order.
   [[gnu::cold]] explicit ImageArchive(const std::vector<std::filesystem::path>& archives, const std::vector<std::string>& expected = {}) {
@@ -123,7 +127,8 @@ struct ImageArchive : Dataset {
     std::int32_t largest = 1;                                                        // two classes at least
     for (const Sample& s : samples) {
       if (s.label == found.no_label)
-        throw Error("the picture ", s.where(), " has no label ", s.name.substr(0, s.name.find('.', s.name.rfind('/') + 1)), ".cls beside it: add it, or pack the archive again with tar --sort=name");
+        throw Error("the picture ", s.where(), " has no label ", s.name.substr(0, s.name.find('.', s.name.rfind('/') + 1)),
+                    ".cls beside it: add it, or pack the archive again with tar --sort=name");
       if (!expected.empty() && std::size_t(s.label) >= expected.size())
         throw Error("the picture ", s.where(), " has the label ", s.label, " and there are ", expected.size(), " classes, counted from 0: correct the label, or name all classes");
       largest = std::max(largest, s.label);
@@ -140,7 +145,8 @@ struct ImageArchive : Dataset {
     for (Sample& s : samples) s.label = number.at(std::string_view(s.name).substr(0, s.name.find('/')));
     std::sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.label != b.label ? a.label < b.label : a.name < b.name; });
     for (std::size_t i = 0; i + 1 < samples.size(); ++i)
-      if (samples[i].name == samples[i + 1].name) throw Error("the picture ", samples[i].name, " is in ", samples[i].archive->path(), " and again in ", samples[i + 1].archive->path(), ": take one away");
+      if (samples[i].name == samples[i + 1].name)
+        throw Error("the picture ", samples[i].name, " is in ", samples[i].archive->path(), " and again in ", samples[i + 1].archive->path(), ": take one away");
     const auto counted = count();
     for (std::size_t c = 0; c < classes.size(); ++c)
       if (!counted[c]) throw Error("the class folder ", classes[c], " in ", name, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");

@@ -13,7 +13,8 @@
 
 namespace lamina {
 
-/// Where a PictureStore keeps its pictures, decoded and resized, from one run to the next. A store has a file of its own: another data set, size or interpolation under the same name makes it anew.
+/// Where a PictureStore keeps its pictures, decoded and resized, from one run to the next. A store has a file of its own: another data set, size or interpolation under the same
+/// name makes it anew.
 struct CacheFile {
   std::filesystem::path path;
   int workers = 0;                     // threads that decode while it is made; 0: one for each core
@@ -26,8 +27,9 @@ class PictureCache {
  public:
   using Make = FunctionRef<Index, std::uint8_t*>;          // the bytes of a picture
 
-  /// Of `count` pictures of so many bytes each, if it has the key and is whole; else it is made anew. Two processes may do so at once: the second waits for the first and takes its file. Throws Error if it
-  /// can neither be read nor made (a full disk, no permission), if `path` is a file of another kind, and what `make` throws, for the first picture of those it throws at; then nothing is left behind.
+  /// Of `count` pictures of so many bytes each, if it has the key and is whole; else it is made anew. Two processes may do so at once: the second waits for the first and takes
+  /// its file. Throws Error if it can neither be read nor made (a full disk, no permission), if `path` is a file of another kind, and what `make` throws, for the first picture of
+  /// those it throws at; then nothing is left behind.
   [[gnu::cold]] PictureCache(const CacheFile& file, std::uint64_t key, Index count, std::size_t bytes, Make make) : path_(file.path.string()), bytes_(bytes) {
     Header header{.key = key, .count = std::uint64_t(count), .bytes = bytes};
     if (map(header)) return;
@@ -142,7 +144,8 @@ class PictureCache {
   const std::uint8_t* pixels_ = nullptr;       // (count) of bytes_ each
 };
 
-/// Of all that decides what the bytes are: the names, sizes and times of the files, the size, how they are resized, and what decodes. A file that was changed and given its old time back is not noticed.
+/// Of all that decides what the bytes are: the names, sizes and times of the files, the size, how they are resized, and what decodes. A file that was changed and given its old
+/// size and time is not noticed.
 [[gnu::cold]] inline std::uint64_t cache_key(const Dataset& dataset, Size size, Interpolation interpolation, int channels) {
   constexpr int version = 1;           // another one once decoding or resizing gives other bytes
   Fingerprint key;

@@ -24,9 +24,10 @@ class PictureStore {
     if (!pixels_) throw Error("there is no memory to keep the pictures of ", dataset_.name, ", ", kept * bytes, " bytes: give less to cache_bytes");
     states_ = std::vector<std::atomic<State>>(kept);
   }
-  /// All pictures in a file that outlives the run and is made here, unless an earlier run has made it: what is kept is then the system's page cache, as much as there is room for, and shared by all processes
-  /// that use the file. It is made anew if it is damaged or if the data set, the time of a file, the size, the interpolation or the decoder is another; nobody may write to it meanwhile. Throws Error also if a
-  /// picture cannot be decoded, or the file cannot be made or read (the disk is full, the folder may not be written to): nothing is trained then, and nothing is left of it.
+  /// All pictures in a file that outlives the run and is made here, unless an earlier run has made it: what lies in memory is then the system's page cache, as much as there is
+  /// room for, shared by all processes that use the file. It is made anew if it is damaged or if the data set, the time of a file, the size, the interpolation or the decoder is
+  /// another; nobody may write to it or shorten it meanwhile. Throws Error also if a picture cannot be decoded, or the file cannot be made or read (the disk is full, the folder
+  /// may not be written to): nothing is trained then, and nothing is left of it.
   ///   const auto pictures = std::make_shared<PictureStore>(leaves.train, Size{64, 64}, Interpolation::nearest, CacheFile{"leaves.pictures"});
   [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation, const CacheFile& file) : PictureStore(interpolation, std::move(dataset), size) {
     cache_ = std::make_unique<const detail::PictureCache>(file, detail::cache_key(dataset_, size_, interpolation_, channels_), dataset_.size(), std::size_t(lamina::size(shape())),

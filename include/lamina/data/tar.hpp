@@ -22,8 +22,8 @@ class TarReader {
  public:
   [[gnu::cold]] explicit TarReader(std::shared_ptr<const Archive> archive) : archive_(std::move(archive)), file_(archive_->open()) {}
 
-  /// The next file or folder, or false at the end; links, devices and global headers are passed over. Throws Error, with the path and the place, if the archive is damaged, cut off, compressed, or has
-  /// parts that cannot be read by themselves.
+  /// The next file or folder, or false at the end; links, devices and global headers are passed over. Throws Error, with the path and the place, if the archive is damaged,
+  /// cut off, compressed, or has parts that cannot be read by themselves.
   bool next(TarMember& member) {
     std::string name;                                                               // by the headers before that of the member
     std::uint64_t extended = 0;
@@ -47,8 +47,8 @@ class TarReader {
         if (kind == 'L') name.assign(text, ::strnlen(text, std::size_t(bytes)));
         else read_records({text, std::size_t(bytes)}, name, extended, sized);
       } else if (kind == 'S' || kind == 'M') {
-        throw Error("the archive ", archive_->path(), " holds ", plain(name.empty() ? name_of(h) : name), kind == 'S' ? " with its holes left out" : " in part, the rest is in another volume",
-                    ": pack it again, without --sparse and in one piece");
+        throw Error("the archive ", archive_->path(), " holds ", plain(name.empty() ? name_of(h) : name),
+                    kind == 'S' ? " with its holes left out" : " in part, the rest is in another volume", ": pack it again, without --sparse and in one piece");
       }
       at_ = begin + (bytes + block - 1) / block * block;
       if (known || kind == '5') {
@@ -95,7 +95,8 @@ class TarReader {
   [[gnu::cold]] void require_plain(const std::uint8_t* h) const {
     const auto begins = [&](std::string_view s) { return std::memcmp(h, s.data(), s.size()) == 0; };
     if (begins("\x1f\x8b") || begins("BZh") || begins("\xfd" "7zXZ") || begins("\x28\xb5\x2f\xfd"))
-      throw Error("the archive ", archive_->path(), " is compressed, and its pictures cannot be read one by one: unpack it once (gunzip, bunzip2, unxz or unzstd); pictures are small as they are");
+      throw Error("the archive ", archive_->path(),
+                  " is compressed, and its pictures cannot be read one by one: unpack it once (gunzip, bunzip2, unxz or unzstd); pictures are small as they are");
   }
   /// The sum of the bytes of the header, its own field taken for spaces; old programs added them up as signed.
   void require_checksum(const std::uint8_t* h) const {
