@@ -33,8 +33,8 @@ if [ "${1:-}" != build ]; then
     fi
     python3 -m venv "$env" || { echo "install.sh: no virtual environment (Debian: python3-venv)" >&2; exit 1; }
   fi
-  install torch
-  install tensorflow-cpu keras
+  install torch torchvision
+  install tensorflow-cpu keras scipy pillow
   # The current oneDNN runs its CPU on SYCL; the last one on PyPI with OpenMP is older, and at times faster.
   install onednn onednn-devel
   install --prefix "$env/onednn-openmp" onednn-cpu-gomp onednn-devel-cpu-gomp

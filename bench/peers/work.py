@@ -18,6 +18,40 @@ def options(description, *flags):
     return p.parse_args()
 
 
+def data_options(description, *flags):
+    """The command line of what makes batches of the pictures in a folder of class folders."""
+    p = argparse.ArgumentParser(description=description)
+    p.add_argument("--pictures", required=True)
+    for name, default in (("size", 64), ("batch", 32), ("threads", 2)):
+        p.add_argument("--" + name, type=int, default=default)
+    p.add_argument("--seconds", type=float, default=3)
+    p.add_argument("--json", action="store_true")
+    for name, words in flags:
+        p.add_argument("--" + name, action="store_true", help=words)
+    return p.parse_args()
+
+
+def measure_stream(o, peer, settings, version, pictures, sizes):
+    """Takes batches for o.seconds, of so many pictures each, and prints the mean: where workers make them ahead they come in bursts. What comes in the first second, and the first 20, do not count."""
+    begin = time.perf_counter()
+    for cold, _ in enumerate(sizes, 1):
+        if cold >= 20 and time.perf_counter() - begin > 1:
+            break
+    begin, taken = time.perf_counter(), 0
+    for n in sizes:
+        taken += n
+        seconds = time.perf_counter() - begin
+        if seconds >= o.seconds:
+            break
+    speed = taken / seconds
+    result = {"peer": peer, "settings": settings, "version": version, "mode": "data", "size": o.size, "batch": o.batch, "threads": o.threads, "pictures": pictures,
+              "images_per_s": round(speed, 2), "step_ms_median": round(1e3 * o.batch / speed, 4), "peak_rss_mb": round(peak_rss_mb(), 1)}
+    if o.json:
+        print(json.dumps(result), flush=True)
+    else:
+        print(f"{peer} {settings} {o.pictures} to {o.size} x {o.size}, batch {o.batch}: {speed:.1f} images/s, peak {result['peak_rss_mb']:.0f} MB", flush=True)
+
+
 def peak_rss_mb():
     """In MiB: the kernel's VmHWM, since getrusage would tell the parent's if that was larger."""
     with open("/proc/self/status") as status:

@@ -112,7 +112,7 @@ class ReportWriter {
 
   /// A small PNG; empty if the file has gone since the training began, which goes on with the pictures it keeps.
   static std::string thumbnail(const lamina::Sample& s) try {
-    lamina::Picture p = s.picture ? *s.picture : lamina::decode(s.path);
+    lamina::Picture p = lamina::decode(s);
     if (const int side = std::max(p.h, p.w); side > shown_side)
       p = lamina::resize(p, {std::max(1, p.h * shown_side / side), std::max(1, p.w * shown_side / side)}, lamina::Interpolation::bilinear);
     return lamina::png_bytes(p.pixels.data(), p.shape());

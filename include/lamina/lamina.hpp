@@ -1,4 +1,4 @@
-/// Everything a program on the CPU needs.
+/// Everything a program on the CPU needs. Pictures that are not files in folders are beside it: data/idx.hpp, data/cifar10.hpp, data/image_archive.hpp.
 #pragma once
 #include "cpu/batch_norm_pool.hpp"
 #include "cpu/conv_relu_pool.hpp"

@@ -75,7 +75,8 @@ TEST_CASE("orientation, scaled decoding: iterators and stores take them from the
       const Picture expected = resize(decode(t.path / "0.jpg", decoding), size, Interpolation::bilinear);
       const EvaluationOptions options{.size = size, .rescale = 1, .interpolation = Interpolation::bilinear, .exif_orientation = exif_orientation, .scaled_decoding = scaled};
       EvaluationIterator own(d, options), shared(std::make_shared<PictureStore>(d, size, Interpolation::bilinear, 1 << 20, decoding), options);
-      for (EvaluationIterator* it : {&own, &shared}) {
+      EvaluationIterator from_file(std::make_shared<PictureStore>(d, size, Interpolation::bilinear, CacheFile{t.path / "cache"}, decoding), options);    // made anew, as it was decoded otherwise
+      for (EvaluationIterator* it : {&own, &shared, &from_file}) {
         it->start(0, 0);
         Batch batch;
         REQUIRE(it->next(batch));

@@ -1,35 +1,20 @@
 #include <doctest/doctest.h>
 #include <lamina/io/file.hpp>
 
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
 #include <thread>
 
+#include "../support/size_limit.hpp"
 #include "../support/temporary.hpp"
 
 using namespace lamina;
+using lamina_test::SizeLimit;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Files of at most `bytes` bytes may be written while this lives: the next write fails with EFBIG, as a full disk does with ENOSPC.
-struct SizeLimit {
-  explicit SizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before);
-    rlimit now = before;
-    now.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &now);
-  }
-  ~SizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before);
-    std::signal(SIGXFSZ, SIG_DFL);
-  }
-  rlimit before = {};
-};
 
 /// A process that ends at once after it took the lock of a folder, which another holds on to for so many seconds: what a killed run is that takes long to end.
 pid_t leave_lock_behind(const fs::path& folder, double seconds) {

@@ -1,6 +1,5 @@
 /// Labelled pictures, on disk or in memory, and how they are divided into training and validation.
 #pragma once
-#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -8,20 +7,24 @@
 #include <vector>
 
 #include "../core/random.hpp"
+#include "archive.hpp"
 #include "picture.hpp"
 
 namespace lamina {
 
-/// One picture with its class: a file, or pixels in memory if `picture` is set.
+/// One picture with its class: pixels in memory if `picture` is set, a part of a file if `archive` is, and else a file. There may be millions: it takes 120 bytes, and what a name
+/// of more than 15 characters does.
 struct Sample {
-  std::filesystem::path path;
+  std::string path;                    // of the file that is the picture
   std::int32_t label = 0;
   std::shared_ptr<const Picture> picture;
   std::string name;                    // how it is called in its dataset: "class/file.jpg", wherever the dataset lies
-  std::uint64_t bytes = 0;             // of the file, or of the pixels
+  std::uint64_t bytes = 0;             // of the file, of its part of the archive, or of the pixels
+  std::shared_ptr<const Archive> archive = nullptr;
+  std::uint64_t offset = 0;            // of its first byte in the archive
 
   /// What an error message calls it.
-  std::string where() const { return picture ? name : path.string(); }
+  std::string where() const { return picture ? name : archive ? archive->path() + ": " + name : path; }
 };
 
 struct SplitDataset;

@@ -1,4 +1,4 @@
-/// JPEG and PNG files as pictures. Every file is looked through first; then libjpeg-turbo decodes JPEGs, where the build found it, and stb_image, in this header alone, the rest.
+/// JPEG and PNG files as pictures. Every file is looked through first; then libjpeg-turbo decodes JPEGs, where the build found it, and stb_image the rest.
 #pragma once
 #include <cerrno>
 #include <climits>
@@ -104,7 +104,7 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
 }  // namespace detail
 
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, of an animation it is the picture that stands for it, and of 16 bits
-/// the upper eight. What the bytes are is decided by how they begin, never by the name of the file.
+/// the upper eight; four inks become the light that they let through, and a colour that a palette does not have is black. What the bytes are is decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
 /// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost; damage that changes pixels and loses none
 /// is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
@@ -119,15 +119,17 @@ inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name
 }
 
 namespace detail {
+inline constexpr std::uintmax_t largest_file = 512u << 20;
+
 [[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
-  constexpr std::uintmax_t most = 512u << 20, large = 4u << 20;                    // a large file is begun, and read to its end if what there is of it may be a picture
+  constexpr std::uintmax_t large = 4u << 20;                                       // a large file is begun, and read to its end if what there is of it may be a picture
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
   if (status.type() == std::filesystem::file_type::not_found) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
   const std::uintmax_t size = std::filesystem::is_regular_file(status) ? std::filesystem::file_size(path, failed) : 0;
   if (failed) throw Error("the file ", path, " cannot be read (", failed.message(), "): check that it may be read by this user");
   if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
-  if (size > most) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
+  if (size > largest_file) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
   std::vector<std::uint8_t> bytes(std::size_t(std::min(size, large)));

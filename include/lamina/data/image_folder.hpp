@@ -13,6 +13,22 @@ namespace lamina {
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 
+namespace detail {
+/// The classes of folders that were found in `where`: with `expected` these, in this order, each of which has to be found and no other; else all, sorted.
+[[gnu::cold]] inline std::vector<std::string> class_folders(const std::string& where, std::set<std::string> found, const std::vector<std::string>& expected) {
+  std::vector<std::string> classes = expected;
+  for (const std::string& c : expected)
+    if (!found.erase(c)) throw Error(where, " has no folder for the class ", c, ": add it, or train without that class");
+  if (!expected.empty() && !found.empty())
+    throw Error(where, " has a folder ", *found.begin(), ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
+  if (expected.empty()) classes.assign(found.begin(), found.end());
+  if (classes.empty()) throw Error(where, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
+  if (classes.size() == 1)
+    throw Error(where, " holds one class folder, ", classes[0], ", and a classifier needs two or more: was the folder above it meant, or one below?");
+  return classes;
+}
+}  // namespace detail
+
 /// folder/<class>/.../<picture>: a class is a folder, its number is its place among the sorted names (by code point: "B" < "a", "10" < "2").
 /// Files are taken at any depth, sorted by name, with the endings png, jpg and jpeg in any case; names that begin with a dot are passed over.
 struct ImageFolder : Dataset {
@@ -28,12 +44,7 @@ struct ImageFolder : Dataset {
     }
     if (!std::filesystem::is_directory(status))
       throw Error(name, " is a file, not a folder: give the path of a folder that holds one folder of pictures for each class");
-    std::set<std::string> found = find(folder, Wanted::folders);
-    if (!expected.empty()) take(expected, found);
-    else for (const std::string& c : found) classes.push_back(c);
-    if (classes.empty()) throw Error(name, " holds no class folders: put the pictures of each class into a folder of their own, named after the class");
-    if (classes.size() == 1)
-      throw Error(name, " holds one class folder, ", classes[0], ", and a classifier needs two or more: was the folder above it meant, or one below?");
+    classes = detail::class_folders(name, find(folder, Wanted::folders), expected);
     for (std::size_t c = 0; c < classes.size(); ++c) add_class(folder / classes[c], std::int32_t(c));
   }
 
@@ -65,28 +76,16 @@ struct ImageFolder : Dataset {
     return found;
   }
 
-  /// The expected classes, each of which has to be found, and no other.
-  [[gnu::cold]] void take(const std::vector<std::string>& expected, std::set<std::string>& found) {
-    for (const std::string& c : expected) {
-      const auto at = found.find(c);
-      if (at == found.end()) throw Error(name, " has no folder for the class ", c, ": add it, or train without that class");
-      found.erase(at);
-      classes.push_back(c);
-    }
-    if (!found.empty())
-      throw Error(name, " has a folder ", *found.begin(), ", which is none of the ", expected.size(), " known classes: take it away, or train with that class");
-  }
-
   [[gnu::cold]] void add_class(const std::filesystem::path& folder, std::int32_t label) {
     const std::set<std::string> found = find(folder, Wanted::pictures);
     if (found.empty())
       throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {
-      std::filesystem::path path = folder / file;
+      const std::filesystem::path path = folder / file;
       std::error_code unknown;
       const auto bytes = std::filesystem::file_size(path, unknown);
       if (unknown == std::errc::permission_denied) refuse(path.parent_path(), unknown);    // it can be listed but not entered
-      samples.push_back({std::move(path), label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
+      samples.push_back({path.string(), label, nullptr, classes[std::size_t(label)] + "/" + file, unknown ? 0 : std::uint64_t(bytes)});
     }
   }
 };

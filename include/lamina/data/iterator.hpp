@@ -349,7 +349,7 @@ static_assert(FingerprintedSource<AugmentationIterator> && FingerprintedSource<E
   const detail::Threads threads(workers);
   tbb::task_arena arena(threads.count());
   return detail::find_bad(dataset, arena, [&](Index i) {
-    if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s.path);
+    if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s);
   });
 }
 /// The same for the pictures of a store, which keeps those that fit.

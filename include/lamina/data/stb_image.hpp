@@ -21,6 +21,7 @@ unsigned char* stbi_load_from_memory(const unsigned char* bytes, int size, int* 
 const char* stbi_failure_reason();
 void stbi_image_free(void* pixels);
 int stbi_zlib_decode_buffer(char* unpacked, int room, const char* packed, int size);
+int stbi_zlib_decode_noheader_buffer(char* unpacked, int room, const char* packed, int size);
 }
 }  // namespace lamina::detail::stb
 #else

@@ -1,9 +1,11 @@
 /// Where the ranks of one process wait for each other.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "operation.hpp"
@@ -37,8 +39,9 @@ class Meeting {
       wake_.notify_all();
       return;
     }
+    const std::uint64_t meeting = meetings_;
+    look_out(lock, [&] { return meetings_ != meeting || failed_; });
     const auto end = end_of_patience();
-    const auto meeting = meetings_;
     while (meetings_ == meeting && failure_.empty())
       if (wake_.wait_until(lock, end) == std::cv_status::timeout && meetings_ == meeting && failure_.empty()) fail(late());
     // Once all have come they use each other's memory: nobody may leave then.
@@ -54,12 +57,13 @@ class Meeting {
       if (failure_.empty()) fail(sentence({"rank ", rank, " gave up, in ", words(work.operation), ": ", *reason ? reason : "no reason is given"}));
       broken_ = true;
     }
-    const auto parting = partings_;
+    const std::uint64_t parting = partings_;
     if (++parted_ == size()) {
       parted_ = 0;
       ++partings_;
       wake_.notify_all();
     }
+    look_out(lock, [&] { return partings_ != parting; });
     wake_.wait(lock, [&] { return partings_ != parting; });
     if (broken_ && !reason) give_up(rank, work);
   }
@@ -100,6 +104,13 @@ class Meeting {
     bool here = false, ended = false;
   };
 
+  /// Before a rank sleeps, from which it takes some 30 us to wake, it looks for a while whether what it waits for is there. Others may have its core between two looks.
+  template <class F> static void look_out(std::unique_lock<std::mutex>& lock, const F& there) {
+    if (there()) return;
+    lock.unlock();
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(500); !there() && std::chrono::steady_clock::now() < end;) std::this_thread::yield();
+    lock.lock();
+  }
   std::chrono::steady_clock::time_point end_of_patience() const {
     return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(deadline_));
   }
@@ -114,6 +125,7 @@ class Meeting {
   }
   void fail(std::string reason) {
     failure_ = std::move(reason);
+    failed_ = true;
     wake_.notify_all();
   }
   [[noreturn, gnu::cold]] void give_up(int rank, const Request& work) const {
@@ -125,8 +137,9 @@ class Meeting {
   std::condition_variable wake_;
   std::vector<Rank> ranks_;
   int here_ = 0, parted_ = 0;         // ranks
-  std::uint64_t meetings_ = 0, partings_ = 0;
+  std::atomic<std::uint64_t> meetings_ = 0, partings_ = 0;
   std::string failure_;
+  std::atomic<bool> failed_ = false;  // there is a failure_
   bool broken_ = false;               // a rank failed in its part
 };
 
