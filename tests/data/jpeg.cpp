@@ -114,6 +114,18 @@ TEST_CASE("JPEG: data that end before the last pixel are refused, whatever marke
   CHECK(says(complaint(with(restarts, 0xDD, Bytes{0})), "restart interval"));
 }
 
+TEST_CASE("JPEG: a fill byte before a stuffed one ends no data, and hides no table from the look through them") {
+  // A decoder goes on with 0xFF as data where the look through took 0xFF00 for a marker with a length; the fuzzer found that, with a table of too many codes behind it.
+  for (const Bytes& whole : {jpeg(slope(33, 20)), progressive, restarts}) {
+    Bytes filled(whole.begin(), whole.end() - 2);
+    lamina_test::append(filled, {0xFF, 0xFF, 0x00, 0x01, 0x20});                     // what 0xFF00 could be the beginning of
+    Bytes hidden{0xFF, 0xC4, 0x01, 0x13, 0x00};
+    lamina_test::append(hidden, Bytes(16, 16)), lamina_test::append(hidden, Bytes(0x120 - 2 - hidden.size(), 0));
+    lamina_test::append(filled, hidden), lamina_test::append(filled, {0xFF, 0xD9});
+    CHECK(says(complaint(filled), "bytes between its segments that belong to none"));
+  }
+}
+
 TEST_CASE("JPEG: of a progressive picture the coarse scan is counted, and comes first") {
   CHECK(complaint(progressive) == "");
   std::size_t begin = segment(progressive, 0xDA) + 8;

@@ -35,10 +35,12 @@ class Jpeg {
   std::size_t number(std::size_t at) const { return std::size_t(b_[at]) << 8 | b_[at + 1]; }
 
   const char* look() {
+    constexpr const char* alien = "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
     for (std::size_t at = 2; at + 2 <= n_;) {
-      if (b_[at] != 0xFF) return "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
+      if (b_[at] != 0xFF) return alien;
       const std::uint8_t marker = b_[at + 1];
       if (marker == 0xFF) { ++at; continue; }                                       // fill byte
+      if (marker == 0) return alien;                                                // that is data, and decoders go on with it
       at += 2;
       if (marker == 0xD9) return end();
       if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;           // markers that stand alone
