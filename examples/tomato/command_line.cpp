@@ -106,6 +106,8 @@ struct Parser {
     train_command->add_option("--recipe", t.recipe, "defaults to train with: lamina (the best known here), pytorch or keras (the study's two systems)")->check(CLI::IsMember({"lamina", "pytorch", "keras"}))->capture_default_str();
     train_command->add_option("--lr", t.rate, "learning rate to begin with, instead of the recipe's")->check(number_within(1e-9, 1000));
     train_command->add_option("--validation", t.validation, "share of each class that is kept for validation where DATA has no val/")->check(number_within(0.01, 0.9))->default_str("0.1");
+    train_command->add_option("--on-bad-image", t.on_bad_image, "what to do if pictures cannot be used, after all of them are named: stop, or skip them, as if they were not there")
+        ->check(CLI::IsMember({"stop", "skip"}))->capture_default_str();
     add_device(train_command, t);
     train_command->add_option("--stop-after", t.stop_after, "stop and save after this many steps, as a signal would; the same command goes on")->transform(whole_number(1, 1000000000));
 

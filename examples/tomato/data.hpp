@@ -25,6 +25,7 @@ struct Leaves {
   lamina::Dataset train, validation;
   std::string origin;
   double divided = 0;                      // the share of each class that chance took for validation, if it did
+  lamina::Index left_out_train = 0, left_out_validation = 0;   // pictures that could not be used
 };
 
 /// `per_class` drawn leaves of each disease; `number` tells one such set from another.

@@ -1,21 +1,11 @@
 /// What one replica of a training does, whatever it computes on.
 #pragma once
-#include <memory>
-
 #include <lamina/parallel.hpp>
 
+#include "pictures.hpp"
 #include "training.hpp"
 
 namespace tomato {
-
-/// The pictures of one program, decoded once for all of its replicas.
-struct Pictures {
-  Leaves leaves;
-  std::shared_ptr<lamina::PictureStore> train, validation;
-  explicit Pictures(const TrainSettings& s)
-      : leaves(load_leaves(s)), train(std::make_shared<lamina::PictureStore>(leaves.train, lamina::Size{s.size, s.size})),
-        validation(std::make_shared<lamina::PictureStore>(leaves.validation, lamina::Size{s.size, s.size})) {}
-};
 
 inline lamina::ParallelOptions parallel(const TrainSettings& s) {
   using lamina::Parallel;

@@ -71,9 +71,9 @@ struct Prepared {
 int train_threads(const TrainSettings& s, const std::string& command) {
   TrainSettings of_replica = s;
   of_replica.threads = threads_of(s, s.replicas);
-  const Pictures pictures(s);
+  Pictures pictures(s);
   const Prepared prepared(s, pictures.leaves);
-  refuse_bad_pictures(lamina::AugmentationIterator(pictures.train, augmentation(s)).check(), lamina::EvaluationIterator(pictures.validation, evaluation(s.size, s.threads)).check());
+  pictures.look_through(s);
   lamina::StopOnSignal signals;
   int code = 0;
   lamina::LocalGroup(s.replicas, {.deadline = s.deadline}).run([&](auto& ranks) {
@@ -92,10 +92,10 @@ int train_programs(TrainSettings s, const std::string& command) {
   int code = 0;
   lamina::guarded(ranks, [&] {
     lamina::AnyCommunicator rank(ranks);
-    const Pictures pictures(s);
+    Pictures pictures(s);
     std::optional<Prepared> prepared;
     if (rank.rank() == 0) prepared.emplace(s, pictures.leaves);
-    refuse_bad_pictures(lamina::AugmentationIterator(pictures.train, augmentation(s)).check(), lamina::EvaluationIterator(pictures.validation, evaluation(s.size, s.threads)).check());
+    pictures.look_through(s, rank.rank() == 0);
     lamina::StopOnSignal signals;
     code = train_one(rank, here, pictures, s, command, signals);
   });

@@ -86,6 +86,7 @@ class ReportWriter {
                      .best_epoch = checkpoint_.best_epoch(), .best_accuracy = checkpoint_.best_accuracy(),
                      .classes = leaves_.train.classes, .confusion = run.validation.confusion, .network = run.network};
     r.data = std::to_string(leaves_.train.size()) + " training and " + std::to_string(leaves_.validation.size()) + " validation pictures, " + leaves_.origin;
+    if (const lamina::Index left_out = leaves_.left_out_train + leaves_.left_out_validation) r.data += "; left out: " + std::to_string(left_out) + " that cannot be used";
     r.machine = run.device;
     for (const lamina::EpochRow& e : run.history) r.seconds += e.seconds;
     r.images_per_second = run.history.empty() ? 0 : run.history.back().images_per_second;
@@ -123,7 +124,8 @@ class ReportWriter {
     const auto& c = run.validation.confusion;
     nlohmann::json j{{"command", command_}, {"epochs", run.epoch}, {"steps", run.step}, {"best_epoch", checkpoint_.best_epoch()}, {"best_val_accuracy", checkpoint_.best_accuracy()},
                      {"loss", run.now.loss}, {"accuracy", run.now.accuracy}, {"val_loss", run.now.val_loss}, {"val_accuracy", run.now.val_accuracy}, {"macro_f1", c.macro_f1()},
-                     {"training_pictures", leaves_.train.size()}, {"validation_pictures", leaves_.validation.size()}};
+                     {"training_pictures", leaves_.train.size()}, {"validation_pictures", leaves_.validation.size()},
+                     {"left_out_training_pictures", leaves_.left_out_train}, {"left_out_validation_pictures", leaves_.left_out_validation}};
     double seconds = run.history.empty() ? std::numeric_limits<double>::quiet_NaN() : 0;          // null
     for (const lamina::EpochRow& e : run.history) seconds += e.seconds;
     j["seconds"] = seconds;

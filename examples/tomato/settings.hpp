@@ -13,7 +13,7 @@ struct TrainSettings {
   std::filesystem::path data, out, tune = {};
   int size = 64, epochs = 15, batch = 32, threads = 0, replicas = 1;
   std::uint64_t seed = 1;
-  std::string recipe = "lamina", device = "cpu", precision = "fp32", parallel = "exact";
+  std::string recipe = "lamina", device = "cpu", precision = "fp32", parallel = "exact", on_bad_image = "stop";
   double deadline = 60;                  // seconds
   double rate = 0, validation = 0;       // 0: not given
   long stop_after = 0;

@@ -1,6 +1,7 @@
 /// `tomato train`: a folder of leaves, or the generated ones, becomes a trained network with its report.
 #pragma once
 #include "device.hpp"
+#include "pictures.hpp"
 #include "replicas.hpp"
 #include "training.hpp"
 
@@ -9,18 +10,18 @@ namespace tomato {
 /// Returns the program's exit code. Throws lamina::Error.
 template <class D, class T> int train_on(D device, T, const TrainSettings& s, const std::string& command) {
   using namespace lamina;
-  const Leaves leaves = load_leaves(s);
+  Pictures pictures(s);
   make_folder(s.out);
   const FolderLock lock(s.out);
-  say_what(leaves);
-  AugmentationIterator train(leaves.train, augmentation(s));
-  EvaluationIterator validation(leaves.validation, evaluation(s.size, s.threads));
+  say_what(pictures.leaves);
+  pictures.look_through(s);
+  AugmentationIterator train(pictures.train, augmentation(s));
+  EvaluationIterator validation(pictures.validation, evaluation(s.size, s.threads));
   if (!train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
-  refuse_bad_pictures(train.check(), validation.check());
   const Recipe r = recipe(s);
   ModelBase<D, T> model(program<D, T>(s.size), {.batch = std::max(train.batch_size(), validation.batch_size()), .seed = s.seed, .init = r.init, .loss = r.loss}, std::move(device));
   StopOnSignal signals;
-  return train_model(model, s, command, leaves, train, validation, r, signals, 1);
+  return train_model(model, s, command, pictures.leaves, train, validation, r, signals, 1);
 }
 inline int train(const TrainSettings& s, const std::string& command) {
   if (has_replicas(s)) return train_replicas(s, command);

@@ -26,14 +26,6 @@ inline std::string same_pictures(const Leaves& leaves) {
   return text;
 }
 
-/// Names every picture that cannot be used on standard error; throws lamina::Error if there is one.
-inline void refuse_bad_pictures(const std::vector<lamina::BadPicture>& training, const std::vector<lamina::BadPicture>& validation) {
-  for (const auto* set : {&training, &validation})
-    for (const lamina::BadPicture& bad : *set) std::fprintf(stderr, "tomato: %s\n", printable(bad.problem).c_str());
-  const std::size_t count = training.size() + validation.size();
-  if (count) throw lamina::Error(count, count == 1 ? " picture cannot be used: repair it or take it away" : " pictures cannot be used: repair them or take them away");
-}
-
 /// Throws lamina::Error if there is no such folder and none can be made.
 inline void make_folder(const std::filesystem::path& folder) {
   std::error_code failed, unknown;

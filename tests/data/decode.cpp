@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "../support/temporary.hpp"
-#include "pictures.hpp"
+#include "odd_files.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::says, lamina_test::sentence, lamina_test::slope;
+using lamina_test::Bytes, lamina_test::chunk, lamina_test::jpeg, lamina_test::noise, lamina_test::png, lamina_test::png_header, lamina_test::says, lamina_test::sentence, lamina_test::slope;
 
 namespace {
 std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
@@ -18,23 +18,6 @@ struct Nobody {
   const bool root = ::geteuid() == 0, is = !root || ::seteuid(65534) == 0;
   ~Nobody() { if (root && is) CHECK(::seteuid(0) == 0); }
 };
-
-/// A PNG chunk with its right checksum.
-void chunk(Bytes& to, const std::string& kind, const Bytes& data) {
-  const auto number = [&](std::uint32_t v) { for (int s = 24; s >= 0; s -= 8) to.push_back(std::uint8_t(v >> s)); };
-  number(std::uint32_t(data.size()));
-  const std::size_t begin = to.size();
-  to.insert(to.end(), kind.begin(), kind.end());
-  to.insert(to.end(), data.begin(), data.end());
-  number(detail::crc32(to.data() + begin, to.size() - begin));
-}
-Bytes png_header(std::uint32_t w, std::uint32_t h) {
-  Bytes bytes{0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A}, data;
-  for (const std::uint32_t v : {w, h}) for (int s = 24; s >= 0; s -= 8) data.push_back(std::uint8_t(v >> s));
-  data.insert(data.end(), {8, 2, 0, 0, 0});
-  chunk(bytes, "IHDR", data);
-  return bytes;
-}
 }  // namespace
 
 TEST_CASE("decode: a PNG comes back to the bit, a JPEG nearly, and channels become three") {

@@ -31,7 +31,8 @@ TEST_CASE("each option that decides what is handed out makes another fingerprint
       [](O& o) { o.shear = 1; }, [](O& o) { o.zoom = 0.1; }, [](O& o) { o.scale = 0.1; }, [](O& o) { o.channel_shift = 1; }, [](O& o) { o.horizontal_flip = true; }, [](O& o) { o.vertical_flip = true; },
       [](O& o) { o.brightness = 0.1; }, [](O& o) { o.contrast = 0.1; }, [](O& o) { o.saturation = 0.1; }, [](O& o) { o.crop_padding = 1; }, [](O& o) { o.erase = 0.1; }, [](O& o) { o.rescale = 1; },
       [](O& o) { o.mean[0] = 0.1; }, [](O& o) { o.mean[2] = 0.1; }, [](O& o) { o.deviation[1] = 0.1; }, [](O& o) { o.fill_mode = FillMode::constant; }, [](O& o) { o.cval = 1; },
-      [](O& o) { o.linear = false; }, [](O& o) { o.keras = KerasVersion::legacy_1_1_2; }, [](O& o) { o.interpolation = Interpolation::bilinear; }};
+      [](O& o) { o.linear = false; }, [](O& o) { o.keras = KerasVersion::legacy_1_1_2; }, [](O& o) { o.interpolation = Interpolation::bilinear; },
+      [](O& o) { o.exif_orientation = true; }, [](O& o) { o.scaled_decoding = true; }};
   std::set<std::uint64_t> seen;
   for (const auto& change : changes) seen.insert(of(change));
   CHECK(seen.size() == std::size(changes));

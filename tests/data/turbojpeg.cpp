@@ -7,25 +7,12 @@
 #include "pictures.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::from_hex, lamina_test::jpeg, lamina_test::noise, lamina_test::progressive, lamina_test::says, lamina_test::sentence, lamina_test::slope;
+using lamina_test::Bytes, lamina_test::colours, lamina_test::inks, lamina_test::jpeg, lamina_test::noise, lamina_test::progressive, lamina_test::says, lamina_test::sentence, lamina_test::slope;
 
 #if defined(LAMINA_LINK_TURBOJPEG)
 namespace {
 std::string complaint(const Bytes& bytes) { return sentence([&] { decode(bytes, "some/leaf.jpg"); }); }
 
-/// 18x9 pixels with colours at half resolution, and 18x9 of four inks, as Pillow 13 writes them.
-const Bytes colours = from_hex(
-    "ffd8ffe000104a46494600010100000100010000ffdb0043000d090a0b0a080d0b0a0b0e0e0d0f13201513121213271c1e17202e2931302e292d2c333a4a3e333646372c2d405741"
-    "464c4e525352323e5a615a50604a51524fffdb0043010e0e0e131113261515264f352d354f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f"
-    "4f4f4f4f4f4f4f4f4f4f4f4f4f4fffc00011080009001203012200021101031101ffc400160001010100000000000000000000000000050006ffc400231000010105090000000000"
-    "0000000000000004010205223103062132354174a1b2ffc400160101010100000000000000000000000000040506ffc4002111000102040700000000000000000000000300040111"
-    "a1e102051213145253ffda000c03010002110311003f0039340a920ba681524154db19cbdfacd8f1ddf4f0976e8c724704e483921cae0901ea9275902c3274463d942236d1bbd2eb"
-    "6dc32fa52ebfffd9");
-const Bytes inks = from_hex(
-    "ffd8ffee000e41646f626500640000000000ffdb0043000d090a0b0a080d0b0a0b0e0e0d0f13201513121213271c1e17202e2931302e292d2c333a4a3e333646372c2d405741464c"
-    "4e525352323e5a615a50604a51524fffc000140800090012044311004d11005911004b1100ffc400190000020301000000000000000000000000050600040703ffc4002410000101"
-    "05090100000000000000000000000401030531420216213241626371a115ffda000e0443004d0059004b00003f00728d5412be7cbe8e8a96cf11d9e443719fc6aa25f3e5f40ea96c"
-    "f12b3c886e152d666f64be7cbe839ab7199c3e86e36b8d546621655a95de19fc6aa201956a55782a5accdec80f6cce07ffd9");
 struct Pixel { int row, column; std::array<int, 3> rgb; };
 void check_pixels(const Picture& p, std::initializer_list<Pixel> expected) {
   REQUIRE(p.shape() == Shape{9, 18, 3});

@@ -18,7 +18,7 @@ faults() {
       # A third-party header and the files of include/lamina it may be in.
       third["^(Eigen|unsupported)/"] = "cpu/gemm"
       third["^(one)?(tbb|api/tbb)(/|\\.h$)"] = "(core/threads|cpu/|data/iterator)"
-      third["^stb"] = "data/decode"
+      third["^stb"] = "data/stb_image"
       third["^turbojpeg"] = "data/turbojpeg"
       third["^nlohmann/"] = "io/"
       third["^(google|onnx)/"] = "io/"
@@ -104,7 +104,7 @@ self_test() {
   header train/a.hpp '<nlohmann/json.hpp>'
   expect "<nlohmann/json.hpp> may only be in io/"
   header data/image.hpp '<stb/stb_image.h>'
-  expect "<stb/stb_image.h> may only be in data/decode"
+  expect "<stb/stb_image.h> may only be in data/stb_image"
   header data/decode.hpp '<turbojpeg.h>'
   expect "<turbojpeg.h> may only be in data/turbojpeg"
   header cpu/a.hpp '<cuda_runtime.h>'

@@ -86,6 +86,38 @@ for name in "cut short.png" text.jpg short.jpg empty.jpeg broken.png; do
   [[ $(grep -cF "bad/$healthy/$name" complained) == 1 ]] || fail "$name is not named once"
 done
 
+grep -qF "or leave such out: --on-bad-image skip" complained || fail "it does not say how to train without them"
+refuses 2 "--on-bad-image: ignore not in" train bad "${train[@]}" run --on-bad-image ignore
+[[ ! -e run/last.safetensors ]] || fail "bad pictures begin a training"
+
+# --- pictures that are left out: named, counted, and as if they had never been there
+mkdir whole_set spoilt_set && cp -r leaves whole_set/train && cp -r leaves whole_set/val && cp -r bad spoilt_set/train && cp -r leaves spoilt_set/val
+: > spoilt_set/val/$healthy/empty.png
+skip=(--batch 8 --epochs 2 --on-bad-image skip --out)
+answers 0 train whole_set "${skip[@]}" whole_run
+[[ ! -s complained ]] || fail "it complains of good pictures"
+grep -q '"left_out_training_pictures": 0' whole_run/metrics.json || fail "the metrics do not count what is left out"
+! grep -q "left out" whole_run/report.html || fail "the report speaks of pictures left out where there are none"
+answers 0 train spoilt_set "${skip[@]}" skipping --stop-after 5
+[[ $(wc -l < complained) == 6 ]] || fail "it does not name each of the six pictures that it leaves out"
+grep -qx "6 pictures cannot be used and are left out: 30 training and 30 validation pictures remain" said || fail "it does not count the pictures that it leaves out"
+refuses_to_go_on() {
+  cp -r skipping kept_run
+  lines=7 refuses 1 "$@"
+  same skipping/last.safetensors kept_run/last.safetensors
+  rm -r kept_run
+}
+refuses_to_go_on "6 pictures cannot be used" train spoilt_set --batch 8 --epochs 2 --out skipping
+cp "leaves/$healthy/leaf 0.png" spoilt_set/train/$healthy/text.jpg                 # repaired: other pictures now
+refuses_to_go_on "skipping holds a training with these settings on other data (30 training and 30 validation pictures" train spoilt_set "${skip[@]}" skipping
+echo "not a picture" > spoilt_set/train/$healthy/text.jpg
+answers 0 train spoilt_set "${skip[@]}" skipping --replicas 2                      # the same for all replicas
+[[ $(wc -l < complained) == 6 ]] || fail "replicas do not name each picture once"
+same whole_run/last.safetensors skipping/last.safetensors
+grep -q '"left_out_training_pictures": 5' skipping/metrics.json && grep -q '"left_out_validation_pictures": 1' skipping/metrics.json || fail "the metrics do not count what is left out"
+grep -q "; left out: 6 that cannot be used" skipping/report.html || fail "the report does not count what is left out"
+rm spoilt_set/*/$healthy/* && cp bad/$healthy/text.jpg spoilt_set/train/$healthy && cp "leaves/$healthy/leaf 0.png" spoilt_set/val/$healthy
+lines=2 refuses 1 "of the class $healthy in spoilt_set/train no picture can be used" train spoilt_set --batch 8 --epochs 2 --on-bad-image skip --out none_left
 
 # --- names that would give a terminal orders
 like $'odd\e[31m\nred'

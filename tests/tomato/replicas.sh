@@ -27,8 +27,10 @@ refuses 2 "is not a whole number from 1 to 1024" train leaves --out none --repli
 lines=2 refuses 1 "picture cannot be used" train leaves --out empty --replicas 2
 
 if [[ -n $mpirun ]]; then
-  rm leaves/*/empty.jpg
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+  timeout 120 "$mpirun" -np 2 "$tomato" train leaves --batch 8 --epochs 1 --out skipped --on-bad-image skip > said 2> complained < /dev/null || fail "two processes do not train without a bad picture"
+  [[ $(grep -c "1 picture cannot be used and is left out" said) == 1 && $(grep -cF "empty.jpg cannot be used" complained) == 1 ]] || fail "two processes do not name a bad picture once"
+  rm leaves/*/empty.jpg
   timeout 120 "$mpirun" -np 2 "$tomato" train leaves --batch 8 --epochs 2 --out processes > said 2> complained < /dev/null || fail "two processes do not train"
   same_run one processes
   [[ $(grep -c "training and .* validation pictures of 10 classes" said) == 1 ]] || fail "other processes than the first print"

@@ -50,6 +50,8 @@ struct AugmentationOptions {
   KerasVersion keras = KerasVersion::corrected;
 
   Interpolation interpolation = Interpolation::nearest;   // for resizing; Keras's default too
+  bool exif_orientation = false;       // pictures in files are turned as their EXIF says they were held; Keras and torchvision leave them as they are stored
+  bool scaled_decoding = false;        // JPEGs of at least twice the size are decoded smaller by libjpeg-turbo: quicker, with pixels that differ a little (DecodeOptions::at_least)
   int workers = 0;                     // threads that decode; 0 takes one for each core. The batches have the same bits for any number
   int prefetch = 2;                    // batches made ahead
   std::size_t cache_bytes = std::size_t(2) << 30;         // decoded and resized pictures kept in memory, up to so many bytes
@@ -109,9 +111,11 @@ struct Transform {
 /// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.
 [[gnu::cold]] inline std::uint64_t fingerprint(const AugmentationOptions& o) {
   const auto& [size, batch, seed, rotation, width_shift, height_shift, shear, zoom, scale, channel_shift, horizontal_flip, vertical_flip, brightness, contrast, saturation, crop_padding, erase,
-               rescale, mean, deviation, fill_mode, cval, linear, keras, interpolation, workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
+               rescale, mean, deviation, fill_mode, cval, linear, keras, interpolation, exif_orientation,
+               scaled_decoding, workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
   Fingerprint print;
-  print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, crop_padding, erase, rescale, fill_mode, cval, linear, keras, interpolation);
+  print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, crop_padding, erase, rescale, fill_mode, cval, linear, keras, interpolation,
+            exif_orientation, scaled_decoding);
   for (const Factors& f : {zoom, scale, brightness, contrast, saturation}) print.add(f.low, f.high);
   for (std::size_t k = 0; k < mean.size(); ++k) print.add(mean[k], deviation[k]);
   return print.value();

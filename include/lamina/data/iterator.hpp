@@ -16,15 +16,10 @@
 #include "../core/task.hpp"
 #include "../core/threads.hpp"
 #include "augmentation.hpp"
+#include "bad_pictures.hpp"
 #include "picture_store.hpp"
 
 namespace lamina {
-
-/// A picture that cannot be used, and the sentence that says why.
-struct BadPicture {
-  std::filesystem::path path;
-  std::string problem;
-};
 
 namespace detail {
 
@@ -47,7 +42,7 @@ inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::cu
   });
   std::vector<BadPicture> bad;
   for (std::size_t i = 0; i < problem.size(); ++i)
-    if (!problem[i].empty()) bad.push_back({dataset.samples[i].where(), std::move(problem[i])});
+    if (!problem[i].empty()) bad.push_back({dataset.samples[i].where(), std::move(problem[i]), Index(i)});
   return bad;
 }
 
@@ -55,7 +50,7 @@ inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::cu
 class BatchMaker {
  public:
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
-      : BatchMaker((validate(options), std::make_shared<PictureStore>(std::move(dataset), options.size, options.interpolation, options.cache_bytes)), options, shuffled) {}
+      : BatchMaker((validate(options), std::make_shared<PictureStore>(std::move(dataset), options.size, options.interpolation, options.cache_bytes, decoding(options))), options, shuffled) {}
   [[gnu::cold]] BatchMaker(std::shared_ptr<PictureStore> store, const AugmentationOptions& options, bool shuffled)
       : options_((validate(options), options)), shuffled_(shuffled), store_(fitting(std::move(store), options)), part_{batch_size()}, threads_(options.workers),
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())), kept_(std::size_t(samples())) {
@@ -199,11 +194,15 @@ class BatchMaker {
     std::vector<std::uint8_t> room;
   };
 
+  static DecodeOptions decoding(const AugmentationOptions& o) { return {.exif_orientation = o.exif_orientation, .at_least = o.scaled_decoding ? o.size : Size{}}; }
+
   [[gnu::cold]] static std::shared_ptr<PictureStore> fitting(std::shared_ptr<PictureStore> store, const AugmentationOptions& o) {
     if (!store) throw Error("an iterator was given no pictures: make them with std::make_shared<PictureStore>(dataset, size)");
     if (const Size s = store->picture_size(); s != o.size || store->interpolation() != o.interpolation)
       throw Error("the pictures of ", store->dataset().name, " are kept at ", s.h, "x", s.w, " and an iterator is to show them at ", o.size.h, "x", o.size.w,
                   s == o.size ? " with another interpolation" : "", ": give it the size and the interpolation of the store");
+    if (store->decoding() != decoding(o))
+      throw Error("the pictures of ", store->dataset().name, " are decoded with another exif_orientation or scaled_decoding than an iterator is to show them with: give it those of the store");
     return store;
   }
   /// No part of a batch has more samples: at least one.
@@ -319,6 +318,8 @@ struct EvaluationOptions {
   std::array<double, 3> mean{0, 0, 0};
   std::array<double, 3> deviation{1, 1, 1};
   Interpolation interpolation = Interpolation::nearest;
+  bool exif_orientation = false;
+  bool scaled_decoding = false;
   int workers = 0;
   int prefetch = 2;
   std::size_t cache_bytes = std::size_t(2) << 30;
@@ -335,7 +336,7 @@ class EvaluationIterator : public detail::BatchMaker {
  private:
   static AugmentationOptions unchanged(const EvaluationOptions& o) {
     return {.size = o.size, .batch = o.batch, .rescale = o.rescale, .mean = o.mean, .deviation = o.deviation,
-            .interpolation = o.interpolation, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes};
+            .interpolation = o.interpolation, .exif_orientation = o.exif_orientation, .scaled_decoding = o.scaled_decoding, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes};
   }
 };
 
@@ -350,6 +351,13 @@ static_assert(FingerprintedSource<AugmentationIterator> && FingerprintedSource<E
   return detail::find_bad(dataset, arena, [&](Index i) {
     if (const Sample& s = dataset.samples[std::size_t(i)]; !s.picture) decode(s);
   });
+}
+/// The same for the pictures of a store, which keeps those that fit.
+[[gnu::cold]] inline std::vector<BadPicture> check(PictureStore& pictures, int workers = 0) {
+  const detail::Threads threads(workers);
+  tbb::task_arena arena(threads.count());
+  std::vector<std::vector<std::uint8_t>> room(std::size_t(threads.count()));
+  return detail::find_bad(pictures.dataset(), arena, [&](Index i) { pictures.at(i, room[detail::thread_number()]); });
 }
 
 }  // namespace lamina

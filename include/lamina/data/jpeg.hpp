@@ -9,6 +9,7 @@
 
 namespace lamina::detail {
 
+inline constexpr const char* jpeg_ends = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
 inline constexpr const char* pixels_lost = "it is a JPEG whose data end or are damaged before its last pixels: copy it again";
 
 /// Walks over the segments (annex B) to the end of image. What follows that (thumbnails, a phone's second picture) is of no concern. If asked to, it counts the codes of a
@@ -34,21 +35,22 @@ class Jpeg {
   std::size_t number(std::size_t at) const { return std::size_t(b_[at]) << 8 | b_[at + 1]; }
 
   const char* look() {
-    constexpr const char* cut = "it is a JPEG that ends before its end-of-image marker: the file is cut short, copy it again";
+    constexpr const char* alien = "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
     for (std::size_t at = 2; at + 2 <= n_;) {
-      if (b_[at] != 0xFF) return "it is a JPEG with bytes between its segments that belong to none: the file is damaged, copy it again";
+      if (b_[at] != 0xFF) return alien;
       const std::uint8_t marker = b_[at + 1];
       if (marker == 0xFF) { ++at; continue; }                                       // fill byte
+      if (marker == 0) return alien;                                                // that is data, and decoders go on with it
       at += 2;
       if (marker == 0xD9) return end();
       if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;           // markers that stand alone
-      if (at + 2 > n_ || number(at) < 2 || at + number(at) > n_) return cut;
+      if (at + 2 > n_ || number(at) < 2 || at + number(at) > n_) return jpeg_ends;
       const std::size_t behind = at + number(at);
       if (const char* wrong = segment(marker, at + 2, behind)) return wrong;
       at = behind;
-      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? cut : pixels_lost;
+      if (marker == 0xDA && !coded(at)) return at + 2 > n_ ? jpeg_ends : pixels_lost;
     }
-    return cut;
+    return jpeg_ends;
   }
 
   const char* segment(int marker, std::size_t at, std::size_t end) {
@@ -59,7 +61,9 @@ class Jpeg {
         if (end - at != 2) return "it is a JPEG whose restart interval makes no sense: the file is damaged, copy it again";
         restart_ = Index(number(at));
         return nullptr;
-      case 0xDA: return scan(at, end) ? nullptr : "it is a JPEG with a scan of colours or tables it does not have: the file is damaged, copy it again";
+      case 0xDA:
+        if (++scans_ > most_scans) return "it is a JPEG of more than 500 scans: it is made to harm, take it away";
+        return scan(at, end) ? nullptr : "it is a JPEG with a scan of colours or tables it does not have: the file is damaged, copy it again";
       case 0xC0: case 0xC1: case 0xC2: return frame(marker, at, end);
       case 0xC3: case 0xC5: case 0xC6: case 0xC7: case 0xC9: case 0xCA: case 0xCB: case 0xCD: case 0xCE: case 0xCF:
         return "it is a JPEG of a rare kind (lossless, arithmetic or hierarchical): convert it to PNG";
@@ -205,6 +209,8 @@ class Jpeg {
   Component component_[4];
   bool has_quantizer_[4] = {};
   HuffmanTable huffman_[2][4];           // DC and AC
+  static constexpr int most_scans = 500; // as libjpeg-turbo's own limit; each goes over the whole picture
+  int scans_ = 0;
   Index restart_ = 0;                    // so many units lie between two restarts; 0: there are none
   Component* scan_[4] = {};              // the colours of the scan
   int scan_n_ = 0, low_ = 0;             // how many they are, and how many low bits come in later scans

@@ -146,10 +146,10 @@ class PictureCache {
 
 /// Of all that decides what the bytes are: the names, sizes and times of the files, the size, how they are resized, and what decodes. A file that was changed and given its old
 /// size and time is not noticed.
-[[gnu::cold]] inline std::uint64_t cache_key(const Dataset& dataset, Size size, Interpolation interpolation, int channels) {
-  constexpr int version = 1;           // another one once decoding or resizing gives other bytes
+[[gnu::cold]] inline std::uint64_t cache_key(const Dataset& dataset, Size size, Interpolation interpolation, int channels, const DecodeOptions& decoding) {
+  constexpr int version = 2;           // another one once decoding or resizing gives other bytes
   Fingerprint key;
-  key.add(version, size.h, size.w, interpolation, channels).add_bytes(jpeg_decoder, std::strlen(jpeg_decoder));
+  key.add(version, size.h, size.w, interpolation, channels, decoding.exif_orientation, decoding.at_least.h, decoding.at_least.w).add_bytes(jpeg_decoder, std::strlen(jpeg_decoder));
   for (const Sample& s : dataset.samples) {
     key.add_bytes(s.name.data(), s.name.size()).add(s.bytes);
     if (s.picture) key.add(s.picture->h, s.picture->w, s.picture->c).add_bytes(s.picture->pixels.data(), s.picture->pixels.size());

@@ -15,8 +15,8 @@ namespace lamina {
 class PictureStore {
  public:
   /// Throws Error if there are no pictures, if they differ in their channels, if they are to have no pixels or too many, and if there is no memory for what is kept.
-  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation = Interpolation::nearest, std::size_t cache_bytes = std::size_t(2) << 30)
-      : PictureStore(interpolation, std::move(dataset), size) {
+  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation = Interpolation::nearest, std::size_t cache_bytes = std::size_t(2) << 30, const DecodeOptions& decoding = {})
+      : PictureStore(interpolation, std::move(dataset), size, decoding) {
     const std::size_t bytes = std::size_t(lamina::size(shape()));
     const std::size_t kept = std::min(cache_bytes / bytes, dataset_.samples.size());
     kept_ = Index(kept);
@@ -29,8 +29,9 @@ class PictureStore {
   /// another; nobody may write to it or shorten it meanwhile. Throws Error also if a picture cannot be decoded, or the file cannot be made or read (the disk is full, the folder
   /// may not be written to): nothing is trained then, and nothing is left of it.
   ///   const auto pictures = std::make_shared<PictureStore>(leaves.train, Size{64, 64}, Interpolation::nearest, CacheFile{"leaves.pictures"});
-  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation, const CacheFile& file) : PictureStore(interpolation, std::move(dataset), size) {
-    cache_ = std::make_unique<const detail::PictureCache>(file, detail::cache_key(dataset_, size_, interpolation_, channels_), dataset_.size(), std::size_t(lamina::size(shape())),
+  [[gnu::cold]] PictureStore(Dataset dataset, Size size, Interpolation interpolation, const CacheFile& file, const DecodeOptions& decoding = {})
+      : PictureStore(interpolation, std::move(dataset), size, decoding) {
+    cache_ = std::make_unique<const detail::PictureCache>(file, detail::cache_key(dataset_, size_, interpolation_, channels_, decoding_), dataset_.size(), std::size_t(lamina::size(shape())),
                                                           [this](Index i, std::uint8_t* y) { make(dataset_.samples[std::size_t(i)], y); });
     kept_ = dataset_.size();
   }
@@ -39,6 +40,8 @@ class PictureStore {
   Shape shape() const { return {size_.h, size_.w, channels_}; }
   Size picture_size() const { return size_; }
   Interpolation interpolation() const { return interpolation_; }
+  /// How files are decoded; pictures in memory are as they are.
+  const DecodeOptions& decoding() const { return decoding_; }
 
   /// Whether every sample is kept.
   bool keeps_all() const { return kept_ == dataset_.size(); }
@@ -70,7 +73,8 @@ class PictureStore {
  private:
   enum class State : int { missing, being_made, there };
 
-  [[gnu::cold]] PictureStore(Interpolation interpolation, Dataset dataset, Size size) : dataset_(std::move(dataset)), size_(size), interpolation_(interpolation) {
+  [[gnu::cold]] PictureStore(Interpolation interpolation, Dataset dataset, Size size, const DecodeOptions& decoding)
+      : dataset_(std::move(dataset)), size_(size), interpolation_(interpolation), decoding_(decoding) {
     if (size_.h < 1 || size_.h > largest_side || size_.w < 1 || size_.w > largest_side)
       throw Error("the pictures of ", dataset_.name, " cannot be made ", size_.h, "x", size_.w, ": a side has 1 to ", largest_side, " pixels");
     if (dataset_.samples.empty()) throw Error(dataset_.name, " holds no pictures: add some, or ask for no iterator over it");
@@ -97,13 +101,14 @@ class PictureStore {
   }
   void make(const Sample& s, std::uint8_t* y) const {
     if (s.picture) return resize(s.picture->pixels.data(), s.picture->size(), channels_, size_, interpolation_, y);
-    const Picture decoded = decode(s);
+    const Picture decoded = decode(s, decoding_);
     resize(decoded.pixels.data(), decoded.size(), channels_, size_, interpolation_, y);
   }
 
   Dataset dataset_;
   Size size_;
   Interpolation interpolation_;
+  DecodeOptions decoding_;
   int channels_ = 0;
   Index kept_ = 0;
   std::unique_ptr<std::uint8_t[]> pixels_;     // (kept, H, W, C)

@@ -1,5 +1,6 @@
 /// A PNG (ISO/IEC 15948) looked through before a decoder sees it.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -34,43 +35,95 @@ inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
   return ~v;
 }
 
+inline constexpr const char* png_ends = "it is a PNG that ends before its end chunk: the file is cut short, copy it again";
+
+/// What a PNG says of itself before its data.
+struct PngHeader {
+  Size size;
+  int depth = 0, kind = 0;             // bits of a number; 0 grey, 2 colours, 3 a palette, 4 grey and alpha, 6 colours and alpha
+  bool interlaced = false;
+  int colours = 0;                     // in its palette
+  Index packed = 0;                    // bytes of its IDAT chunks
+
+  /// Table 11.1, and no method but the one there is.
+  bool allowed(const std::uint8_t* methods) const {
+    const bool few = kind == 0 || kind == 3, bits = depth == 8 || (depth == 16 && kind != 3) || (few && (depth == 1 || depth == 2 || depth == 4));
+    return bits && (few || kind == 2 || kind == 4 || kind == 6) && methods[0] == 0 && methods[1] == 0 && methods[2] <= 1;
+  }
+  /// Bytes that its data unpack to: rows of whole bytes with one before them, of the picture or of the seven that an interlaced one consists of (8.2).
+  Index unpacked() const {
+    const int channels = kind == 2 ? 3 : kind == 4 ? 2 : kind == 6 ? 4 : 1;
+    const auto part = [&](int first_row, int rows, int first_column, int columns) -> Index {
+      const Index h = (size.h - first_row + rows - 1) / rows, w = (size.w - first_column + columns - 1) / columns;
+      return w ? h * (1 + (w * channels * depth + 7) / 8) : 0;
+    };
+    if (!interlaced) return part(0, 1, 0, 1);
+    return part(0, 8, 0, 8) + part(0, 8, 4, 8) + part(4, 8, 0, 4) + part(0, 4, 2, 4) + part(2, 4, 0, 2) + part(0, 2, 1, 2) + part(1, 2, 0, 1);
+  }
+};
+
 /// Walks over the chunks to IEND and checks the sum of each, which the decoder does not. A stream much longer than its pixels
 /// is refused too: unpacked it could fill the memory.
-[[gnu::cold]] inline Found look_through_png(const std::uint8_t* b, std::size_t n) {
+[[gnu::cold]] inline Found look_through_png(const std::uint8_t* b, std::size_t n, PngHeader& header) {
   Found found;
-  Index room = 0, packed = 0;
+  const auto refuse = [&](const char* problem) { return found.problem = problem, found; };
+  Index room = 0;
   for (std::size_t at = 8; at + 12 <= n;) {
     const std::size_t length = big_endian(b + at, 4);
+    const std::uint8_t* const data = b + at + 8;
     if (length > n - at - 12) break;
     const std::string_view kind(reinterpret_cast<const char*>(b + at + 4), 4);
-    if (crc32(b + at + 4, length + 4) != big_endian(b + at + 8 + length, 4)) {
-      found.problem = "it is a PNG with a wrong checksum: the file is damaged, copy it again";
-      return found;
-    }
-    if ((at == 8) != (kind == "IHDR") || (kind == "IHDR" && length != 13)) {
-      found.problem = "it is a PNG whose header is not where it belongs: the file is damaged, copy it again";
-      return found;
-    }
+    if (crc32(b + at + 4, length + 4) != big_endian(data + length, 4)) return refuse("it is a PNG with a wrong checksum: the file is damaged, copy it again");
+    if (kind == "CgBI") return refuse("it is a PNG for Apple's own programs (CgBI), which others cannot read: convert it");
+    if ((at == 8) != (kind == "IHDR") || (kind == "IHDR" && length != 13)) return refuse("it is a PNG whose header is not where it belongs: the file is damaged, copy it again");
     if (kind == "IHDR") {
-      const std::uint32_t w = big_endian(b + at + 8, 4), h = big_endian(b + at + 12, 4);
-      if ((found.problem = too_large(h, w))) return found;
+      const std::uint32_t w = big_endian(data, 4), h = big_endian(data + 4, 4);
+      if (const char* large = too_large(h, w)) return refuse(large);
       found.size = {int(h), int(w)};
-      const Index raw = Index(h) * (Index(w) * 8 + 2);                            // at most four channels of sixteen bits, and two bytes a row
-      room = raw + raw / 8 + 65536;
+      header = {.size = found.size, .depth = data[8], .kind = data[9], .interlaced = data[12] == 1};
+      if (!header.allowed(data + 10)) return refuse("it is a PNG whose header makes no sense: the file is damaged, copy it again");
+      room = header.unpacked() + header.unpacked() / 8 + 65536;
+    } else if (kind == "PLTE") {
+      header.colours = int(std::min<std::size_t>(length / 3, 256));
     } else if (kind == "IDAT") {
-      packed += Index(length);
-      if (packed > room) {
-        found.problem = "it is a PNG with more data than its pixels can need: it is damaged or made to harm";
-        return found;
-      }
+      header.packed += Index(length);
+      if (header.packed > room) return refuse("it is a PNG with more data than its pixels can need: it is damaged or made to harm");
     } else if (kind == "IEND") {
-      if (packed == 0) found.problem = "it is a PNG without any picture in it";
-      return found;
+      return header.packed ? found : refuse("it is a PNG without any picture in it");
+    } else if (kind[0] >= 'A' && kind[0] <= 'Z') {                                // one that is needed for showing the picture (5.4)
+      return refuse("it is a PNG with a part that is needed and that nobody knows: it is damaged or of a rare kind, convert it");
     }
     at += length + 12;
   }
-  found.problem = "it is a PNG that ends before its end chunk: the file is cut short, copy it again";
-  return found;
+  return refuse(png_ends);
+}
+
+/// The bytes of one that was looked through, with 256 colours in each palette: those that it does not have are black, as in Pillow. The decoder takes what it finds.
+[[gnu::cold]] inline std::vector<std::uint8_t> with_whole_palette(const std::uint8_t* b, std::size_t n) {
+  std::vector<std::uint8_t> whole(b, b + 8);
+  for (std::size_t at = 8; at + 12 <= n;) {
+    const std::size_t length = big_endian(b + at, 4);
+    if (length > n - at - 12) break;
+    const bool palette = std::memcmp(b + at + 4, "PLTE", 4) == 0 && length % 3 == 0 && length < 768;
+    const std::size_t begin = whole.size();
+    whole.insert(whole.end(), b + at, b + at + 8 + length);
+    if (palette) whole.resize(begin + 8 + 768), whole[begin + 2] = 3, whole[begin + 3] = 0;          // its length is 0x300
+    whole.insert(whole.end(), b + at + 8 + length, b + at + 12 + length);                            // the sum, which the decoder does not read
+    at += length + 12;
+  }
+  return whole;
+}
+
+/// What the IDAT chunks hold, one behind the other.
+[[gnu::cold]] inline std::vector<std::uint8_t> packed_data(const std::uint8_t* b, std::size_t n) {
+  std::vector<std::uint8_t> packed;
+  for (std::size_t at = 8; at + 12 <= n;) {
+    const std::size_t length = big_endian(b + at, 4);
+    if (length > n - at - 12) break;
+    if (std::memcmp(b + at + 4, "IDAT", 4) == 0) packed.insert(packed.end(), b + at + 8, b + at + 8 + length);
+    at += length + 12;
+  }
+  return packed;
 }
 
 }  // namespace lamina::detail

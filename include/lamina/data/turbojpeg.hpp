@@ -19,14 +19,24 @@ inline constexpr int TJFLAG_LIMITSCANS = 0;
 
 enum class Turbo { decoded, damaged, undecided };
 
-/// The bytes of a JPEG of this size -> an RGB picture. It counts all codes of all scans as it goes, and `damaged` is one that ends too soon or has wrong ones. What it cannot
+/// What a JPEG's sides are divided by when it is decoded for a picture of at least this size: 8, 4, 2, or 1 if none was given. As Pillow's draft().
+constexpr int divisor(Size whole, Size at_least) {
+  if (at_least.h < 1 || at_least.w < 1) return 1;
+  int d = 8;
+  while (d > 1 && (whole.h / d < at_least.h || whole.w / d < at_least.w)) d /= 2;
+  return d;
+}
+
+/// The bytes of a JPEG of this size -> an RGB picture, of this size or at_least of another. It counts all codes of all scans as it goes, and `damaged` is one that ends too soon or has wrong ones. What it cannot
 /// decode, or remarks on without a pixel being lost for certain (bytes too many, a strange number in a header), is left to others. Throws Error if it cannot begin for want of memory.
-[[gnu::cold]] inline Turbo decode_turbo(std::span<const std::uint8_t> bytes, Size whole, Picture& p) {
+[[gnu::cold]] inline Turbo decode_turbo(std::span<const std::uint8_t> bytes, Size whole, Size at_least, Picture& p) {
   struct Destroy { void operator()(void* handle) const { tjDestroy(handle); } };
   const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
   if (!decoder) throw Error("there is no memory to decode pictures: take fewer threads");
   int w = 0, h = 0, sampling = 0, colours = 0;
   if (tjDecompressHeader3(decoder.get(), bytes.data(), bytes.size(), &w, &h, &sampling, &colours) || h != whole.h || w != whole.w) return Turbo::undecided;
+  const int divided = divisor(whole, at_least);
+  w = (w + divided - 1) / divided, h = (h + divided - 1) / divided;
   const bool inks = colours == TJCS_CMYK || colours == TJCS_YCCK;
   p = {h, w, inks ? 4 : 3, std::vector<std::uint8_t>(std::size_t(size(Shape{h, w, inks ? 4 : 3})))};
   if (tjDecompress2(decoder.get(), bytes.data(), bytes.size(), p.pixels.data(), w, 0, h, inks ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS | TJFLAG_STOPONWARNING)) {
