@@ -42,7 +42,7 @@ struct Source {
   std::vector<Changes> changes = std::vector<Changes>(most);
   std::vector<std::int32_t> label = std::vector<std::int32_t>(most);
   std::vector<std::atomic<bool>> kept;
-  Pictures pictures{std::make_shared<char>(), 0, shape, {}, nullptr, nullptr, nullptr};
+  Pictures pictures{std::make_shared<char>(), 0, shape, {}, {}, nullptr, nullptr, nullptr};
   Index n = 0;
 
   Source(Index count, std::uint64_t seed) : samples(count), data(std::size_t(count * picture)), kept(std::size_t(count)) {
@@ -79,14 +79,14 @@ struct Counted {
 /// Steps with batches of the sources by turns, on a GPU that may keep so many bytes.
 Counted run(Gpu dev, Index limit, const std::vector<Source*>& sources) {
   const Buffer<Gpu, float> x(dev, most * picture), seen(dev, steps * most * (picture + 1));
-  detail::PictureInputs<Gpu, float> inputs(dev, most, picture, limit, x.data());
+  detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 2, limit, x.data());
   Counted c;
   const float* last = nullptr;
   for (Index step = 0; step < steps; ++step) {
     Source& s = *sources[std::size_t(step) % sources.size()];
     s.next(step);
     s.expect(c.expected);
-    const auto brought = inputs.bring(dev, s.pictures, s.label.data(), s.n);
+    const auto brought = inputs.bring(dev, s.pictures, s.label.data(), nullptr, s.n);
     for (Index i = 0; i < s.n; ++i) CHECK(s.kept[std::size_t(s.changes[std::size_t(i)].place)] == inputs.keeps(s.pictures));
     CHECK(std::exchange(last, brought.x) != brought.x);      // the step before may still read its own
     std::fill(s.handed.begin(), s.handed.end(), 0), std::fill(s.label.begin(), s.label.end(), -1), std::fill(s.changes.begin(), s.changes.end(), Changes());
@@ -113,13 +113,13 @@ TEST_CASE("each step reads the pictures and labels of its own batch") {
 TEST_CASE("a data set that is gone makes room for another") {
   Gpu dev;
   const Buffer<Gpu, float> x(dev, most * picture);
-  detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 11 * picture, x.data());
+  detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 2, 11 * picture, x.data());
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     Source s(11, seed);
-    for (Index step = 0; step < 4; ++step) s.next(step), inputs.bring(dev, s.pictures, s.label.data(), s.n);
+    for (Index step = 0; step < 4; ++step) s.next(step), inputs.bring(dev, s.pictures, s.label.data(), nullptr, s.n);
     CHECK(inputs.keeps(s.pictures));
     Source other(1, seed);
-    other.next(0), inputs.bring(dev, other.pictures, nullptr, 1);
+    other.next(0), inputs.bring(dev, other.pictures, nullptr, nullptr, 1);
     CHECK(!inputs.keeps(other.pictures));
   }
 }
@@ -130,8 +130,8 @@ TEST_CASE("pictures are kept where there is room for them, and some is left") {
       Source s(11, 1);
       const Buffer<Gpu, float> x(dev, most * picture);
       if constexpr (requires { dev.set_free_bytes(free); }) dev.set_free_bytes(free);
-      detail::PictureInputs<Gpu, float> inputs(dev, most, picture, Index(1) << 40, x.data());
-      s.next(0), inputs.bring(dev, s.pictures, nullptr, s.n);
+      detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 2, Index(1) << 40, x.data());
+      s.next(0), inputs.bring(dev, s.pictures, nullptr, nullptr, s.n);
       return inputs.keeps(s.pictures);
     };
     CHECK(kept(Gpu(), 11 * picture * 8 / 7 + 8));
@@ -145,14 +145,14 @@ TEST_CASE("numbers that come between pictures have the place of every second bat
     Source s(11, 1);
     const Buffer<Gpu, float> x(dev, most * picture), seen(dev, 3 * most * (picture + 1));
     const Tensor<Gpu, std::int32_t> label(dev, std::vector<std::int32_t>(most));
-    detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 11 * picture, x.data());
+    detail::PictureInputs<Gpu, float> inputs(dev, most, picture, 2, 11 * picture, x.data());
     const std::vector<float> numbers(most * picture, 0.5f);
     const auto step = [&](const float* of, Index at) {
       dev.template launch<pictures_test::Step>(Grid{int(most)}, of, static_cast<const std::int32_t*>(label.data()), int(picture), seen.data() + at * most * (picture + 1));
     };
     const auto batch = [&](Index i) {
       s.next(i);
-      step(inputs.bring(dev, s.pictures, nullptr, s.n).x, i ? 2 : 0);
+      step(inputs.bring(dev, s.pictures, nullptr, nullptr, s.n).x, i ? 2 : 0);
     };
     batch(0), batch(1), batch(3);                            // the last is that of x's place before the next
     inputs.use(dev, 0);

@@ -9,8 +9,8 @@ namespace {
 std::vector<float> mapped(const Picture& x, const Affine& m, FillMode fill, float outside = 0, bool linear = true) {
   std::vector<float> y(std::size_t(size(x.shape())));
   detail::Scratch scratch;
-  if (x.c == 1) detail::map_picture<1>(x.pixels.data(), x.size(), m, fill, outside, linear, false, false, y.data(), scratch);
-  else detail::map_picture<3>(x.pixels.data(), x.size(), m, fill, outside, linear, false, false, y.data(), scratch);
+  if (x.c == 1) detail::map_picture<1>(x.pixels.data(), x.size(), {.map = m}, fill, outside, linear, y.data(), scratch);
+  else detail::map_picture<3>(x.pixels.data(), x.size(), {.map = m}, fill, outside, linear, y.data(), scratch);
   return y;
 }
 constexpr KerasVersion versions[] = {KerasVersion::corrected, KerasVersion::current, KerasVersion::legacy_1_1_2};

@@ -12,7 +12,7 @@ struct Batch {
   Index first = 0;                        // place of the first sample in the order of the epoch
   const float* x = nullptr;               // (N, H, W, C)
   const std::int32_t* label = nullptr;    // (N) class of each, or null
-  const float* target = nullptr;          // (N, classes) soft targets, or null
+  const float* target = nullptr;          // (N, classes) soft targets, or null. A sample of such a batch counts as one of the class with the largest share, the first of several
   const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
   Index whole = 0;                        // samples of the batch that all replicas together work on, of which these are a part, or none; 0: these are the whole
 };

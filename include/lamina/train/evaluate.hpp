@@ -83,7 +83,7 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& mode
     scores.resize(std::size_t(b.n * c));
     model.device().download(scores.data(), y, scores.size() * sizeof scores[0]);
     e.scores.insert(e.scores.end(), scores.begin(), scores.end());
-    for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.label ? b.label[i] : std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)));
+    for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.target ? std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)) : b.label[i]);
   }
   exchange(model, false);
   const Totals t = model.totals();
