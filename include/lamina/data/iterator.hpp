@@ -35,6 +35,22 @@ inline void run_in(tbb::task_arena& arena, Index tasks, TaskRef f) {
 /// Of the thread that runs a task, from 0.
 inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::current_thread_index()); }
 
+/// The same; what the first task that failed threw, if one did.
+inline std::exception_ptr run_all(tbb::task_arena& arena, Index tasks, TaskRef f) {
+  std::mutex failing;
+  Index failed = tasks;
+  std::exception_ptr failure;
+  run_in(arena, tasks, [&](Index i) {
+    try {
+      f(i);
+    } catch (...) {
+      std::lock_guard lock(failing);
+      if (i < failed) failed = i, failure = std::current_exception();
+    }
+  });
+  return failure;
+}
+
 /// The names of what `look(sample)` throws at, in the order of the dataset.
 [[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, TaskRef look) {
   std::vector<std::string> problem(dataset.samples.size());
@@ -254,27 +270,19 @@ class BatchMaker {
     const BatchMixing mixing = draw_mixing(options_, mixing_, b);
     slot.pictures.mixing = mixing.pixels;
     const Index others = slot.n > 0 && !mixing.pixels.off() ? 1 : 0, before = others && slot.first == begin ? begin + slot.whole : slot.first;
-    std::mutex failing;
-    Index failed = slot.n + others;
-    std::exception_ptr failure;
-    run_in(arena_, slot.n + others, [&](Index i) {                                // the last is what the first is mixed with
+    const std::exception_ptr failure = run_all(arena_, slot.n + others, [&](Index i) {      // the last is what the first is mixed with
       if (cancelled_.load(std::memory_order_relaxed)) return;
-      try {
-        Tools& tools = tools_[thread_number()];
-        const Index sample = order_[std::size_t(i < slot.n ? slot.first + i : before - 1)];
-        const Transform drawn = draw(options_, changes_, sample);
-        if (taker_) {
-          const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
-          const Index at = i < slot.n ? slot.others + i : 0;
-          slot.pixels[std::size_t(at)] = kept ? nullptr : store_->at(sample, slot.room.empty() ? nullptr : slot.room.data() + at * picture);
-          slot.changes[std::size_t(at)] = changes(drawn, options_.size, options_.keras);
-          slot.changes[std::size_t(at)].place = sample;
-        } else transform(store_->at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
-        slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
-      } catch (...) {
-        std::lock_guard lock(failing);
-        if (i < failed) failed = i, failure = std::current_exception();
-      }
+      Tools& tools = tools_[thread_number()];
+      const Index sample = order_[std::size_t(i < slot.n ? slot.first + i : before - 1)];
+      const Transform drawn = draw(options_, changes_, sample);
+      if (taker_) {
+        const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
+        const Index at = i < slot.n ? slot.others + i : 0;
+        slot.pixels[std::size_t(at)] = kept ? nullptr : store_->at(sample, slot.room.empty() ? nullptr : slot.room.data() + at * picture);
+        slot.changes[std::size_t(at)] = changes(drawn, options_.size, options_.keras);
+        slot.changes[std::size_t(at)].place = sample;
+      } else transform(store_->at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
+      slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
     });
     if (failure || cancelled_) return failure;
     if (others && !taker_)
