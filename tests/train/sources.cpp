@@ -63,10 +63,11 @@ TEST_CASE("a source that hands out fewer batches than it has is refused, and one
 
 TEST_CASE("data of another number of classes is refused before the first step") {
   AugmentationIterator train(pictures(5), {.size = {8, 8}, .batch = 4});
+  EvaluationIterator other(pictures(5), {.size = {8, 8}, .batch = 4});
   One val;
   M model({.batch = 4});
   CHECK_THROWS_WITH_AS(fit(model, train, val, Adam{}, Constant{}, {.epochs = 1}), doctest::Contains("of 5 classes and the network tells 3 apart"), Error);
-  CHECK_THROWS_WITH_AS(evaluate(model, train), doctest::Contains("end it with Dense<5>"), Error);
+  CHECK_THROWS_WITH_AS(evaluate(model, other), doctest::Contains("end it with Dense<5>"), Error);
 }
 
 TEST_CASE("soft targets can be validated, too") {

@@ -326,6 +326,7 @@ class BatchMaker {
 /// largest share, as in torchvision's training script (timm shows no accuracy of mixed batches). Throws Error if the options make no sense or the dataset is empty.
 class AugmentationIterator : public detail::BatchMaker {
  public:
+  using View = TrainingView;
   explicit AugmentationIterator(Dataset dataset, const AugmentationOptions& options = {})
       : BatchMaker(std::move(dataset), options, true), hint_(lamina::hint(options)) {}
   /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
@@ -355,9 +356,10 @@ struct EvaluationOptions {
 };
 
 /// Batches for validation and prediction: every picture as it is, in the order of the dataset. A type of its own, so that nobody augments a validation set
-/// by accident.
+/// by accident: fit() and evaluate() take no other for it.
 class EvaluationIterator : public detail::BatchMaker {
  public:
+  using View = EvaluationView;
   explicit EvaluationIterator(Dataset dataset, const EvaluationOptions& options = {}) : BatchMaker(std::move(dataset), unchanged(options), false) {}
   /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
   explicit EvaluationIterator(std::shared_ptr<PictureStore> pictures, const EvaluationOptions& options = {}) : BatchMaker(std::move(pictures), unchanged(options), false) {}

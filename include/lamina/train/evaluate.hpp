@@ -96,7 +96,16 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& mode
 }
 }  // namespace detail
 
+namespace detail {
+template <class S> struct Evaluates {
+  static_assert(hands_out<S, EvaluationView>(), "pictures are evaluated as they are and in their order: give an EvaluationIterator, and not what changes and shuffles them for training");
+};
+}  // namespace detail
+
 /// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
-template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) { return detail::evaluate_base(model.base(), source); }
+template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) {
+  [[maybe_unused]] constexpr detail::Evaluates<S> as_they_are{};
+  return detail::evaluate_base(model.base(), source);
+}
 
 }  // namespace lamina
