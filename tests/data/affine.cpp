@@ -82,6 +82,21 @@ TEST_CASE("affine: rows that come from one row and the general way agree") {
   }
 }
 
+TEST_CASE("affine: three colours together have the bits of each by itself") {
+  const Picture p = lamina_test::noise(9, 70, 3);
+  for (const Affine& m : {Affine{1.07, 0, -2.3, 0.21, 0.9, 1.7}, Affine{0.9, 0.11, -2.3, 0.21, 1.1, 1.7}})
+    for (int fill = 0; fill < 4; ++fill)
+      for (const bool linear : {true, false}) {
+        const auto all = mapped(p, m, FillMode(fill), 9, linear);
+        for (std::size_t k = 0; k < 3; ++k) {
+          Picture one{9, 70, 1, {}};
+          std::vector<float> colour;
+          for (std::size_t i = k; i < all.size(); i += 3) one.pixels.push_back(p.pixels[i]), colour.push_back(all[i]);
+          CHECK(mapped(one, m, FillMode(fill), 9, linear) == colour);
+        }
+      }
+}
+
 TEST_CASE("affine: places far outside and pictures of one pixel stay inside the memory") {
   for (const Size s : {Size{1, 1}, Size{1, 9}, Size{9, 1}, Size{5, 4}}) {
     const Picture p = lamina_test::noise(s.h, s.w, 3);

@@ -81,25 +81,33 @@ LAMINA_HD inline float within(float v, float low, float high) {
 inline constexpr int lanes = 256;
 
 /// Grey levels 0..255 times a factor, both cut to whole levels, as Pillow does.
-LAMINA_HD inline float brighten(float v, float factor) {
-  const float bright = factor * float(int(v));
-  return float(int(bright < 255.f ? bright : 255.f));
+LAMINA_HD inline float whole_level(float v) { return float(int(v)); }
+LAMINA_HD inline float brighter(float level, float factor) {
+  const float bright = product(factor, level);
+  return bright < 255.f ? bright : 255.f;
 }
+LAMINA_HD inline float brighten(float v, float factor) { return whole_level(brighter(whole_level(v), factor)); }
 /// least ... least + range -> 0 ... 255.
 LAMINA_HD inline float stretch(float v, float least, float range) { return (v - least) / range * 255; }
 LAMINA_HD inline float grey(const float* colour) { return product(0.2989f, colour[0]) + product(0.587f, colour[1]) + product(0.114f, colour[2]); }
 /// The distance from `middle` times a factor.
 LAMINA_HD inline float spread(float v, float middle, float factor) { return within(blend(middle, v, factor), 0.f, 255.f); }
 /// Red, green and blue turned on the circle of hues by so many sixths of it, -6 to 6, as in HSV: the largest of the three, and the distance of the smallest from it, stay.
-LAMINA_HD inline void turn_hue(float* colour, float sixths) {
-  const float r = colour[0], g = colour[1], b = colour[2];
-  const float most = r > g ? (r > b ? r : b) : g > b ? g : b, least = r < g ? (r < b ? r : b) : g < b ? g : b, range = most - least;
-  if (!(range > 0)) return;
-  const float hue = sixths + (r == most ? (g - b) / range : g == most ? 2 + (b - r) / range : 4 + (r - g) / range);
-  for (int k = 0; k < 3; ++k) {
-    const float from = hue + float(5 - 2 * k), place = from - product(6.f, std::floor(from / 6)), near = place < 4 - place ? place : 4 - place;
-    colour[k] = most - product(range, within(near, 0.f, 1.f));
-  }
+LAMINA_HD inline void turn_hue(float& r, float& g, float& b, float sixths) {
+  // Nothing is computed on one side of a condition alone: then a compiler for the CPU works on several pixels at once.
+  const float larger = r > g ? r : g, most = larger > b ? larger : b, smaller = r < g ? r : g, least = smaller < b ? smaller : b, range = most - least;
+  const float of_red = g - b, of_green = b - r, of_blue = r - g, apart = g == most ? of_green : of_blue, ahead = r == most ? of_red : apart;
+  const float below_red = g == most ? 2.f : 4.f, begin = r == most ? 0.f : below_red, divisor = range > 0 ? range : 1.f;
+  const float hue = sixths + (begin + ahead / divisor);
+  const auto colour = [&](float from) {
+    float place = hue + from;                                                   // -6 to 16
+    place += place < 0 ? 6.f : 0.f;
+    place -= place >= 12 ? 12.f : 0.f;
+    place -= place >= 6 ? 6.f : 0.f;
+    const float back = 4 - place;
+    return most - product(range, within(place < back ? place : back, 0.f, 1.f));
+  };
+  r = colour(5), g = colour(3), b = colour(1);
 }
 /// What a pixel of C channels adds to the sum of its picture, and to that of the squared distances from a mean.
 template <int C> LAMINA_HD double channel_sum(const float* colour) {

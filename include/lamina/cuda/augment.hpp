@@ -82,7 +82,7 @@ template <int C> struct ChangedPicture {
         const float grey = pixel::grey(y.v);
         for (float& v : y.v) v = pixel::spread(v, grey, float(c.saturation));
       }
-      if (c.hue != 0) pixel::turn_hue(y.v, float(6 * c.hue));
+      if (c.hue != 0) pixel::turn_hue(y.v[0], y.v[1], y.v[2], float(6 * c.hue));
     }
     return y;
   }
