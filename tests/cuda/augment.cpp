@@ -40,8 +40,8 @@ struct Batch {
     for (Index i = 0; i < Index(y.size()); ++i) {
       const int row = int(i / shape.c / shape.w % shape.h), column = int(i / shape.c % shape.w);
       const auto& b = mixing.box;
-      const float own = all[std::size_t(i + size(shape))], other = all[std::size_t(i)];
-      y[std::size_t(i)] = row >= b.y && row < b.y + b.h && column >= b.x && column < b.x + b.w ? other : mixing.share == 1 ? own : other + mixing.share * (own - other);
+      const float own = all[std::size_t(i + size(shape))], other = all[std::size_t(i)], part = mixing.share * (own - other);
+      y[std::size_t(i)] = row >= b.y && row < b.y + b.h && column >= b.x && column < b.x + b.w ? other : mixing.share == 1 ? own : other + part;
     }
     return y;
   }

@@ -138,15 +138,15 @@ TEST_CASE("mixing: shares are those of Beta(alpha, alpha), a batch has one way, 
     CHECK(squares / n == doctest::Approx(variance).epsilon(0.03));
   }
   o.cutmix = 1, o.mixed_batches = 0.8;
-  double boxes = 0, shares = 0;
+  double boxes = 0, blended = 0;
   for (Index b = 0; b < n; ++b) {
     const auto [m, share] = draw_mixing(o, random, b);
     const Rectangle& r = m.box;
     REQUIRE((r.y >= 0 && r.x >= 0 && r.h >= 0 && r.w >= 0 && r.y + r.h <= 16 && r.x + r.w <= 12));
     if (r.h > 0) CHECK((share == 1 - r.h * r.w / 192.0 && m.share == 1));
-    boxes += r.h > 0, shares += m.share != 1;
+    boxes += r.h > 0, blended += m.share != 1;
   }
-  CHECK(shares / n == doctest::Approx(0.4).epsilon(0.03));
+  CHECK(blended / n == doctest::Approx(0.4).epsilon(0.03));
   CHECK(boxes / n > 0.33);                                                      // of 0.4 some are of no pixel
   CHECK(boxes / n < 0.4);
   CHECK(draw_mixing(options(0, 0), random, 3).own == 1);
