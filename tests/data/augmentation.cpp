@@ -111,6 +111,9 @@ TEST_CASE("augmentation: a part of the picture becomes the whole, pixels with th
   Transform t;
   t.window = {0, 2, 1, 4};                                                        // by hand: place j comes from 2 + (j + 0.5) / 2 - 0.5
   CHECK(made(p, t) == std::vector<float>{27.5, 32.5, 37.5, 42.5, 47.5, 52.5, 57.5, 62.5});
+  Transform down;
+  down.window = {2, 0, 4, 1};
+  CHECK(made({8, 1, 1, p.pixels}, down) == made(p, t));
   t.flip_horizontal = true;
   CHECK(made(p, t) == std::vector<float>{62.5, 57.5, 52.5, 47.5, 42.5, 37.5, 32.5, 27.5});
   t.flip_horizontal = false, t.tx = 1;                                            // then everything moves by one new pixel
@@ -139,7 +142,7 @@ TEST_CASE("augmentation: parts are drawn as torchvision's RandomResizedCrop draw
     area += share, least = std::min(least, share), flat = std::min(flat, double(r.w) / r.h), wide = std::max(wide, double(r.w) / r.h);
     lefts += r.x * 2 < 80 - r.w;
   }
-  CHECK(area / n == doctest::Approx(0.438).epsilon(0.03));                        // of 200000 draws of torchvision's get_params in Python
+  CHECK(std::abs(area / n - 0.438) < 0.013);                                     // of 200000 draws of torchvision's get_params in Python
   CHECK((least > 0.075 && least < 0.09));
   CHECK((flat > 0.72 && flat < 0.77 && wide > 1.3 && wide < 1.4));
   CHECK(lefts / double(n) == doctest::Approx(0.5).epsilon(0.06));

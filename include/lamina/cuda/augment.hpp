@@ -115,7 +115,7 @@ template <int Threads, class V, class F> LAMINA_DEVICE V block_fold(V v, V* room
 /// Pictures x[changes[i].place] -> y[i], each mixed with x[changes[i - 1].place] and its changes where they are (Mixed). Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole).
 /// What a block is done with goes by way of shared memory, so that it is stored in one stretch. grid: (N each)
 template <class T, int C, bool Whole, bool Mixed> struct Augment {
-  static constexpr int threads = pixel::lanes, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = (Whole ? 2 : 3) - (Mixed ? 1 : 0);
+  static constexpr int threads = pixel::lanes, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = Whole && Mixed ? 1 : 2;
   static constexpr int together = int(16 / sizeof(T));
 
   LAMINA_DEVICE static void run(const std::uint8_t* x, const Changes* changes, CommonChanges all, Mixing mixing, int h, int w, int each, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
