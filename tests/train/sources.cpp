@@ -79,6 +79,19 @@ TEST_CASE("soft targets can be validated, too") {
   CHECK(result.validation.truth == std::vector<std::int32_t>{1, 2, 0, 2});
 }
 
+TEST_CASE("where a batch has labels and targets, the targets count") {
+  One alone, both, labels;
+  alone.target = both.target = {0.1f, 0.7f, 0.2f, 0, 0, 1, 0, 0, 1, 0.2f, 0.2f, 0.6f};      // of each class another number than of labels
+  alone.labelled = false;
+  M model({.batch = 4, .loss = {.smoothing = 0.1, .class_weights = {1, 2, 3}}});
+  const Evaluation a = evaluate(model, alone), b = evaluate(model, both), c = evaluate(model, labels);
+  CHECK((a.loss == b.loss && a.accuracy == b.accuracy && a.truth == b.truth));
+  CHECK((a.loss > 0 && a.loss != c.loss && a.truth != c.truth));
+  Index right = 0;
+  for (Index i = 0; i < 4; ++i) right += a.predicted(i) == a.truth[std::size_t(i)];
+  CHECK(b.accuracy == double(right) / 4);
+}
+
 TEST_CASE("a batch without labels, or with labels that are no classes, gets a sentence") {
   One good, bad;
   M model({.batch = 4, .loss = {.class_weights = {1, 2, 3}}});
