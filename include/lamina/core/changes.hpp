@@ -29,7 +29,7 @@ struct alignas(16) Changes {
   Index place = 0;                                        // of the sample in its data set
   int crop_y = 0, crop_x = 0;                             // pixels it is moved by, the border mirrored without its edge
   Affine map = {};
-  double margin = 0;                                      // pixels: places that lie no further beyond the edge are not outside
+  float margin = 0;                                       // pixels: places that lie no further beyond the edge are not outside
   bool flip_vertical = false, flip_horizontal = false;    // of what the map makes
   double channel_shift = 0;                               // grey levels added, kept within the picture's own range
   double brightness = 1, contrast = 1, saturation = 1;    // factors; the last two, and the hue, of pictures with colours
@@ -55,9 +55,9 @@ struct Mixing {
   constexpr bool off() const { return share == 1 && box.h == 0; }
 };
 
-/// Whether a pixel depends on all others of its picture.
+/// Whether a pixel depends on all others of its picture; or is turned on the circle of hues, for which the registers of a kernel that looks at one pixel alone do not suffice.
 constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, int channels) {
-  return all.centred || all.standardised || c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && c.contrast != 1);
+  return all.centred || all.standardised || c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && (c.contrast != 1 || c.hue != 0));
 }
 
 /// A batch as bytes, with what is to be done to them. All of it belongs to the source and holds as long as the batch does.

@@ -23,7 +23,7 @@ LAMINA_DEVICE Changes load_changes(const Changes* p) {
 }
 
 /// A picture before and after its changes.
-template <int C> struct ChangedPicture {
+template <int C, bool Whole> struct ChangedPicture {
   struct Colour { float v[C]; };
   const std::uint8_t* x;      // (H, W, C)
   int h, w;
@@ -82,7 +82,8 @@ template <int C> struct ChangedPicture {
         const float grey = pixel::grey(y.v);
         for (float& v : y.v) v = pixel::spread(v, grey, float(c.saturation));
       }
-      if (c.hue != 0) pixel::turn_hue(y.v[0], y.v[1], y.v[2], float(6 * c.hue));
+      if constexpr (Whole)
+        if (c.hue != 0) pixel::turn_hue(y.v[0], y.v[1], y.v[2], float(6 * c.hue));
     }
     return y;
   }
@@ -112,16 +113,17 @@ template <int Threads, class V, class F> LAMINA_DEVICE V block_fold(V v, V* room
   return v;
 }
 
-/// Pictures x[changes[i].place] -> y[i], each mixed with x[changes[i - 1].place] and its changes where they are (Mixed). Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole).
+/// Pictures x[changes[i].place] -> y[i], each mixed with x[changes[i - 1].place] and its changes where they are (Mixed). Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole, see needs_whole_picture()).
 /// What a block is done with goes by way of shared memory, so that it is stored in one stretch. grid: (N each)
 template <class T, int C, bool Whole, bool Mixed> struct Augment {
-  static constexpr int threads = pixel::lanes, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = Whole && Mixed ? 1 : 2;
+  static constexpr int threads = pixel::lanes, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = (Whole ? 2 : 3) - (Mixed ? 1 : 0);
   static constexpr int together = int(16 / sizeof(T));
+  using Picture = ChangedPicture<C, Whole>;
 
   LAMINA_DEVICE static void run(const std::uint8_t* x, const Changes* changes, CommonChanges all, Mixing mixing, int h, int w, int each, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
     const int image = block_index().x / each, block = block_index().x % each, pixels = h * w, lane = thread_index();
-    const ChangedPicture<C> picture = changed(x, changes + image, all, h, w);
-    std::conditional_t<Mixed, ChangedPicture<C>, Nothing> other;
+    const Picture picture = changed(x, changes + image, all, h, w);
+    std::conditional_t<Mixed, Picture, Nothing> other;
     if constexpr (Mixed) other = changed(x, changes + image - 1, all, h, w);
     T* const out = y + Index(image) * pixels * C;
     T* const tile = reinterpret_cast<T*>(shared_memory());
@@ -146,24 +148,24 @@ template <class T, int C, bool Whole, bool Mixed> struct Augment {
 
  private:
   struct Nothing {};
-  LAMINA_DEVICE static ChangedPicture<C> changed(const std::uint8_t* x, const Changes* changes, const CommonChanges& all, int h, int w) {
+  LAMINA_DEVICE static Picture changed(const std::uint8_t* x, const Changes* changes, const CommonChanges& all, int h, int w) {
     const Changes c = load_changes(changes);
-    ChangedPicture<C> picture{x + c.place * h * w * C, h, w, c, all};
+    Picture picture{x + c.place * (h * w * C), h, w, c, all};
     if constexpr (Whole) look_at(picture);
     return picture;
   }
-  LAMINA_DEVICE static void mix(const Mixing& mixing, int i, int j, const typename ChangedPicture<C>::Colour& other, typename ChangedPicture<C>::Colour& colour) {
+  LAMINA_DEVICE static void mix(const Mixing& mixing, int i, int j, const typename Picture::Colour& other, typename Picture::Colour& colour) {
     const bool inside = mixing.box.holds(i, j);
     LAMINA_UNROLL
     for (int k = 0; k < C; ++k) colour.v[k] = inside ? other.v[k] : mixing.share == 1 ? colour.v[k] : pixel::blend(other.v[k], colour.v[k], mixing.share);
   }
   /// The sum of f(i, j) over the pixels, in the CPU's order.
-  template <class F> LAMINA_DEVICE static double sum_over(const ChangedPicture<C>& p, const F& f) {
+  template <class F> LAMINA_DEVICE static double sum_over(const Picture& p, const F& f) {
     double sum = 0;
     for (int i = thread_index(); i < p.h * p.w; i += threads) sum += f(i / p.w, i % p.w);
     return block_fold<threads>(sum, reinterpret_cast<double*>(shared_memory()), [](double a, double b) { return a + b; });
   }
-  LAMINA_DEVICE static void look_at(ChangedPicture<C>& p) {
+  LAMINA_DEVICE static void look_at(Picture& p) {
     const int pixels = p.h * p.w;
     if (p.c.channel_shift != 0 || (p.all.stretches && p.c.brightness != 1)) {
       float least = __builtin_inff(), most = -__builtin_inff();

@@ -211,7 +211,7 @@ inline Changes changes(const Transform& t, Size size, KerasVersion version) {
   Changes c;
   c.crop_y = t.crop_y, c.crop_x = t.crop_x;
   if (t.moves()) c.map = affine(t.theta, t.tx, t.ty, t.shear, t.zx, t.zy, size, version);
-  if (t.window.h > 0) c.map = within_window(c.map, t.window, size), c.margin = 0.5;
+  if (t.window.h > 0) c.map = within_window(c.map, t.window, size), c.margin = 0.5f;
   c.flip_vertical = t.flip_vertical, c.flip_horizontal = t.flip_horizontal;
   c.channel_shift = t.channel_shift, c.brightness = t.brightness, c.contrast = t.contrast, c.saturation = t.saturation, c.hue = t.hue;
   c.erased = t.erased;
