@@ -21,6 +21,7 @@
 #pragma GCC push_options
 #pragma GCC optimize("O1")
 #endif
+#include "data/channel_statistics.hpp"
 #include "data/image_folder.hpp"
 #include "io/checkpoint.hpp"
 #include "nn/summary.hpp"

@@ -33,7 +33,19 @@ struct Batch {
     for (std::size_t i = 0; i < t.size(); ++i) transform(x.data() + place(Index(i)) * size(shape), shape, t[i], o, y.data() + Index(i) * size(shape), scratch);
     return {y.begin(), y.end()};
   }
-  template <class T> std::vector<T> on_gpu(const AugmentationOptions& o, const std::vector<Transform>& t) const {
+  /// Each of n mixed with the one before it; of n + 1 changes the first are those of the one before the first.
+  std::vector<float> mixed_on_cpu(const AugmentationOptions& o, const std::vector<Transform>& t, const Mixing& mixing) const {
+    const auto all = on_cpu<float>(o, t);
+    std::vector<float> y(all.begin() + size(shape), all.end());
+    for (Index i = 0; i < Index(y.size()); ++i) {
+      const int row = int(i / shape.c / shape.w % shape.h), column = int(i / shape.c % shape.w);
+      const auto& b = mixing.box;
+      const float own = all[std::size_t(i + size(shape))], other = all[std::size_t(i)], part = mixing.share * (own - other);
+      y[std::size_t(i)] = row >= b.y && row < b.y + b.h && column >= b.x && column < b.x + b.w ? other : mixing.share == 1 ? own : other + part;
+    }
+    return y;
+  }
+  template <class T> std::vector<T> on_gpu(const AugmentationOptions& o, const std::vector<Transform>& t, const Mixing& mixing = {}) const {
     Gpu dev;
     std::vector<Changes> all;
     bool whole = false;
@@ -44,8 +56,9 @@ struct Batch {
     }
     const Tensor<Gpu, std::uint8_t> pictures(dev, x);
     const Tensor<Gpu, Changes> on_device(dev, all);
-    const Tensor<Gpu, T> y(dev, Index(t.size()) * size(shape));
-    augment(dev, shape, Index(t.size()), pictures.data(), on_device.data(), common_changes(o), whole, y.data());
+    const Index before = mixing.off() ? 0 : 1, n = Index(t.size()) - before;
+    const Tensor<Gpu, T> y(dev, n * size(shape));
+    augment(dev, shape, n, pictures.data(), on_device.data() + before, common_changes(o), mixing, whole, y.data());
     return y.get();
   }
 };
@@ -113,15 +126,44 @@ TEST_CASE("colours: channel shift, brightness, saturation, one by one and togeth
   check<float>({.rotation = 30, .channel_shift = 90, .brightness = {0.2, 1.9}, .fill_mode = FillMode::constant, .cval = 300});
 }
 
-TEST_CASE("contrast: the bits but for the last of the mean grey, which is a sum in another order") {
+TEST_CASE("a part of each picture becomes the whole, at the edge too") {
+  for (const FillMode fill : {FillMode::nearest, FillMode::constant, FillMode::reflect, FillMode::wrap})
+    for (const bool linear : {true, false}) check<float>({.rotation = fill == FillMode::wrap ? 0. : 20., .crop_area = {0.1, 1}, .crop_ratio = {0.3, 3}, .horizontal_flip = true, .fill_mode = fill, .cval = 7, .linear = linear}, 12);
+}
+
+TEST_CASE("hues are turned, and each picture has its mean and its deviation taken from it") {
+  check<float>({.hue = 0.5});
+  check<float>({.saturation = {0, 2}, .hue = 0.2, .samplewise_center = true});
+  check<float>({.rotation = 30, .brightness = {0.3, 1.7}, .hue = 0.5, .erase = 0.5, .samplewise_center = true, .samplewise_deviation = true});
+  check<bf16>({.rotation = 30, .samplewise_deviation = true}, 3);
+  for (const Shape s : {Shape(40, 23, 3), Shape(24, 32, 1)}) {                  // more pixels than a block has lanes
+    const AugmentationOptions o{.contrast = {0.5, 1.5}, .samplewise_center = true, .samplewise_deviation = true};
+    const Batch batch(s);
+    const auto t = drawn(o, s, 5);
+    CHECK(same_bits(batch.on_gpu<float>(o, t), batch.on_cpu<float>(o, t)));
+  }
+}
+
+TEST_CASE("pictures mixed with those before them, by shares, in boxes, and as a whole") {
+  for (const Shape s : {Shape(5, 7, 3), Shape(12, 9, 1), Shape(40, 23, 3)})
+    for (const Mixing& mixing : {Mixing{.share = 0.3f, .box = {}}, Mixing{.share = 0, .box = {}}, Mixing{.share = 1, .box = {1, 2, 3, 4}}, Mixing{.share = 1, .box = {0, 0, s.h, s.w}}})
+      for (const AugmentationOptions& o : {AugmentationOptions{.rotation = 20, .horizontal_flip = true, .erase = 0.5}, AugmentationOptions{.channel_shift = 60, .contrast = {0.2, 2}, .samplewise_center = true}}) {
+        CAPTURE(s.h);
+        const Batch batch(s);
+        const auto t = drawn(o, s, 6);
+        const auto expected = batch.mixed_on_cpu(o, t, mixing);
+        CHECK(same_bits(batch.on_gpu<float>(o, t, mixing), expected));
+        std::vector<bf16> rounded(expected.begin(), expected.end());
+        CHECK(same_bits(batch.on_gpu<bf16>(o, t, mixing), rounded));
+      }
+}
+
+TEST_CASE("contrast: about the same mean grey, to the bit") {
   const AugmentationOptions o{.rotation = 20, .channel_shift = 40, .brightness = {0.5, 1.5}, .contrast = {0, 2}, .saturation = {0.2, 2}, .rescale = 1};
   for (const Shape s : {Shape(7, 8, 3), Shape(5, 7, 1), Shape(40, 23, 3)}) {
     const Batch batch(s);
     const auto t = drawn(o, s, 9);
-    const auto expected = batch.on_cpu<float>(o, t), found = batch.on_gpu<float>(o, t);
-    double worst = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::abs(double(found[i]) - double(expected[i])));
-    CHECK(worst <= 1e-4);                                       // of 255
+    CHECK(same_bits(batch.on_gpu<float>(o, t), batch.on_cpu<float>(o, t)));
   }
 }
 
@@ -145,10 +187,10 @@ TEST_CASE("a batch of pictures moves its bytes in and its numbers out, and littl
       const Tensor<Gpu, Changes> changes(dev, all);
       const Tensor<Gpu, bf16> y(dev, Batch::samples * size(batch.shape));
       dev.counters() = {};
-      augment(dev, batch.shape, Batch::samples, x.data(), changes.data(), {}, false, y.data());
+      augment(dev, batch.shape, Batch::samples, x.data(), changes.data(), {}, {}, false, y.data());
       const auto& moved = dev.counters();
       CHECK(moved.launches == 1);
-      CHECK(moved.distinct_read_bytes == Batch::samples * (64 * 64 * 3 + Index(sizeof(Changes))));
+      CHECK(moved.distinct_read_bytes == (Batch::samples * (64 * 64 * 3 + Index(sizeof(Changes))) + 31) / 32 * 32);          // sectors
       CHECK(moved.distinct_written_bytes == Batch::samples * 64 * 64 * 3 * 2);
       CHECK(moved.written_bytes == moved.distinct_written_bytes);  // whole sectors, each once
       CHECK(moved.bank_conflicts <= moved.shared_wavefronts / 2);

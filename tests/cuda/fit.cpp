@@ -16,7 +16,7 @@ using namespace lamina;
 using namespace lamina_test;
 
 namespace {
-struct Net : Network<Input<6, 5, 3>, Conv<3, 3>, ReLU, MaxPool<2>, Flatten, Dense<2>> {};
+struct Net : Network<Input<7, 5, 3>, Conv<3, 3>, ReLU, MaxPool<2>, Flatten, Dense<2>> {};
 constexpr Index picture = size(Net::input), seen = 21, unseen = 7;
 
 /// A GPU that counts allocations, and the bytes of pictures that it reads by itself: what comes in whole pictures.
@@ -39,7 +39,7 @@ Dataset garden(Index count, std::uint64_t seed) {
   Dataset d{{"a", "b"}, {}, "garden"};
   const Random random(seed, Stream::test);
   for (Index i = 0; i < count; ++i) {
-    Picture p{6 + int(i % 3 == 0), 5, 3, {}};                // some are resized, and so lie in what the iterator keeps
+    Picture p{7 + int(i % 3 == 0), 5, 3, {}};                // some are resized, and so lie in what the iterator keeps
     for (Index k = 0; k < size(p.shape()); ++k) p.pixels.push_back(std::uint8_t(random.below(i * 1000 + k, 256)));
     d.add(std::move(p), std::int32_t(i % 2));
   }
@@ -69,6 +69,7 @@ struct Settings {
   Index kept = Index(1) << 40;              // bytes of the GPU's memory
   std::size_t cache = std::size_t(1) << 20; // of the host's
   unsigned queues = 1;                      // the order in which they run
+  bool mixed = false;
   Index stop_after = 0;
   std::filesystem::path folder = {};
 };
@@ -81,8 +82,9 @@ struct Trace {
 };
 constexpr Index epochs = 4;
 template <class T> Trace train(const Settings& s) {
-  AugmentationIterator train(garden(seen, 1), {.size = {6, 5}, .batch = 8, .seed = 3, .rotation = 20, .zoom = 0.2, .horizontal_flip = true, .brightness = {0.7, 1.3}, .workers = 1, .cache_bytes = s.cache});
-  EvaluationIterator val(garden(unseen, 2), {.size = {6, 5}, .batch = 5, .workers = 1, .cache_bytes = s.cache});
+  AugmentationIterator train(garden(seen, 1), {.size = {7, 5}, .batch = 8, .seed = 3, .rotation = 20, .zoom = 0.2, .horizontal_flip = true, .brightness = {0.7, 1.3}, .mixup = s.mixed ? 0.4 : 0, .cutmix = s.mixed ? 1. : 0,
+                            .mixed_batches = 0.8, .workers = 1, .cache_bytes = s.cache});
+  EvaluationIterator val(garden(unseen, 2), {.size = {7, 5}, .batch = 5, .workers = 1, .cache_bytes = s.cache});
   const Reads dev(s.queues);
   Model<Net, Reads, T> model({.batch = 8, .seed = 1, .kept_pictures = s.kept}, dev);
   Allocations allocations{dev};
@@ -125,6 +127,15 @@ TEST_CASE("in whatever order the queues run") {
     for (const Index kept : {Index(0), seen * picture}) CHECK(train<float>({.kept = kept, .cache = 0, .queues = queues}) == first);
 }
 
+TEST_CASE("pictures that are mixed with each other come with their targets, wherever they lie and whichever queue is first") {
+  const Trace numbers = train<float>({.numbers = true, .mixed = true});
+  CHECK(numbers.losses != train<float>({.numbers = true}).losses);
+  for (unsigned queues = 1; queues <= 6; ++queues)
+    for (const Index kept : {Index(1) << 40, Index(0)})
+      for (const std::size_t cache : {std::size_t(1) << 20, std::size_t(0)}) CHECK(train<float>({.kept = kept, .cache = cache, .queues = queues, .mixed = true}) == numbers);
+  CHECK(train<bf16>({.mixed = true}) == train<bf16>({.numbers = true, .mixed = true}));
+}
+
 TEST_CASE("a training that was stopped within an epoch goes on to the bit") {
   const TemporaryFolder whole, parts;
   const Trace once = train<bf16>({.folder = whole.path});
@@ -145,11 +156,11 @@ TEST_CASE("what the GPU keeps is not decoded again, where the host keeps nothing
   for (std::size_t i = 0; i < 10; ++i) {
     const std::vector<std::uint8_t> pixels(std::size_t(picture), std::uint8_t(20 * i));
     std::filesystem::create_directories(t.path / (i % 2 ? "a" : "b"));
-    write_file_whole(t.path / (i % 2 ? "a" : "b") / (std::to_string(i) + ".png"), png_bytes(pixels.data(), {6, 5, 3}));
+    write_file_whole(t.path / (i % 2 ? "a" : "b") / (std::to_string(i) + ".png"), png_bytes(pixels.data(), {7, 5, 3}));
   }
   const ImageFolder folder(t.path);
-  AugmentationIterator train(folder, {.size = {6, 5}, .batch = 4, .workers = 1, .cache_bytes = 0});
-  EvaluationIterator val(folder, {.size = {6, 5}, .batch = 8, .workers = 1, .cache_bytes = 0});
+  AugmentationIterator train(folder, {.size = {7, 5}, .batch = 4, .workers = 1, .cache_bytes = 0});
+  EvaluationIterator val(folder, {.size = {7, 5}, .batch = 8, .workers = 1, .cache_bytes = 0});
   Model<Net, Reads> model({.batch = 8, .seed = 1}, Reads());
   CHECK(fit(model, train, val, Sgd{.rate = 0.1, .momentum = 0.5}, Constant{}, {.epochs = 3}, Removes{t.path}).steps == 9);
   CHECK_THROWS_AS(evaluate(model, val), Error);              // which is another's to hand out by now
@@ -157,7 +168,7 @@ TEST_CASE("what the GPU keeps is not decoded again, where the host keeps nothing
 
 TEST_CASE("numbers and pictures by turns, and two data sets with the same samples' places") {
   const auto run = [](bool numbers) {
-    AugmentationIterator one(garden(8, 1), {.size = {6, 5}, .batch = 4, .horizontal_flip = true, .workers = 1}), two(garden(8, 2), {.size = {6, 5}, .batch = 4, .contrast = 0.5, .workers = 1});
+    AugmentationIterator one(garden(8, 1), {.size = {7, 5}, .batch = 4, .horizontal_flip = true, .workers = 1}), two(garden(8, 2), {.size = {7, 5}, .batch = 4, .contrast = 0.5, .workers = 1});
     Model<Net, Reads> model({.batch = 4, .seed = 1}, Reads());
     OptimizerState<Sgd, Reads, float> sgd(model.device(), {.rate = 0.1}, model.parameter_count);
     std::vector<float> all;
@@ -188,5 +199,5 @@ TEST_CASE("pictures of another size get a sentence") {
   other.start(0, 0);
   Batch b;
   REQUIRE(other.next(b));
-  CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("the network takes 90"), Error);
+  CHECK_THROWS_WITH_AS(model.forward_training(b), doctest::Contains("the network takes 105"), Error);
 }

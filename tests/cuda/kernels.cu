@@ -76,5 +76,6 @@ int main() {
   detail::first_conv_backward<3>(dev, extent, &bytes, 1.f, &bytes, &number, &sum, &sum);
   in_tf32(dev);
   for (const int c : {1, 3})                             // and as they are changed
-    for (const bool whole : {false, true}) augment(dev, Shape(64, 64, c), 1, &bytes, static_cast<const Changes*>(nullptr), {}, whole, &number);
+    for (const bool whole : {false, true})
+      for (const float share : {1.f, 0.5f}) augment(dev, Shape(64, 64, c), 1, &bytes, static_cast<const Changes*>(nullptr), {}, {.share = share, .box = {}}, whole, &number);
 }

@@ -57,7 +57,8 @@ template <class T> void check_loss(const Options& o, double allowed) {
   on_loss.fill(M(NAN)), on_dy.fill(T(NAN));
   const Count before{.losses = {3, 4}, .samples = 100, .correct = 50};
   dev.upload(totals.data(), &before, sizeof before);
-  const LossStep<T> step{o.n, o.c, o.total, on_y.data(), o.soft ? nullptr : on_label.data(), o.soft ? on_target.data() : nullptr, on_weights.data(), on_loss.data(), on_dy.data(), on_norm.data()};
+  // Labels are there beside soft targets too, and do not count.
+  const LossStep<T> step{o.n, o.c, o.total, on_y.data(), on_label.data(), o.soft ? on_target.data() : nullptr, on_weights.data(), on_loss.data(), on_dy.data(), on_norm.data()};
   cross_entropy(dev, step, o.smoothing, o.weighted, totals.data());
   Count found;
   dev.download(&found, totals.data(), sizeof found);

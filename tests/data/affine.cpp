@@ -9,8 +9,8 @@ namespace {
 std::vector<float> mapped(const Picture& x, const Affine& m, FillMode fill, float outside = 0, bool linear = true) {
   std::vector<float> y(std::size_t(size(x.shape())));
   detail::Scratch scratch;
-  if (x.c == 1) detail::map_picture<1>(x.pixels.data(), x.size(), m, fill, outside, linear, false, false, y.data(), scratch);
-  else detail::map_picture<3>(x.pixels.data(), x.size(), m, fill, outside, linear, false, false, y.data(), scratch);
+  if (x.c == 1) detail::map_picture<1>(x.pixels.data(), x.size(), {.map = m}, fill, outside, linear, y.data(), scratch);
+  else detail::map_picture<3>(x.pixels.data(), x.size(), {.map = m}, fill, outside, linear, y.data(), scratch);
   return y;
 }
 constexpr KerasVersion versions[] = {KerasVersion::corrected, KerasVersion::current, KerasVersion::legacy_1_1_2};
@@ -80,6 +80,21 @@ TEST_CASE("affine: rows that come from one row and the general way agree") {
     const auto a = mapped(p, level, FillMode(fill), 9), b = mapped(p, tilted, FillMode(fill), 9);
     for (std::size_t i = 0; i < a.size(); ++i) REQUIRE(std::abs(a[i] - b[i]) < 1e-3);
   }
+}
+
+TEST_CASE("affine: three colours together have the bits of each by itself") {
+  const Picture p = lamina_test::noise(9, 70, 3);
+  for (const Affine& m : {Affine{1.07, 0, -2.3, 0.21, 0.9, 1.7}, Affine{0.9, 0.11, -2.3, 0.21, 1.1, 1.7}})
+    for (int fill = 0; fill < 4; ++fill)
+      for (const bool linear : {true, false}) {
+        const auto all = mapped(p, m, FillMode(fill), 9, linear);
+        for (std::size_t k = 0; k < 3; ++k) {
+          Picture one{9, 70, 1, {}};
+          std::vector<float> colour;
+          for (std::size_t i = k; i < all.size(); i += 3) one.pixels.push_back(p.pixels[i]), colour.push_back(all[i]);
+          CHECK(mapped(one, m, FillMode(fill), 9, linear) == colour);
+        }
+      }
 }
 
 TEST_CASE("affine: places far outside and pictures of one pixel stay inside the memory") {

@@ -29,7 +29,9 @@ TEST_CASE("each option that decides what is handed out makes another fingerprint
   const std::function<void(O&)> changes[] = {
       [](O&) {}, [](O& o) { o.size = {12, 16}; }, [](O& o) { o.batch = 5; }, [](O& o) { o.seed = 1; }, [](O& o) { o.rotation = 1; }, [](O& o) { o.width_shift = 1; }, [](O& o) { o.height_shift = 1; },
       [](O& o) { o.shear = 1; }, [](O& o) { o.zoom = 0.1; }, [](O& o) { o.scale = 0.1; }, [](O& o) { o.channel_shift = 1; }, [](O& o) { o.horizontal_flip = true; }, [](O& o) { o.vertical_flip = true; },
-      [](O& o) { o.brightness = 0.1; }, [](O& o) { o.contrast = 0.1; }, [](O& o) { o.saturation = 0.1; }, [](O& o) { o.crop_padding = 1; }, [](O& o) { o.erase = 0.1; }, [](O& o) { o.rescale = 1; },
+      [](O& o) { o.brightness = 0.1; }, [](O& o) { o.contrast = 0.1; }, [](O& o) { o.saturation = 0.1; }, [](O& o) { o.hue = 0.1; }, [](O& o) { o.crop_area = {0.5, 1}; }, [](O& o) { o.crop_ratio = {1, 2}; },
+      [](O& o) { o.samplewise_center = true; }, [](O& o) { o.samplewise_deviation = true; }, [](O& o) { o.mixup = 1; }, [](O& o) { o.cutmix = 1; }, [](O& o) { o.mixed_batches = 0.5; },
+      [](O& o) { o.class_mode = ClassMode::categorical; }, [](O& o) { o.crop_padding = 1; }, [](O& o) { o.erase = 0.1; }, [](O& o) { o.rescale = 1; },
       [](O& o) { o.mean[0] = 0.1; }, [](O& o) { o.mean[2] = 0.1; }, [](O& o) { o.deviation[1] = 0.1; }, [](O& o) { o.fill_mode = FillMode::constant; }, [](O& o) { o.cval = 1; },
       [](O& o) { o.linear = false; }, [](O& o) { o.keras = KerasVersion::legacy_1_1_2; }, [](O& o) { o.interpolation = Interpolation::bilinear; },
       [](O& o) { o.exif_orientation = true; }, [](O& o) { o.scaled_decoding = true; }};
@@ -41,7 +43,9 @@ TEST_CASE("each option that decides what is handed out makes another fingerprint
   for (const Dataset& d : {garden(1), other_label, other_name}) seen.insert(of([](O&) {}, d));
   seen.insert(EvaluationIterator(garden(), {.size = {16, 12}, .batch = 4}).fingerprint());
   seen.insert(EvaluationIterator(garden(), {.size = {16, 12}, .batch = 5}).fingerprint());
-  CHECK(seen.size() == std::size(changes) + 5);
+  seen.insert(EvaluationIterator(garden(), {.size = {16, 12}, .batch = 4, .samplewise_center = true}).fingerprint());
+  seen.insert(EvaluationIterator(garden(), {.size = {16, 12}, .batch = 4, .samplewise_deviation = true}).fingerprint());
+  CHECK(seen.size() == std::size(changes) + 7);
 }
 
 TEST_CASE("how batches are made, which part of them is handed out, and how far an epoch is does not count") {

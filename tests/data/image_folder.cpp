@@ -128,6 +128,33 @@ TEST_CASE("split: every class by itself, seeded, nothing lost") {
   for (const double share : {-0.1, 1.0, double(NAN)}) CHECK(says(sentence([&] { all.split({.validation = share}); }), "validation share"));
 }
 
+TEST_CASE("split: Keras's two rules") {
+  Dataset d{{"a", "b", "c"}, {}};
+  for (int i = 0; i < 25; ++i) d.add(lamina_test::noise(1, 1, 3), i < 10 ? 0 : i < 24 ? 1 : 2, std::to_string(i));
+  const auto held = [](const Dataset& all, const SplitOptions& o) {
+    const SplitDataset parts = all.split(o);
+    std::vector<int> places;
+    for (const Sample& s : parts.validation.samples) places.push_back(std::stoi(s.name));
+    CHECK(parts.train.size() + parts.validation.size() == all.size());
+    return places;
+  };
+  CHECK(held(d, {.validation = 0.29, .rule = SplitRule::keras_generator}) == std::vector<int>{0, 1, 10, 11, 12, 13});       // int(2.9), int(4.06), int(0.29)
+  CHECK(held(d, {.validation = 0.29, .seed = 5, .rule = SplitRule::keras_generator}) == held(d, {.validation = 0.29, .rule = SplitRule::keras_generator}));
+  // numpy 2.4: p = list(range(n)); RandomState(seed).shuffle(p); sorted(p[-int(v * n):])
+  const auto of = [&](int n, double v, std::uint64_t seed) {
+    Dataset part{{"a"}, {}};
+    for (int i = 0; i < n; ++i) part.add(lamina_test::noise(1, 1, 3), 0, std::to_string(i));
+    return held(part, {.validation = v, .seed = seed, .rule = SplitRule::keras_directory});
+  };
+  CHECK(of(17, 0.3, 7) == std::vector<int>{3, 4, 6, 9, 15});
+  CHECK(of(40, 0.25, 123) == std::vector<int>{2, 17, 19, 22, 28, 30, 32, 33, 34, 36});
+  CHECK(of(30, 0.2, 4294967295u) == std::vector<int>{0, 2, 3, 7, 12, 20});
+  CHECK(of(1026, 0.004, 42) == std::vector<int>{121, 214, 466, 860});
+  CHECK(of(9, 0.1, 0).empty());
+  CHECK(held(d, {.validation = 0.29, .rule = SplitRule::keras_directory}).size() == 7);
+  CHECK(says(sentence([&] { of(9, 0.1, 4294967296u); }), "takes 0 to 4294967295"));
+}
+
 TEST_CASE("split: of one class no picture is preferred") {
   Dataset d{{"a", "b"}, {}};
   for (int i = 0; i < 20; ++i) d.add(lamina_test::noise(1, 1, 3), 0), d.add(lamina_test::noise(1, 1, 3), 1);

@@ -63,10 +63,11 @@ TEST_CASE("a source that hands out fewer batches than it has is refused, and one
 
 TEST_CASE("data of another number of classes is refused before the first step") {
   AugmentationIterator train(pictures(5), {.size = {8, 8}, .batch = 4});
+  EvaluationIterator other(pictures(5), {.size = {8, 8}, .batch = 4});
   One val;
   M model({.batch = 4});
   CHECK_THROWS_WITH_AS(fit(model, train, val, Adam{}, Constant{}, {.epochs = 1}), doctest::Contains("of 5 classes and the network tells 3 apart"), Error);
-  CHECK_THROWS_WITH_AS(evaluate(model, train), doctest::Contains("end it with Dense<5>"), Error);
+  CHECK_THROWS_WITH_AS(evaluate(model, other), doctest::Contains("end it with Dense<5>"), Error);
 }
 
 TEST_CASE("soft targets can be validated, too") {
@@ -76,6 +77,19 @@ TEST_CASE("soft targets can be validated, too") {
   M model({.batch = 4});
   const auto result = fit(model, train, val, Adam{}, Constant{}, {.epochs = 1});
   CHECK(result.validation.truth == std::vector<std::int32_t>{1, 2, 0, 2});
+}
+
+TEST_CASE("where a batch has labels and targets, the targets count") {
+  One alone, both, labels;
+  alone.target = both.target = {0.1f, 0.7f, 0.2f, 0, 0, 1, 0, 0, 1, 0.2f, 0.2f, 0.6f};      // of each class another number than of labels
+  alone.labelled = false;
+  M model({.batch = 4, .loss = {.smoothing = 0.1, .class_weights = {1, 2, 3}}});
+  const Evaluation a = evaluate(model, alone), b = evaluate(model, both), c = evaluate(model, labels);
+  CHECK((a.loss == b.loss && a.accuracy == b.accuracy && a.truth == b.truth));
+  CHECK((a.loss > 0 && a.loss != c.loss && a.truth != c.truth));
+  Index right = 0;
+  for (Index i = 0; i < 4; ++i) right += a.predicted(i) == a.truth[std::size_t(i)];
+  CHECK(b.accuracy == double(right) / 4);
 }
 
 TEST_CASE("a batch without labels, or with labels that are no classes, gets a sentence") {

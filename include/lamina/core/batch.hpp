@@ -1,6 +1,7 @@
 /// Where data and training meet: a batch of samples in host memory, and what hands them out.
 #pragma once
 #include <concepts>
+#include <type_traits>
 
 #include "changes.hpp"
 
@@ -12,7 +13,7 @@ struct Batch {
   Index first = 0;                        // place of the first sample in the order of the epoch
   const float* x = nullptr;               // (N, H, W, C)
   const std::int32_t* label = nullptr;    // (N) class of each, or null
-  const float* target = nullptr;          // (N, classes) soft targets, or null
+  const float* target = nullptr;          // (N, classes) soft targets, or null. A sample of such a batch counts as one of the class with the largest share, the first of several
   const Pictures* pictures = nullptr;     // where x is null: the same as bytes, with what makes x of them
   Index whole = 0;                        // samples of the batch that all replicas together work on, of which these are a part, or none; 0: these are the whole
 };
@@ -45,5 +46,16 @@ concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index coun
 /// before they train, since batches of which each takes a part have to be the same batches; of other sources they compare the numbers of samples alone.
 template <class S>
 concept FingerprintedSource = BatchSource<S> && requires(const S& s) { { s.fingerprint() } -> std::same_as<std::uint64_t>; };
+
+/// What a source may say of itself, `using View = EvaluationView;`: that what it hands out is changed at random and shuffled, for training alone, or as it is and in order, for validation and prediction.
+/// fit() and evaluate() then refuse to compile with the one in the place of the other. A source that says nothing is taken for either.
+struct TrainingView {};
+struct EvaluationView {};
+namespace detail {
+template <class S, class View> constexpr bool hands_out() {
+  if constexpr (requires { typename S::View; }) return std::is_same_v<typename S::View, View>;
+  else return true;
+}
+}  // namespace detail
 
 }  // namespace lamina

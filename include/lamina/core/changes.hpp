@@ -19,17 +19,22 @@ struct Affine {
 };
 
 /// Pixels.
-struct Rectangle { int y = 0, x = 0, h = 0, w = 0; };
+struct Rectangle {
+  int y = 0, x = 0, h = 0, w = 0;
+  LAMINA_HD bool holds(int row, int column) const { return row >= y && row < y + h && column >= x && column < x + w; }
+};
 
 /// What is done to one picture, in this order; as it stands, nothing. A device has an array of them.
 struct alignas(16) Changes {
   Index place = 0;                                        // of the sample in its data set
   int crop_y = 0, crop_x = 0;                             // pixels it is moved by, the border mirrored without its edge
-  Affine map;
+  Affine map = {};
+  float margin = 0;                                       // pixels: places that lie no further beyond the edge are not outside
   bool flip_vertical = false, flip_horizontal = false;    // of what the map makes
   double channel_shift = 0;                               // grey levels added, kept within the picture's own range
-  double brightness = 1, contrast = 1, saturation = 1;    // factors; the last two of pictures with colours
-  Rectangle erased;                                       // zero, at the end
+  double brightness = 1, contrast = 1, saturation = 1;    // factors; the last two, and the hue, of pictures with colours
+  double hue = 0;                                         // by how much of the circle it is turned
+  Rectangle erased = {};                                  // zero, at the end
 };
 
 /// What is common to all pictures of a source.
@@ -38,12 +43,21 @@ struct CommonChanges {
   float outside = 0;                                      // with FillMode::constant
   bool linear = true;                                     // between pixels; else the nearest
   bool stretches = false;                                 // pictures that are made brighter or darker are stretched to 0..255 first
-  float scale[3] = {1, 1, 1}, offset[3] = {0, 0, 0};      // x scale + offset for each channel, before what is erased
+  bool centred = false, standardised = false;             // the mean of each picture over all its channels is taken from it; it is divided by its deviation times |rescale| + 1e-6
+  double rescale = 1;
+  float scale[3] = {1, 1, 1}, offset[3] = {0, 0, 0};      // x scale + offset for each channel, before what is erased; scale has `rescale` in it
 };
 
-/// Whether a pixel depends on all others of its picture.
+/// How each picture of a batch is mixed with the one before it, the first with the last, once all else is done to both; as it stands, not at all.
+struct Mixing {
+  float share = 1;                                        // of the picture itself, and the rest of the other's
+  Rectangle box;                                          // where all is the other's
+  constexpr bool off() const { return share == 1 && box.h == 0; }
+};
+
+/// Whether a pixel depends on all others of its picture; or is turned on the circle of hues, for which the registers of a kernel that looks at one pixel alone do not suffice.
 constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, int channels) {
-  return c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && c.contrast != 1);
+  return all.centred || all.standardised || c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && (c.contrast != 1 || c.hue != 0));
 }
 
 /// A batch as bytes, with what is to be done to them. All of it belongs to the source and holds as long as the batch does.
@@ -52,6 +66,7 @@ struct Pictures {
   Index samples = 0;                         // of the source
   Shape shape;                               // of each
   CommonChanges common;
+  Mixing mixing;                             // if it is not off, what is said of pixels and changes holds of number -1 too: the picture that the first is mixed with
   const std::uint8_t* const* pixels = nullptr;   // (N) pictures (H, W, C); null: the taker has said that it keeps it
   const Changes* changes = nullptr;          // (N)
   std::atomic<bool>* kept = nullptr;         // (samples) where the taker says so

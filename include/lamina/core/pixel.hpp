@@ -53,8 +53,8 @@ LAMINA_HD inline double wrap(double at, int n) {
   if (at < 0) return at + period * (std::floor(-at / period) + 1);
   return at > period ? at - period * std::floor(at / period) : at;
 }
-/// Whether a place lies on the line, and not beyond its first or last pixel.
-LAMINA_HD inline bool inside(double at, int n) { return at >= 0 && at <= n - 1; }
+/// Whether a place lies on the line, and not more than `margin` beyond its first or last pixel.
+LAMINA_HD inline bool inside(double at, int n, double margin) { return at >= -margin && at <= n - 1 + margin; }
 
 /// Two neighbours of a line, and the weight of the second.
 struct Neighbours {
@@ -77,16 +77,51 @@ LAMINA_HD inline float within(float v, float low, float high) {
   return v > high ? high : v;
 }
 
+/// So many sums are made side by side of what the pixels of a picture add up to, pixel i in sum i % lanes, and then added in halves: sums of every device have the same bits.
+inline constexpr int lanes = 256;
+
 /// Grey levels 0..255 times a factor, both cut to whole levels, as Pillow does.
-LAMINA_HD inline float brighten(float v, float factor) {
-  const float bright = factor * float(int(v));
-  return float(int(bright < 255.f ? bright : 255.f));
+LAMINA_HD inline float whole_level(float v) { return float(int(v)); }
+LAMINA_HD inline float brighter(float level, float factor) {
+  const float bright = product(factor, level);
+  return bright < 255.f ? bright : 255.f;
 }
+LAMINA_HD inline float brighten(float v, float factor) { return whole_level(brighter(whole_level(v), factor)); }
 /// least ... least + range -> 0 ... 255.
 LAMINA_HD inline float stretch(float v, float least, float range) { return (v - least) / range * 255; }
 LAMINA_HD inline float grey(const float* colour) { return product(0.2989f, colour[0]) + product(0.587f, colour[1]) + product(0.114f, colour[2]); }
 /// The distance from `middle` times a factor.
 LAMINA_HD inline float spread(float v, float middle, float factor) { return within(blend(middle, v, factor), 0.f, 255.f); }
+/// Red, green and blue turned on the circle of hues by so many sixths of it, -6 to 6, as in HSV: the largest of the three, and the distance of the smallest from it, stay.
+LAMINA_HD inline void turn_hue(float& r, float& g, float& b, float sixths) {
+  // Nothing is computed on one side of a condition alone: then a compiler for the CPU works on several pixels at once.
+  const float larger = r > g ? r : g, most = larger > b ? larger : b, smaller = r < g ? r : g, least = smaller < b ? smaller : b, range = most - least;
+  const float of_red = g - b, of_green = b - r, of_blue = r - g, apart = g == most ? of_green : of_blue, ahead = r == most ? of_red : apart;
+  const float below_red = g == most ? 2.f : 4.f, begin = r == most ? 0.f : below_red, divisor = range > 0 ? range : 1.f;
+  const float hue = sixths + (begin + ahead / divisor);
+  const auto colour = [&](float from) {
+    float place = hue + from;                                                   // -6 to 16
+    place += place < 0 ? 6.f : 0.f;
+    place -= place >= 12 ? 12.f : 0.f;
+    place -= place >= 6 ? 6.f : 0.f;
+    const float back = 4 - place;
+    return most - product(range, within(place < back ? place : back, 0.f, 1.f));
+  };
+  r = colour(5), g = colour(3), b = colour(1);
+}
+/// What a pixel of C channels adds to the sum of its picture, and to that of the squared distances from a mean.
+template <int C> LAMINA_HD double channel_sum(const float* colour) {
+  double sum = colour[0];
+  for (int k = 1; k < C; ++k) sum += double(colour[k]);
+  return sum;
+}
+template <int C> LAMINA_HD double channel_squares(const float* colour, double mean) {
+  double sum = 0;
+  for (int k = 0; k < C; ++k) sum += product(double(colour[k]) - mean, double(colour[k]) - mean);
+  return sum;
+}
+/// A scale that has `rescale` in it, so that what is rescaled is divided by its deviation + 1e-6 too, as Keras has it.
+LAMINA_HD inline float standardise(float scale, double rescale, double variance) { return float(double(scale) / (product(std::fabs(rescale), std::sqrt(variance)) + 1e-6)); }
 LAMINA_HD inline float normalise(float v, float scale, float offset) { return product(v, scale) + offset; }
 
 }  // namespace pixel

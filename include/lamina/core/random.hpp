@@ -7,7 +7,7 @@
 namespace lamina {
 
 /// What a stream of random numbers is for. Two uses never share one.
-enum class Stream : std::uint32_t { initialize = 1, dropout, shuffle, split, augmentation, picture, test };
+enum class Stream : std::uint32_t { initialize = 1, dropout, shuffle, split, augmentation, picture, test, mixing };
 
 /// Philox 4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). The key is the seed; the counter is made of the
 /// index, the stream with its number (which layer, which class, ...) and the step (which training step, which epoch).

@@ -9,6 +9,8 @@ namespace lamina {
 
 namespace kernels::inline LAMINA_SIMT {
 
+static_assert(pixel::lanes == 256, "an Augment block is what the CPU's sums go by");
+
 /// All of it with loads of 16 bytes.
 LAMINA_DEVICE Changes load_changes(const Changes* p) {
   static_assert(sizeof(Changes) % sizeof(Vec4) == 0);
@@ -21,13 +23,15 @@ LAMINA_DEVICE Changes load_changes(const Changes* p) {
 }
 
 /// A picture before and after its changes.
-template <int C> struct ChangedPicture {
+template <int C, bool Whole> struct ChangedPicture {
   struct Colour { float v[C]; };
   const std::uint8_t* x;      // (H, W, C)
   int h, w;
   Changes c;
   CommonChanges all;
   float least = 0, most = 0, middle = 0;     // of the picture: its extremes once it was moved, its mean grey before the contrast
+  float mean = 0;                            // of all its channels at the end, or 0
+  double variance = -1;                      // likewise, or below 0
 
   LAMINA_DEVICE float at(int row, int column, int k) const {
     return float(load(x + (Index(pixel::mirror(row + c.crop_y, h)) * w + pixel::mirror(column + c.crop_x, w)) * C + k));
@@ -41,7 +45,7 @@ template <int C> struct ChangedPicture {
     Colour y;
     const double row = c.flip_vertical ? h - 1 - i : i, column = c.flip_horizontal ? w - 1 - j : j;
     const double from_row = c.map.row(row, column), from_column = c.map.column(row, column);
-    if (all.fill == FillMode::constant && !(pixel::inside(from_row, h) && pixel::inside(from_column, w))) {
+    if (all.fill == FillMode::constant && !(pixel::inside(from_row, h, c.margin) && pixel::inside(from_column, w, c.margin))) {
       for (int k = 0; k < C; ++k) y.v[k] = all.outside;
       return y;
     }
@@ -69,7 +73,7 @@ template <int C> struct ChangedPicture {
     return y;
   }
   LAMINA_DEVICE float shifted(float v) const { return c.channel_shift != 0 ? pixel::within(v + float(c.channel_shift), least, most) : v; }
-  LAMINA_DEVICE Colour operator()(int i, int j) const {
+  LAMINA_DEVICE Colour in_grey_levels(int i, int j) const {
     Colour y = before_contrast(i, j);
     if constexpr (C == 3) {
       if (c.contrast != 1)
@@ -78,10 +82,19 @@ template <int C> struct ChangedPicture {
         const float grey = pixel::grey(y.v);
         for (float& v : y.v) v = pixel::spread(v, grey, float(c.saturation));
       }
+      if constexpr (Whole)
+        if (c.hue != 0) pixel::turn_hue(y.v[0], y.v[1], y.v[2], float(6 * c.hue));
     }
-    const bool erased = i >= c.erased.y && i < c.erased.y + c.erased.h && j >= c.erased.x && j < c.erased.x + c.erased.w;
+    return y;
+  }
+  LAMINA_DEVICE Colour operator()(int i, int j) const {
+    Colour y = in_grey_levels(i, j);
+    const bool erased = c.erased.holds(i, j);
     LAMINA_UNROLL
-    for (int k = 0; k < C; ++k) y.v[k] = erased ? 0.f : pixel::normalise(y.v[k], all.scale[k], all.offset[k]);
+    for (int k = 0; k < C; ++k) {
+      const float scale = variance < 0 ? all.scale[k] : pixel::standardise(all.scale[k], all.rescale, variance);
+      y.v[k] = erased ? 0.f : pixel::normalise(y.v[k] - mean, scale, all.offset[k]);
+    }
     return y;
   }
 };
@@ -100,23 +113,26 @@ template <int Threads, class V, class F> LAMINA_DEVICE V block_fold(V v, V* room
   return v;
 }
 
-/// Pictures x[changes[i].place] -> y[i]. Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole).
+/// Pictures x[changes[i].place] -> y[i], each mixed with x[changes[i - 1].place] and its changes where they are (Mixed). Each is the work of so many neighbouring blocks, or of one, where a pixel may depend on all others of its picture (Whole, see needs_whole_picture()).
 /// What a block is done with goes by way of shared memory, so that it is stored in one stretch. grid: (N each)
-template <class T, int C, bool Whole> struct Augment {
-  static constexpr int threads = 256, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = Whole ? 2 : 0;
+template <class T, int C, bool Whole, bool Mixed> struct Augment {
+  static constexpr int threads = pixel::lanes, shared_bytes = threads * (C * int(sizeof(T)) > 8 ? C * int(sizeof(T)) : 8), blocks = (Whole ? 2 : 3) - (Mixed ? 1 : 0);
   static constexpr int together = int(16 / sizeof(T));
+  using Picture = ChangedPicture<C, Whole>;
 
-  LAMINA_DEVICE static void run(const std::uint8_t* x, const Changes* changes, CommonChanges all, int h, int w, int each, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
+  LAMINA_DEVICE static void run(const std::uint8_t* x, const Changes* changes, CommonChanges all, Mixing mixing, int h, int w, int each, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
     const int image = block_index().x / each, block = block_index().x % each, pixels = h * w, lane = thread_index();
-    const Changes mine = load_changes(changes + image);
-    ChangedPicture<C> picture{x + mine.place * pixels * C, h, w, mine, all};
-    if constexpr (Whole) look_at(picture);
+    const Picture picture = changed(x, changes + image, all, h, w);
+    std::conditional_t<Mixed, Picture, Nothing> other;
+    if constexpr (Mixed) other = changed(x, changes + image - 1, all, h, w);
     T* const out = y + Index(image) * pixels * C;
     T* const tile = reinterpret_cast<T*>(shared_memory());
     const bool in_packs = pixels * C % together == 0;
     for (int first = block * threads; first < pixels; first += each * threads) {
       if (first + lane < pixels) {
-        const auto colour = picture((first + lane) / w, (first + lane) % w);
+        const int i = (first + lane) / w, j = (first + lane) % w;
+        auto colour = picture(i, j);
+        if constexpr (Mixed) mix(mixing, i, j, other(i, j), colour);
         LAMINA_UNROLL
         for (int k = 0; k < C; ++k) store(tile + lane * C + k, stored<T>(Master<T>(colour.v[k])));
       }
@@ -131,7 +147,25 @@ template <class T, int C, bool Whole> struct Augment {
   }
 
  private:
-  LAMINA_DEVICE static void look_at(ChangedPicture<C>& p) {
+  struct Nothing {};
+  LAMINA_DEVICE static Picture changed(const std::uint8_t* x, const Changes* changes, const CommonChanges& all, int h, int w) {
+    const Changes c = load_changes(changes);
+    Picture picture{x + c.place * (h * w * C), h, w, c, all};
+    if constexpr (Whole) look_at(picture);
+    return picture;
+  }
+  LAMINA_DEVICE static void mix(const Mixing& mixing, int i, int j, const typename Picture::Colour& other, typename Picture::Colour& colour) {
+    const bool inside = mixing.box.holds(i, j);
+    LAMINA_UNROLL
+    for (int k = 0; k < C; ++k) colour.v[k] = inside ? other.v[k] : mixing.share == 1 ? colour.v[k] : pixel::blend(other.v[k], colour.v[k], mixing.share);
+  }
+  /// The sum of f(i, j) over the pixels, in the CPU's order.
+  template <class F> LAMINA_DEVICE static double sum_over(const Picture& p, const F& f) {
+    double sum = 0;
+    for (int i = thread_index(); i < p.h * p.w; i += threads) sum += f(i / p.w, i % p.w);
+    return block_fold<threads>(sum, reinterpret_cast<double*>(shared_memory()), [](double a, double b) { return a + b; });
+  }
+  LAMINA_DEVICE static void look_at(Picture& p) {
     const int pixels = p.h * p.w;
     if (p.c.channel_shift != 0 || (p.all.stretches && p.c.brightness != 1)) {
       float least = __builtin_inff(), most = -__builtin_inff();
@@ -144,27 +178,30 @@ template <class T, int C, bool Whole> struct Augment {
       p.least = block_fold<threads>(least, room, [](float a, float b) { return a < b ? a : b; });
       p.most = block_fold<threads>(most, room, [](float a, float b) { return a > b ? a : b; });
     }
-    if (C == 3 && p.c.contrast != 1) {
-      double sum = 0;
-      for (int i = thread_index(); i < pixels; i += threads) sum += double(pixel::grey(p.before_contrast(i / p.w, i % p.w).v));
-      p.middle = float(block_fold<threads>(sum, reinterpret_cast<double*>(shared_memory()), [](double a, double b) { return a + b; }) / double(pixels));
-    }
+    if constexpr (C == 3)
+      if (p.c.contrast != 1) p.middle = float(sum_over(p, [&](int i, int j) { return double(pixel::grey(p.before_contrast(i, j).v)); }) / double(pixels));
+    if (!p.all.centred && !p.all.standardised) return;
+    const double mean = sum_over(p, [&](int i, int j) { return pixel::channel_sum<C>(p.in_grey_levels(i, j).v); }) / double(C * pixels);
+    if (p.all.standardised) p.variance = sum_over(p, [&](int i, int j) { return pixel::channel_squares<C>(p.in_grey_levels(i, j).v, mean); }) / double(C * pixels);
+    if (p.all.centred) p.mean = float(mean);
   }
 };
 
 }  // namespace kernels::inline LAMINA_SIMT
 
 /// y[i] = picture x[changes[i].place] with what transform() of data/augmentation.hpp makes of it, for n pictures of one or three channels; `whole`: of some of them needs_whole_picture() holds.
-/// The bits are those of the CPU, but that the mean grey of a picture of which the contrast is changed may differ in its last bit.
-template <RunsKernels D, class T> void augment(D& dev, Shape shape, Index n, const std::uint8_t* x, const Changes* changes, const CommonChanges& all, bool whole, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
-  const auto launch = [&]<int C, bool Whole>(std::integral_constant<int, C>, std::bool_constant<Whole>) {
-    using K = kernels::Augment<T, C, Whole>;
+/// Unless mixing is off each is mixed with the one before it, and there is a changes[-1]. The bits are those of the CPU.
+template <RunsKernels D, class T>
+void augment(D& dev, Shape shape, Index n, const std::uint8_t* x, const Changes* changes, const CommonChanges& all, const Mixing& mixing, bool whole, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
+  const auto launch = [&]<int C, bool Whole, bool Mixed>(std::integral_constant<int, C>, std::bool_constant<Whole>, std::bool_constant<Mixed>) {
+    using K = kernels::Augment<T, C, Whole, Mixed>;
     const Index blocks = Whole ? 1 : pieces(Index(shape.h) * shape.w, K::threads);
-    dev.template launch<K>(Grid{int(n * blocks)}, x, changes, all, shape.h, shape.w, int(blocks), y);
+    dev.template launch<K>(Grid{int(n * blocks)}, x, changes, all, mixing, shape.h, shape.w, int(blocks), y);
   };
   if (n == 0) return;
-  if (shape.c == 3) whole ? launch(std::integral_constant<int, 3>(), std::true_type()) : launch(std::integral_constant<int, 3>(), std::false_type());
-  else whole ? launch(std::integral_constant<int, 1>(), std::true_type()) : launch(std::integral_constant<int, 1>(), std::false_type());
+  const auto mixed = [&](auto c, auto of_whole) { mixing.off() ? launch(c, of_whole, std::false_type()) : launch(c, of_whole, std::true_type()); };
+  const auto of = [&](auto c) { whole ? mixed(c, std::true_type()) : mixed(c, std::false_type()); };
+  shape.c == 3 ? of(std::integral_constant<int, 3>()) : of(std::integral_constant<int, 1>());
 }
 
 }  // namespace lamina

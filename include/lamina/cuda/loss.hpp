@@ -84,7 +84,7 @@ template <class T, class Totals> struct CrossEntropyStep {
 
   LAMINA_DEVICE static void run(CrossEntropyBatch<T> s, int lanes, Totals* totals, int* parts) {
     const int groups = threads / lanes, lane = thread_index() % lanes, block = block_index().x, blocks = grid_size().x;
-    const M norm = s.weights && s.label ? load(s.norm) : M(s.total);
+    const M norm = s.weights && !s.target ? load(s.norm) : M(s.total);
     int correct = 0;
     // All lanes of a warp go round equally often: they meet.
     for (Index first = Index(block) * groups; first < s.n; first += Index(blocks) * groups) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "../core/changes.hpp"
@@ -31,6 +32,12 @@ inline Affine affine(double theta, double tx, double ty, double shear, double zx
   return {e, d, y0, b, a, x0};
 }
 
+/// The part of a picture `whole` that becomes all of it, before m is applied: pixels have their middle at half a pixel, as in every resize of Pillow and torchvision.
+inline Affine within_window(const Affine& m, const Rectangle& window, Size whole) {
+  const double down = double(window.h) / whole.h, across = double(window.w) / whole.w;
+  return {down * m.yy, down * m.yx, down * m.y0 + window.y + (down - 1) / 2, across * m.xy, across * m.xx, across * m.x0 + window.x + (across - 1) / 2};
+}
+
 namespace detail {
 
 /// The two pixels of a line of n between which each of `count` places lies, as offsets in steps of `stride`, and the weight of the second.
@@ -41,9 +48,9 @@ struct Taps {
   bool inside[most];                   // false: the constant, with FillMode::constant
 
   /// Places at[i], mapped into the line as scipy.ndimage maps them.
-  void locate(double* at, int count, int n, int stride, FillMode fill, bool linear) {
+  void locate(double* at, int count, int n, int stride, FillMode fill, double margin, bool linear) {
     if (fill == FillMode::constant)
-      for (int i = 0; i < count; ++i) inside[i] = pixel::inside(at[i], n);
+      for (int i = 0; i < count; ++i) inside[i] = pixel::inside(at[i], n, margin);
     else if (fill != FillMode::nearest)
       for (int i = 0; i < count; ++i) at[i] = fill == FillMode::reflect ? pixel::reflect(at[i], n) : pixel::wrap(at[i], n);
     if (fill == FillMode::constant || fill == FillMode::nearest)
@@ -57,50 +64,76 @@ struct Taps {
 
 /// Memory for a moment, kept from picture to picture.
 struct Scratch {
-  std::vector<float> line;             // (W, C)
+  std::vector<float> numbers;          // (H, W, C), and one that nobody sees
   std::vector<std::uint8_t> picture;   // (H, W, C)
 };
 
+/// Four numbers at once, of which the colours of a pixel are the first.
+typedef float Four __attribute__((vector_size(16)));
+inline Four four(const float* p) {
+  Four v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+/// The bits of pixel::blend().
+inline Four blend(Four from, Four to, float weight) {
+  const Four part = weight * (to - from);      // by itself, lest a compiler rounds it together with the sum
+  return from + part;
+}
+/// Pixel j of n neighbours y; with another behind it that is yet to be written, a number more is.
+inline void put(Four colours, int j, int n, float* y) { std::memcpy(y + 3 * j, &colours, (j + 1 < n ? 4 : 3) * sizeof(float)); }
+
+/// Pixels of a new row that comes from one line (W, C), or between two neighbours of it.
+template <int C> void blend_columns(const float* line, const Taps& columns, int n, float* y) {
+  for (int j = 0; j < n; ++j) {
+    const float *p = line + columns.first[j], *q = line + columns.second[j], f = columns.weight[j];
+    if constexpr (C == 3) put(blend(four(p), four(q), f), j, n, y);
+    else y[j] = pixel::blend(p[0], q[0], f);
+  }
+}
+/// Pixels that come each from a place of its own in x (H, W, C).
+template <int C> void blend_corners(const float* x, const Taps& rows, const Taps& columns, int n, float* y) {
+  for (int j = 0; j < n; ++j) {
+    const float *up = x + rows.first[j], *down = x + rows.second[j], f = columns.weight[j], g = rows.weight[j];
+    const std::int32_t one = columns.first[j], next = columns.second[j];
+    if constexpr (C == 3) put(blend(blend(four(up + one), four(up + next), f), blend(four(down + one), four(down + next), f), g), j, n, y);
+    else y[j] = pixel::blend(pixel::blend(up[one], up[next], f), pixel::blend(down[one], down[next], f), g);
+  }
+}
+
 /// x (H, W, C) -> y (H, W, C), both grey levels. The flips come after the map.
-template <int C> void map_picture(const std::uint8_t* x, Size s, const Affine& m, FillMode fill, float outside, bool linear, bool mirror_rows,
-                                  bool mirror_columns, float* y, Scratch& scratch) {
+template <int C> void map_picture(const std::uint8_t* x, Size s, const Changes& c, FillMode fill, float outside, bool linear, float* y, Scratch& scratch) {
+  const Affine& m = c.map;
+  const bool mirror_rows = c.flip_vertical, mirror_columns = c.flip_horizontal;
   const int stride = s.w * C;
   const bool level = m.yx == 0;        // every new row comes from one old row, or from between two: shear and zoom alone do that
-  if (level && Index(scratch.line.size()) < stride) scratch.line.resize(std::size_t(stride));
+  const Index count = level ? stride : Index(s.h) * stride;
+  if (Index(scratch.numbers.size()) <= count) scratch.numbers.resize(std::size_t(count) + 1);
+  float* const numbers = scratch.numbers.data();      // of one line, or of the picture: four of them are read at once, and bytes would have to be converted one by one
+  if (!level)
+    for (Index i = 0; i < count; ++i) numbers[i] = x[i];
   double at[Taps::most];
   Taps rows, columns;
   for (int i = 0; i < s.h; ++i) {
     const double row = mirror_rows ? s.h - 1 - i : i;
-    float* const line = scratch.line.data();
     if (level) {
       at[0] = m.row(row, 0);
-      rows.locate(at, 1, s.h, stride, fill, linear);
+      rows.locate(at, 1, s.h, stride, fill, c.margin, linear);
       const std::uint8_t *p = x + rows.first[0], *q = x + rows.second[0];
       const float f = rows.weight[0];
-      for (int j = 0; j < stride; ++j) line[j] = pixel::blend(p[j], q[j], f);
+      for (int j = 0; j < stride; ++j) numbers[j] = pixel::blend(p[j], q[j], f);
     }
     for (int j0 = 0; j0 < s.w; j0 += Taps::most) {
       const int n = std::min(Taps::most, s.w - j0);
       for (int j = 0; j < n; ++j) at[j] = m.column(row, mirror_columns ? s.w - 1 - j0 - j : j0 + j);
-      columns.locate(at, n, s.w, C, fill, linear);
+      columns.locate(at, n, s.w, C, fill, c.margin, linear);
       float* out = y + (Index(i) * s.w + j0) * C;
       if (level) {
-        for (int j = 0; j < n; ++j) {
-          const float *p = line + columns.first[j], *q = line + columns.second[j], f = columns.weight[j];
-          for (int k = 0; k < C; ++k) out[j * C + k] = pixel::blend(p[k], q[k], f);
-        }
+        blend_columns<C>(numbers, columns, n, out);
       } else {
         for (int j = 0; j < n; ++j) at[j] = m.row(row, mirror_columns ? s.w - 1 - j0 - j : j0 + j);
-        rows.locate(at, n, s.h, stride, fill, linear);
-        for (int j = 0; j < n; ++j) {
-          const std::uint8_t *p = x + rows.first[j], *q = x + rows.second[j];
-          const std::int32_t one = columns.first[j], next = columns.second[j];
-          const float f = columns.weight[j], g = rows.weight[j];
-          for (int k = 0; k < C; ++k) {
-            const float a = p[one + k], b = p[next + k], c = q[one + k], d = q[next + k];
-            out[j * C + k] = pixel::blend(pixel::blend(a, b, f), pixel::blend(c, d, f), g);
-          }
-        }
+        rows.locate(at, n, s.h, stride, fill, c.margin, linear);
+        blend_corners<C>(numbers, rows, columns, n, out);
       }
       if (fill == FillMode::constant)
         for (int j = 0; j < n; ++j)

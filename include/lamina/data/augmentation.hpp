@@ -19,6 +19,9 @@ struct Factors {
   constexpr bool off() const { return low == 1 && high == 1; }
 };
 
+/// What batches say of the classes, as Keras calls it: labels, or targets that are 1 in the place of the class and 0 elsewhere.
+enum class ClassMode { sparse, categorical };
+
 /// Options of AugmentationIterator, with the names and meanings of Keras's ImageDataGenerator where it has them. What is not given is off.
 struct AugmentationOptions {
   Size size{64, 64};                   // height and width the pictures are resized to
@@ -31,18 +34,28 @@ struct AugmentationOptions {
   double shear = 0;                    // degrees, to either side
   Factors zoom{};                      // for height and width separately; below 1 magnifies, above 1 shrinks and shows the border
   Factors scale{};                     // for height and width alike; above 1 magnifies, below 1 shrinks and shows the border (torchvision's RandomAffine)
+  Factors crop_area{};                 // a part of this share of the area, {0.08, 1} say, becomes the whole picture (torchvision's RandomResizedCrop; see draw())
+  Factors crop_ratio{3.0 / 4, 4.0 / 3};                   // of the width of that part to its height
   double channel_shift = 0;            // grey levels added to all channels, to either side; kept within the picture's own range
   bool horizontal_flip = false;        // left and right change places, of every second picture
   bool vertical_flip = false;
   Factors brightness{};                // grey levels times a factor, cut to whole levels as Pillow does
   Factors contrast{};                  // distance from the picture's mean grey times a factor (torchvision's adjust_contrast)
   Factors saturation{};                // distance from each pixel's own grey times a factor (torchvision's adjust_saturation)
+  double hue = 0;                      // share of the circle of hues, up to 0.5, to either side (torchvision's adjust_hue)
   int crop_padding = 0;                // pixels: moved by up to this many along either side, the border mirrored (random crop of a padded picture)
   double erase = 0;                    // probability that a rectangle of 2 to 33 % of the area is set to zero (Zhong et al. 2020)
 
-  double rescale = 1 / 255.0;          // then (x * rescale - mean) / deviation, for each channel
+  double rescale = 1 / 255.0;          // x * rescale, then
+  bool samplewise_center = false;      // less the mean of the picture, over all its channels
+  bool samplewise_deviation = false;   // divided by the deviation of the picture + 1e-6 (samplewise_std_normalization), then (x - mean) / deviation, for each channel
   std::array<double, 3> mean{0, 0, 0};
   std::array<double, 3> deviation{1, 1, 1};
+
+  double mixup = 0;                    // alpha, of the Beta(alpha, alpha) that says how much of each picture of a batch is its own, the rest the one's before it (Zhang et al. 2018)
+  double cutmix = 0;                   // alpha: a rectangle of this share of each is the one's before it (Yun et al. 2019). With both each batch is mixed in one of the two ways
+  double mixed_batches = 1;            // the probability that a batch is mixed, if it may be
+  ClassMode class_mode = ClassMode::sparse;               // batches that may be mixed are categorical
 
   FillMode fill_mode = FillMode::nearest;
   double cval = 0;                     // grey level outside the picture, with FillMode::constant
@@ -62,7 +75,9 @@ struct Transform {
   double theta = 0, tx = 0, ty = 0, shear = 0, zx = 1, zy = 1;
   bool flip_horizontal = false, flip_vertical = false;
   double channel_shift = 0, brightness = 1, contrast = 1, saturation = 1;
+  double hue = 0;
   int crop_y = 0, crop_x = 0;
+  Rectangle window;                    // what is seen of the picture, in its pixels; none: all of it
   Rectangle erased;
 
   bool moves() const { return theta != 0 || tx != 0 || ty != 0 || shear != 0 || zx != 1 || zy != 1; }
@@ -94,15 +109,21 @@ struct Transform {
          "give one number from 0 to below 1, or {low, high} above 0");
   demand(o.scale.low > 0 && o.scale.low <= o.scale.high && std::isfinite(o.scale.high), "scale", o.scale.low,
          "give one number from 0 to below 1, or {low, high} above 0");
+  demand(o.crop_area.low > 0 && o.crop_area.low <= o.crop_area.high && o.crop_area.high <= 1, "crop_area", o.crop_area.low, "give {low, high} above 0 and up to 1, such as {0.08, 1}");
+  demand(o.crop_ratio.low > 0 && o.crop_ratio.low <= o.crop_ratio.high && std::isfinite(o.crop_ratio.high), "crop_ratio", o.crop_ratio.low, "give {low, high} above 0, such as {0.75, 1.33}");
   demand(o.channel_shift >= 0 && o.channel_shift <= 255, "channel_shift", o.channel_shift, "give grey levels from 0 to 255");
   for (const auto& [name, f] : {std::pair{"brightness", o.brightness}, {"contrast", o.contrast}, {"saturation", o.saturation}})
     demand(f.low >= 0 && f.low <= f.high && std::isfinite(f.high), name, f.low, "give one number from 0 to 1, or {low, high} from 0 on");
+  demand(o.hue >= 0 && o.hue <= 0.5, "hue", o.hue, "give a share of the circle from 0 to 0.5");
   demand(o.crop_padding >= 0 && o.crop_padding < std::min(o.size.h, o.size.w), "crop_padding", o.crop_padding,
          "give pixels, fewer than the picture has along a side");
   demand(o.erase >= 0 && o.erase <= 1, "erase", o.erase, "give a probability");
   demand(std::isfinite(o.rescale) && o.rescale != 0, "rescale", o.rescale, "give a number such as 1/255");
   for (double m : o.mean) demand(std::isfinite(m), "mean", m, "give one number for each channel");
   for (double d : o.deviation) demand(std::isfinite(d) && d > 0, "deviation", d, "give one number above 0 for each channel");
+  for (const auto& [name, alpha] : {std::pair{"mixup", o.mixup}, {"cutmix", o.cutmix}})
+    demand(alpha >= 0 && alpha <= 1000, name, alpha, "give the alpha of Beta(alpha, alpha), such as 0.2 or 1, or 0 for none");
+  demand(o.mixed_batches >= 0 && o.mixed_batches <= 1, "mixed_batches", o.mixed_batches, "give a probability");
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
   demand(o.prefetch >= 1, "prefetch", o.prefetch, "at least one batch is made ahead");
@@ -110,22 +131,49 @@ struct Transform {
 
 /// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.
 [[gnu::cold]] inline std::uint64_t fingerprint(const AugmentationOptions& o) {
-  const auto& [size, batch, seed, rotation, width_shift, height_shift, shear, zoom, scale, channel_shift, horizontal_flip, vertical_flip, brightness, contrast, saturation, crop_padding, erase,
-               rescale, mean, deviation, fill_mode, cval, linear, keras, interpolation, exif_orientation,
-               scaled_decoding, workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
+  const auto& [size, batch, seed, rotation, width_shift, height_shift, shear, zoom, scale, crop_area, crop_ratio, channel_shift, horizontal_flip, vertical_flip, brightness, contrast, saturation, hue, crop_padding, erase,
+               rescale, samplewise_center, samplewise_deviation, mean, deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, linear, keras, interpolation, exif_orientation, scaled_decoding,
+               workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
   Fingerprint print;
-  print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, crop_padding, erase, rescale, fill_mode, cval, linear, keras, interpolation,
-            exif_orientation, scaled_decoding);
-  for (const Factors& f : {zoom, scale, brightness, contrast, saturation}) print.add(f.low, f.high);
+  print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, hue, crop_padding, erase, rescale,
+            samplewise_center, samplewise_deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, linear, keras, interpolation, exif_orientation, scaled_decoding);
+  for (const Factors& f : {zoom, scale, crop_area, crop_ratio, brightness, contrast, saturation}) print.add(f.low, f.high);
   for (std::size_t k = 0; k < mean.size(); ++k) print.add(mean[k], deviation[k]);
   return print.value();
 }
 
+namespace detail {
+/// The part of a picture that RandomResizedCrop takes: of ten tries, each an area and a ratio, the first that fits, else the largest part in the middle with a ratio in bounds. number(k) is the k-th
+/// random number in [0, 1), of 22.
+template <class F> Rectangle draw_window(const AugmentationOptions& o, const F& number) {
+  const auto between = [&](int k, double from, double to) { return from + (to - from) * number(k); };
+  const int height = o.size.h, width = o.size.w;
+  Rectangle part{0, 0, height, width};
+  for (int i = 0; i < 10; ++i) {
+    const double pixels = double(height) * width * between(2 * i, o.crop_area.low, o.crop_area.high);
+    const double ratio = std::exp(between(2 * i + 1, std::log(o.crop_ratio.low), std::log(o.crop_ratio.high)));
+    const double w = std::nearbyint(std::sqrt(pixels * ratio)), h = std::nearbyint(std::sqrt(pixels / ratio));
+    if (w < 1 || w > width || h < 1 || h > height) continue;
+    part.h = int(h), part.w = int(w);
+    part.y = int(number(20) * (height - part.h + 1)), part.x = int(number(21) * (width - part.w + 1));
+    return part;
+  }
+  const double ratio = double(width) / height;
+  if (ratio < o.crop_ratio.low) part.h = std::max(1, int(std::nearbyint(width / o.crop_ratio.low)));
+  else if (ratio > o.crop_ratio.high) part.w = std::max(1, int(std::nearbyint(height * o.crop_ratio.high)));
+  part.y = (height - part.h) / 2, part.x = (width - part.w) / 2;
+  return part;
+}
+}  // namespace detail
+
 /// The changes for one sample in one epoch: `random` is Random(seed, Stream::augmentation, 0, epoch), `sample` the place in the dataset. Each option has
 /// draws of its own, so that turning one on leaves what the others draw as it was.
+/// A resized crop is drawn of the picture as it is kept, at the size of the options: it is one step of the affine pass, and so between pixels, or on them, as that is. Where other steps look
+/// beyond it they find the picture, and the border of that.
 inline Transform draw(const AugmentationOptions& o, const Random& random, Index sample) {
   enum { theta, tx, ty, shear, zx, zy, flip_h, flip_v, channel_shift, brightness, contrast, saturation, crop_y, crop_x, erase, area, aspect, top, left,
-         scale, draws = 32 };
+         scale, hue, draws = 32 };
+  constexpr Index of_window = Index(1) << 48;                                   // its draws are more than are left
   const auto uniform = [&](int which, double from, double to) { return random.uniform(sample * draws + which, from, to); };
   const auto either_side = [&](int which, double most) { return most == 0 ? 0 : uniform(which, -most, most); };
   const auto factor = [&](int which, const Factors& f) { return f.off() ? 1 : uniform(which, f.low, f.high); };
@@ -145,6 +193,8 @@ inline Transform draw(const AugmentationOptions& o, const Random& random, Index 
   t.brightness = factor(brightness, o.brightness);
   t.contrast = factor(contrast, o.contrast);
   t.saturation = factor(saturation, o.saturation);
+  t.hue = either_side(hue, o.hue);
+  if (!o.crop_area.off()) t.window = detail::draw_window(o, [&](int k) { return random(of_window + sample * draws + k); });
   if (o.crop_padding > 0) {
     t.crop_y = int(random.below(sample * draws + crop_y, 2 * o.crop_padding + 1)) - o.crop_padding;
     t.crop_x = int(random.below(sample * draws + crop_x, 2 * o.crop_padding + 1)) - o.crop_padding;
@@ -164,13 +214,15 @@ inline Changes changes(const Transform& t, Size size, KerasVersion version) {
   Changes c;
   c.crop_y = t.crop_y, c.crop_x = t.crop_x;
   if (t.moves()) c.map = affine(t.theta, t.tx, t.ty, t.shear, t.zx, t.zy, size, version);
+  if (t.window.h > 0) c.map = within_window(c.map, t.window, size), c.margin = 0.5f;
   c.flip_vertical = t.flip_vertical, c.flip_horizontal = t.flip_horizontal;
-  c.channel_shift = t.channel_shift, c.brightness = t.brightness, c.contrast = t.contrast, c.saturation = t.saturation;
+  c.channel_shift = t.channel_shift, c.brightness = t.brightness, c.contrast = t.contrast, c.saturation = t.saturation, c.hue = t.hue;
   c.erased = t.erased;
   return c;
 }
 inline CommonChanges common_changes(const AugmentationOptions& o) {
-  CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .linear = o.linear, .stretches = o.keras == KerasVersion::legacy_1_1_2};
+  CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .linear = o.linear, .stretches = o.keras == KerasVersion::legacy_1_1_2,
+                    .centred = o.samplewise_center, .standardised = o.samplewise_deviation, .rescale = o.rescale};
   for (std::size_t k = 0; k < 3; ++k) all.scale[k] = float(o.rescale / o.deviation[k]), all.offset[k] = float(-o.mean[k] / o.deviation[k]);
   return all;
 }
@@ -199,6 +251,32 @@ template <int C> void copy_picture(const std::uint8_t* x, Size s, bool mirror_ro
   }
 }
 
+/// The sum of f(i) over so many pixels, with the bits that a block of a GPU finds.
+template <class F> double sum_over(Index pixels, const F& f) {
+  double sum[pixel::lanes] = {};
+  for (Index first = 0; first < pixels; first += pixel::lanes) {
+    const Index n = std::min(pixels - first, Index(pixel::lanes));
+    for (Index t = 0; t < n; ++t) sum[t] += f(first + t);
+  }
+  for (int half = pixel::lanes / 2; half > 0; half /= 2)
+    for (int t = 0; t < half; ++t) sum[t] += sum[t + half];
+  return sum[0];
+}
+
+/// Of pixels y (pixels, 3). Red, green and blue lie apart for a while: then a compiler works on many pixels at once.
+inline void turn_hues(float sixths, Index pixels, float* y) {
+  constexpr Index together = 64;
+  float colour[3][together];
+  for (Index first = 0; first < pixels; first += together, y += 3 * together) {
+    const Index n = std::min(pixels - first, together);
+    for (Index t = 0; t < n; ++t)
+      for (int k = 0; k < 3; ++k) colour[k][t] = y[3 * t + k];
+    for (Index t = 0; t < n; ++t) pixel::turn_hue(colour[0][t], colour[1][t], colour[2][t], sixths);
+    for (Index t = 0; t < n; ++t)
+      for (int k = 0; k < 3; ++k) y[3 * t + k] = colour[k][t];
+  }
+}
+
 /// The changes of colour, in grey levels 0..255.
 inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, float* y) {
   const Index n = lamina::size(s), pixels = n / s.c;
@@ -208,15 +286,20 @@ inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, 
     for (Index i = 0; i < n; ++i) y[i] = pixel::within(y[i] + shift, least, most);
   }
   if (c.brightness != 1) {                                                        // Pillow works on whole grey levels, and cuts what it makes of them
-    const auto [low, high] = std::minmax_element(y, y + n);
-    const float least = *low, range = *high > least ? *high - least : 1, factor = float(c.brightness);
-    for (Index i = 0; i < n; ++i) y[i] = pixel::brighten(all.stretches ? pixel::stretch(y[i], least, range) : pixel::within(y[i], 0, 255), factor);
+    const float factor = float(c.brightness);
+    if (all.stretches) {
+      const auto [low, high] = std::minmax_element(y, y + n);
+      const float least = *low, range = *high > least ? *high - least : 1;
+      for (Index i = 0; i < n; ++i) y[i] = pixel::stretch(y[i], least, range);
+    } else
+      for (Index i = 0; i < n; ++i) y[i] = pixel::within(y[i], 0, 255);
+    for (Index i = 0; i < n; ++i) y[i] = pixel::whole_level(y[i]);                 // brighten(), step by step: a compiler works on several numbers of each
+    for (Index i = 0; i < n; ++i) y[i] = pixel::brighter(y[i], factor);
+    for (Index i = 0; i < n; ++i) y[i] = pixel::whole_level(y[i]);
   }
-  if (s.c != 3 || (c.contrast == 1 && c.saturation == 1)) return;
+  if (s.c != 3) return;
   if (c.contrast != 1) {
-    double sum = 0;
-    for (Index i = 0; i < pixels; ++i) sum += pixel::grey(y + 3 * i);
-    const float middle = float(sum / double(pixels)), factor = float(c.contrast);
+    const float middle = float(sum_over(pixels, [&](Index i) { return double(pixel::grey(y + 3 * i)); }) / double(pixels)), factor = float(c.contrast);
     for (Index i = 0; i < n; ++i) y[i] = pixel::spread(y[i], middle, factor);
   }
   if (c.saturation != 1)
@@ -224,6 +307,23 @@ inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, 
       const float middle = pixel::grey(y + 3 * i);
       for (int k = 0; k < 3; ++k) y[3 * i + k] = pixel::spread(y[3 * i + k], middle, float(c.saturation));
     }
+  if (c.hue != 0) turn_hues(float(6 * c.hue), pixels, y);
+}
+
+/// Grey levels to the numbers of a network.
+template <int C> void normalise(const CommonChanges& all, Index pixels, float* y) {
+  float middle = 0, scale[C], offset[C];
+  for (int k = 0; k < C; ++k) scale[k] = all.scale[k], offset[k] = all.offset[k];
+  if (all.centred || all.standardised) {
+    const double mean = sum_over(pixels, [&](Index i) { return pixel::channel_sum<C>(y + C * i); }) / double(C * pixels);
+    if (all.standardised) {
+      const double squares = sum_over(pixels, [&](Index i) { return pixel::channel_squares<C>(y + C * i, mean); });
+      for (float& s : scale) s = pixel::standardise(s, all.rescale, squares / double(C * pixels));
+    }
+    if (all.centred) middle = float(mean);
+  }
+  for (Index i = 0; i < pixels; ++i)
+    for (int k = 0; k < C; ++k) y[i * C + k] = pixel::normalise(y[i * C + k] - middle, scale[k], offset[k]);
 }
 
 template <int C> void change_picture(const std::uint8_t* x, Size s, const Changes& c, const CommonChanges& all, float* y, Scratch& scratch) {
@@ -234,20 +334,16 @@ template <int C> void change_picture(const std::uint8_t* x, Size s, const Change
     x = scratch.picture.data();
   }
   if (c.map == Affine()) copy_picture<C>(x, s, c.flip_vertical, c.flip_horizontal, y);
-  else map_picture<C>(x, s, c.map, all.fill, all.outside, all.linear, c.flip_vertical, c.flip_horizontal, y, scratch);
+  else map_picture<C>(x, s, c, all.fill, all.outside, all.linear, y, scratch);
   change_colours(c, all, shape, y);
-  const Index pixels = Index(s.h) * s.w;
-  float scale[C], offset[C];
-  for (int k = 0; k < C; ++k) scale[k] = all.scale[k], offset[k] = all.offset[k];
-  for (Index i = 0; i < pixels; ++i)
-    for (int k = 0; k < C; ++k) y[i * C + k] = pixel::normalise(y[i * C + k], scale[k], offset[k]);
+  normalise<C>(all, Index(s.h) * s.w, y);
   for (int i = 0; i < c.erased.h; ++i) std::fill_n(y + (Index(c.erased.y + i) * s.w + c.erased.x) * C, c.erased.w * C, 0.f);
 }
 
 }  // namespace detail
 
 /// x (H, W, C) grey levels 0..255 -> y (H, W, C), for one or three channels: crop, then one affine pass that flips as well, channel shift, brightness,
-/// contrast, saturation, rescale and normalisation, erasing. `scratch` is kept from call to call so that nothing is allocated.
+/// contrast, saturation, hue (torchvision draws the order of these four), rescale and normalisation, erasing. `scratch` is kept from call to call so that nothing is allocated.
 /// Order and meaning are those of Keras's apply_transform and standardize.
 inline void transform(const std::uint8_t* x, Shape shape, const Transform& t, const AugmentationOptions& o, float* y, detail::Scratch& scratch) {
   const Size s{shape.h, shape.w};

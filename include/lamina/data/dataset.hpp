@@ -1,7 +1,9 @@
 /// Labelled pictures, on disk or in memory, and how they are divided into training and validation.
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <numeric>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,10 +31,16 @@ struct Sample {
 
 struct SplitDataset;
 
-/// validation: the share of every class that is kept for validation, in [0, 1). seed: which pictures those are.
+/// Which pictures are kept for validation. `stratified` draws round(validation * n) of the n of every class, at least one and never all (of a single picture none). The other two are Keras's, to the
+/// picture where the samples have the order of an ImageFolder: `keras_generator`, that of ImageDataGenerator, keeps the first int(validation * n) of every class and draws nothing (its first names are
+/// seldom typical); `keras_directory`, that of image_dataset_from_directory, the last int(validation * n) of all pictures once numpy's RandomState(seed) has shuffled them, whatever their classes.
+enum class SplitRule { stratified, keras_generator, keras_directory };
+
+/// validation: the share that is kept for validation, in [0, 1). seed: which pictures those are.
 struct SplitOptions {
   double validation = 0.1;
   std::uint64_t seed = 0;
+  SplitRule rule = SplitRule::stratified;
 };
 
 /// The names of the classes and the samples; the label of a sample is the place of its class in `classes`.
@@ -62,9 +70,8 @@ struct Dataset {
     return n;
   }
 
-  /// Divides every class by itself, so that both parts have the classes in the same proportion: of n pictures round(validation * n) are drawn for
-  /// validation, at least one and never all (of a single picture none). Depends on the seed and on the sorted names alone. Both parts keep their
-  /// order and all class names. Throws Error unless 0 <= validation < 1.
+  /// Divides every class by itself, so that both parts have the classes in the same proportion, or as the rule says. Depends on the seed and on the sorted names alone. Both parts keep their
+  /// order and all class names. Throws Error unless 0 <= validation < 1, and if the rule's generator takes no such seed.
   SplitDataset split(const SplitOptions& options = {}) const;
 
   /// FNV-1a over class names, sample names, labels and byte counts: another number means other data. It does not depend on where the folder lies.
@@ -94,16 +101,34 @@ namespace detail {
 template <class T> void shuffle(std::vector<T>& v, const Random& random) {
   for (Index i = Index(v.size()) - 1; i > 0; --i) std::swap(v[std::size_t(i)], v[std::size_t(random.below(i, i + 1))]);
 }
+/// As RandomState(seed).shuffle() of numpy does it to a list: MT19937, and of its numbers, cut to as many bits as the place has, the first that is no larger than that.
+template <class T> void shuffle_as_numpy(std::vector<T>& v, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  for (std::uint64_t i = v.size(); i-- > 1;) {
+    std::uint64_t mask = i, j;
+    for (int half = 1; half < 32; half *= 2) mask |= mask >> half;
+    do j = random() & mask;
+    while (j > i);
+    std::swap(v[std::size_t(i)], v[std::size_t(j)]);
+  }
+}
 }  // namespace detail
 
 [[gnu::cold]] inline SplitDataset Dataset::split(const SplitOptions& options) const {
   if (!(options.validation >= 0 && options.validation < 1))
     throw Error("split of ", name, " was asked for a validation share of ", options.validation, ": give a number from 0 to below 1, such as 0.1");
-  std::vector<std::vector<std::size_t>> of_class(classes.size());
-  for (std::size_t i = 0; i < samples.size(); ++i) of_class[std::size_t(samples[i].label)].push_back(i);
+  const bool whole = options.rule == SplitRule::keras_directory;
+  if (whole && options.seed >> 32) throw Error("split of ", name, " was asked for seed ", options.seed, ", and numpy's RandomState takes 0 to 4294967295");
+  std::vector<std::vector<std::size_t>> of_class(whole ? 1 : classes.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) of_class[whole ? 0 : std::size_t(samples[i].label)].push_back(i);
   std::vector<char> held(samples.size());
   for (std::size_t c = 0; c < of_class.size(); ++c) {
     std::vector<std::size_t>& all = of_class[c];
+    if (options.rule != SplitRule::stratified) {
+      if (whole) detail::shuffle_as_numpy(all, std::uint32_t(options.seed)), std::reverse(all.begin(), all.end());
+      for (std::size_t i = 0; i < std::size_t(options.validation * double(all.size())); ++i) held[all[i]] = true;
+      continue;
+    }
     if (options.validation == 0 || all.size() < 2) continue;
     const Index n = Index(all.size()), wanted = Index(options.validation * double(n) + 0.5), kept = wanted < 1 ? 1 : wanted < n ? wanted : n - 1;
     detail::shuffle(all, Random(options.seed, Stream::split, std::uint32_t(c)));

@@ -15,8 +15,8 @@
 #include "../core/shares.hpp"
 #include "../core/task.hpp"
 #include "../core/threads.hpp"
-#include "augmentation.hpp"
 #include "bad_pictures.hpp"
+#include "mixing.hpp"
 #include "picture_store.hpp"
 
 namespace lamina {
@@ -29,6 +29,22 @@ inline void run_in(tbb::task_arena& arena, Index tasks, TaskRef f) {
 }
 /// Of the thread that runs a task, from 0.
 inline std::size_t thread_number() { return std::size_t(tbb::this_task_arena::current_thread_index()); }
+
+/// The same; what the first task that failed threw, if one did.
+inline std::exception_ptr run_all(tbb::task_arena& arena, Index tasks, TaskRef f) {
+  std::mutex failing;
+  Index failed = tasks;
+  std::exception_ptr failure;
+  run_in(arena, tasks, [&](Index i) {
+    try {
+      f(i);
+    } catch (...) {
+      std::lock_guard lock(failing);
+      if (i < failed) failed = i, failure = std::current_exception();
+    }
+  });
+  return failure;
+}
 
 /// The names of what `look(sample)` throws at, in the order of the dataset.
 [[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, TaskRef look) {
@@ -56,9 +72,9 @@ class BatchMaker {
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())), kept_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) {
-      ring_.push_back(std::make_unique<Slot>(lamina::size(shape())));
+      ring_.push_back(std::make_unique<Slot>(lamina::size(shape()), mixes(options_) ? 1 : 0, has_targets(options_) ? Index(classes().size()) : 0));
       ring_.back()->prepare(largest_part(), false, false);
-      ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_), .kept = kept_.data()};
+      ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_), .mixing = {}, .kept = kept_.data()};
     }
     thread_ = start_thread([this] { work(); });
   }
@@ -126,6 +142,7 @@ class BatchMaker {
     std::iota(order_.begin(), order_.end(), Index(0));
     if (shuffled_) shuffle(order_, Random(options_.seed, Stream::shuffle, 0, std::uint32_t(epoch)));
     changes_ = Random(options_.seed, Stream::augmentation, 0, std::uint32_t(epoch));
+    mixing_ = Random(options_.seed, Stream::mixing, 0, std::uint32_t(epoch));
     handed_ = made_ = first_batch;
     failure_ = nullptr;
     waited_ = 0;
@@ -147,7 +164,8 @@ class BatchMaker {
     }
     if (made_ == handed_) std::rethrow_exception(failure_);
     const Slot& slot = *ring_[std::size_t(handed_) % ring_.size()];
-    batch = {slot.n, slot.first, slot.x.get(), slot.label.data(), nullptr, taker_ ? &slot.pictures : nullptr, slot.whole};
+    const bool targets = has_targets(options_);
+    batch = {slot.n, slot.first, slot.x.get(), targets ? nullptr : slot.label.data(), targets ? slot.target.data() : nullptr, taker_ ? &slot.pictures : nullptr, slot.whole};
     ++handed_;
     lock.unlock();
     wake_.notify_all();
@@ -165,29 +183,34 @@ class BatchMaker {
  private:
   struct Aligned { void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); } };
   struct Slot {
-    explicit Slot(Index numbers) : picture(numbers) {}
+    Slot(Index numbers, Index extra, Index of_target) : picture(numbers), others(extra), classes(of_target) {}
     void make_x() {
-      x.reset(static_cast<float*>(::operator new(std::size_t(batch * picture) * sizeof(float), std::align_val_t(64), std::nothrow)));
-      if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", batch * picture * Index(sizeof(float)), " bytes: take a smaller batch");
+      const Index bytes = (batch + others) * picture * Index(sizeof(float));
+      x.reset(static_cast<float*>(::operator new(std::size_t(bytes), std::align_val_t(64), std::nothrow)));
+      if (!x) throw Error("there is no memory for a batch of ", batch, " pictures, ", bytes, " bytes: take a smaller batch");
     }
     /// For so many samples at most, as pictures as bytes or as numbers; `apart`: some pictures lie nowhere else.
     [[gnu::cold]] void prepare(Index most, bool as_pictures, bool apart) {
       if (as_pictures || most != batch) x.reset();
       batch = most;
-      label.resize(std::size_t(batch));
+      label.resize(std::size_t(batch + others));
+      target.resize(std::size_t(batch * classes));
       if (as_pictures) {
-        pixels.resize(std::size_t(batch)), changes.resize(std::size_t(batch)), room.resize(std::size_t(apart ? batch * picture : 0));
-        pictures.pixels = pixels.data(), pictures.changes = changes.data();
+        const Index all = batch + others;
+        pixels.resize(std::size_t(all)), changes.resize(std::size_t(all)), room.resize(std::size_t(apart ? all * picture : 0));
+        pictures.pixels = pixels.data() + others, pictures.changes = changes.data() + others;
       } else if (!x) make_x();
     }
     Index picture, batch = 0;                 // numbers of a sample, samples there is room for
+    Index others, classes;                    // how many more of them, with which a batch is mixed; numbers of a target, or none
     Index n = 0, first = 0, whole = 0;        // as they are handed out
-    std::unique_ptr<float, Aligned> x;        // (batch, H, W, C), or null and then:
-    std::vector<const std::uint8_t*> pixels;  // (batch) of (H, W, C) each
-    std::vector<Changes> changes;             // (batch)
-    std::vector<std::uint8_t> room;           // (batch, H, W, C), for pictures that are not kept
+    std::unique_ptr<float, Aligned> x;        // (batch + others, H, W, C), or null and then:
+    std::vector<const std::uint8_t*> pixels;  // (others + batch) of (H, W, C) each
+    std::vector<Changes> changes;             // (others + batch)
+    std::vector<std::uint8_t> room;           // (others + batch, H, W, C), for pictures that are not kept
     Pictures pictures;                        // the three as they are handed out
-    std::vector<std::int32_t> label;          // (batch)
+    std::vector<std::int32_t> label;          // (batch + others)
+    std::vector<float> target;                // (batch, classes)
   };
   struct Tools {                              // of one thread
     Scratch scratch;
@@ -243,27 +266,30 @@ class BatchMaker {
     Shares part = part_;
     slot.whole = part.n = std::min(options_.batch, samples() - begin);
     slot.n = part.begin(part.count), slot.first = begin + first_of_share(part.first, part.n, part.of);
-    std::mutex failing;
-    Index failed = slot.n;
-    std::exception_ptr failure;
-    run_in(arena_, slot.n, [&](Index i) {
+    const BatchMixing mixing = draw_mixing(options_, mixing_, b);
+    slot.pictures.mixing = mixing.pixels;
+    const Index others = slot.n > 0 && !mixing.pixels.off() ? 1 : 0, before = others && slot.first == begin ? begin + slot.whole : slot.first;
+    const std::exception_ptr failure = run_all(arena_, slot.n + others, [&](Index i) {      // the last is what the first is mixed with
       if (cancelled_.load(std::memory_order_relaxed)) return;
-      try {
-        Tools& tools = tools_[thread_number()];
-        const Index sample = order_[std::size_t(slot.first + i)];
-        const Transform drawn = draw(options_, changes_, sample);
-        if (taker_) {
-          const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
-          slot.pixels[std::size_t(i)] = kept ? nullptr : store_->at(sample, slot.room.empty() ? nullptr : slot.room.data() + i * picture);
-          slot.changes[std::size_t(i)] = changes(drawn, options_.size, options_.keras);
-          slot.changes[std::size_t(i)].place = sample;
-        } else transform(store_->at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
-        slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
-      } catch (...) {
-        std::lock_guard lock(failing);
-        if (i < failed) failed = i, failure = std::current_exception();
-      }
+      Tools& tools = tools_[thread_number()];
+      const Index sample = order_[std::size_t(i < slot.n ? slot.first + i : before - 1)];
+      const Transform drawn = draw(options_, changes_, sample);
+      if (taker_) {
+        const bool kept = kept_[std::size_t(sample)].load(std::memory_order_relaxed);
+        const Index at = i < slot.n ? slot.others + i : 0;
+        slot.pixels[std::size_t(at)] = kept ? nullptr : store_->at(sample, slot.room.empty() ? nullptr : slot.room.data() + at * picture);
+        slot.changes[std::size_t(at)] = changes(drawn, options_.size, options_.keras);
+        slot.changes[std::size_t(at)].place = sample;
+      } else transform(store_->at(sample, tools.room), shape(), drawn, options_, slot.x.get() + i * picture, tools.scratch);
+      slot.label[std::size_t(i)] = dataset().samples[std::size_t(sample)].label;
     });
+    if (failure || cancelled_) return failure;
+    if (others && !taker_)
+      run_in(arena_, shape().h, [&](Index row) { mix_rows(mixing.pixels, shape(), slot.n, slot.x.get() + slot.n * picture, int(row), 1, slot.x.get()); });
+    for (Index i = 0; slot.classes && i < slot.n; ++i) {
+      const std::int32_t own = slot.label[std::size_t(i)], other = others ? slot.label[std::size_t(i > 0 ? i - 1 : slot.n)] : own;
+      write_target(mixing.own, own, other, slot.classes, slot.target.data() + i * slot.classes);
+    }
     return failure;
   }
 
@@ -278,7 +304,7 @@ class BatchMaker {
   std::vector<Tools> tools_;                  // (threads)
   std::vector<Index> order_;                  // (samples) of this epoch
   std::vector<std::atomic<bool>> kept_;       // (samples) by the taker
-  Random changes_;
+  Random changes_, mixing_;
   std::vector<std::unique_ptr<Slot>> ring_;   // (prefetch + 1): the batches made ahead, and the one in use
   double waited_ = 0;
 
@@ -294,9 +320,12 @@ class BatchMaker {
 }  // namespace detail
 
 /// Training batches: shuffled anew in every epoch, augmented as the options say. The stream has the same bits for any number of workers, for any prefetch,
-/// and after start(epoch, k) in the middle of an epoch. Throws Error if the options make no sense or the dataset is empty.
+/// and after start(epoch, k) in the middle of an epoch. Where batches may be mixed, or class_mode is categorical, they have targets and no labels: CrossEntropy takes them as
+/// torch.nn.CrossEntropyLoss takes probabilities (smoothed first, each class with its weight, the mean over the samples), and a sample counts as right if its best score is that of the class with the
+/// largest share, as in torchvision's training script (timm shows no accuracy of mixed batches). Throws Error if the options make no sense or the dataset is empty.
 class AugmentationIterator : public detail::BatchMaker {
  public:
+  using View = TrainingView;
   explicit AugmentationIterator(Dataset dataset, const AugmentationOptions& options = {})
       : BatchMaker(std::move(dataset), options, true), hint_(lamina::hint(options)) {}
   /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
@@ -315,6 +344,8 @@ struct EvaluationOptions {
   Size size{64, 64};
   Index batch = 32;
   double rescale = 1 / 255.0;
+  bool samplewise_center = false;
+  bool samplewise_deviation = false;
   std::array<double, 3> mean{0, 0, 0};
   std::array<double, 3> deviation{1, 1, 1};
   Interpolation interpolation = Interpolation::nearest;
@@ -326,16 +357,17 @@ struct EvaluationOptions {
 };
 
 /// Batches for validation and prediction: every picture as it is, in the order of the dataset. A type of its own, so that nobody augments a validation set
-/// by accident.
+/// by accident: fit() and evaluate() take no other for it.
 class EvaluationIterator : public detail::BatchMaker {
  public:
+  using View = EvaluationView;
   explicit EvaluationIterator(Dataset dataset, const EvaluationOptions& options = {}) : BatchMaker(std::move(dataset), unchanged(options), false) {}
   /// Over a store that other iterators share. It has to have the size and the interpolation of the options; their cache_bytes play no part.
   explicit EvaluationIterator(std::shared_ptr<PictureStore> pictures, const EvaluationOptions& options = {}) : BatchMaker(std::move(pictures), unchanged(options), false) {}
 
  private:
   static AugmentationOptions unchanged(const EvaluationOptions& o) {
-    return {.size = o.size, .batch = o.batch, .rescale = o.rescale, .mean = o.mean, .deviation = o.deviation,
+    return {.size = o.size, .batch = o.batch, .rescale = o.rescale, .samplewise_center = o.samplewise_center, .samplewise_deviation = o.samplewise_deviation, .mean = o.mean, .deviation = o.deviation,
             .interpolation = o.interpolation, .exif_orientation = o.exif_orientation, .scaled_decoding = o.scaled_decoding, .workers = o.workers, .prefetch = o.prefetch, .cache_bytes = o.cache_bytes};
   }
 };

@@ -37,7 +37,7 @@ template <class T> struct CrossEntropyOf {
   LAMINA_HD void operator()(Index i) const {
     using std::log;
     const T* logit = s.y + i * s.c;
-    const M norm = weighted && s.label ? *s.norm : M(s.total);
+    const M norm = weighted && !s.target ? *s.norm : M(s.total);
     if (norm == M(0)) {                        // nothing in the batch weighs anything
       for (Index k = 0; k < s.c; ++k) s.dy[i * s.c + k] = 0;
       s.loss[i] = 0;
@@ -73,7 +73,7 @@ template <class T> struct SquaredError {
 
 /// -sum_k t[k] log softmax(y)[k], the mean over the batch; y (N, C) are logits. The softmax, the loss and its gradient are one pass. Targets are integer labels
 /// (Keras's sparse categorical cross-entropy) or soft ones (categorical); smoothing a makes them t (1 - a) + a / C; with class weights the mean over labels is
-/// the weighted one, as in PyTorch, and 0 where all weights of the batch are. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
+/// the weighted one, as in PyTorch, that over soft targets the plain one of -sum_k weight[k] t[k] log softmax(y)[k], as there, and 0 where all weights of the batch are. Classes = 0 takes any number of them. Throws Error if class_weights are given and are not one for each class.
 template <int Classes = 0> struct CrossEntropy {
   double smoothing = 0;                    // 0 to 1
   std::vector<double> class_weights = {};  // (C) or empty

@@ -21,7 +21,7 @@ template <HasClassWeights Loss, class M> class SumOfWeights<Loss, M> {
   SumOfWeights(const Loss& loss, const Replica& r) : weights_(loss.class_weights), here_(weights_.size() * std::size_t(r.count)), all_(weights_.size() * std::size_t(r.of)) {}
   /// Of the whole batch of which b may be a part, times total / its samples, or null where nothing has weights.
   const M* of(const Batch& b, Index total, const Replica& r) {
-    if (weights_.empty() || !b.label) return nullptr;
+    if (weights_.empty() || b.target) return nullptr;
     const std::size_t classes = weights_.size();
     std::fill(here_.begin(), here_.end(), 0.0);
     for (Index i = 0; i < b.n; ++i) here_[std::size_t(b.label[i])] += 1;      // which share has them does not matter

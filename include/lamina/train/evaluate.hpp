@@ -83,7 +83,7 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& mode
     scores.resize(std::size_t(b.n * c));
     model.device().download(scores.data(), y, scores.size() * sizeof scores[0]);
     e.scores.insert(e.scores.end(), scores.begin(), scores.end());
-    for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.label ? b.label[i] : std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)));
+    for (Index i = 0; i < b.n; ++i) e.truth.push_back(b.target ? std::int32_t(std::max_element(b.target + i * c, b.target + (i + 1) * c) - (b.target + i * c)) : b.label[i]);
   }
   exchange(model, false);
   const Totals t = model.totals();
@@ -96,7 +96,16 @@ template <class M, BatchSource S> [[gnu::cold]] Evaluation evaluate_base(M& mode
 }
 }  // namespace detail
 
+namespace detail {
+template <class S> struct Evaluates {
+  static_assert(hands_out<S, EvaluationView>(), "pictures are evaluated as they are and in their order: give an EvaluationIterator, and not what changes and shuffles them for training");
+};
+}  // namespace detail
+
 /// One pass over a source whose samples have labels. Throws what the source throws, and Error if its pictures or classes are not the model's.
-template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) { return detail::evaluate_base(model.base(), source); }
+template <class M, BatchSource S> Evaluation evaluate(M& model, S& source) {
+  [[maybe_unused]] constexpr detail::Evaluates<S> as_they_are{};
+  return detail::evaluate_base(model.base(), source);
+}
 
 }  // namespace lamina

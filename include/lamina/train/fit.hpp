@@ -194,10 +194,18 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
 }
 }  // namespace detail
 
+namespace detail {
+template <class S> struct TrainsOn {
+  static_assert(hands_out<S, TrainingView>(), "pictures are trained on in another order each time: give an AugmentationIterator, which changes nothing unless it is told to, and not one for evaluation");
+};
+}  // namespace detail
+
 /// Trains `model` on `train` and validates it on `val` after each epoch. The callbacks are called in their order at the start (where a checkpoint may take the
 /// run back to where it was), once all have, after each step, after each epoch and at the end. Throws Error if the pictures do not have the network's shape.
 template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, class... Callbacks>
 FitResult fit(M& model, Train& train, Val& val, Opt optimizer, Sched schedule, FitOptions options, Callbacks&&... callbacks) {
+  [[maybe_unused]] constexpr detail::TrainsOn<Train> shuffled{};
+  [[maybe_unused]] constexpr detail::Evaluates<Val> as_they_are{};
   return detail::fit_base(model.base(), train, val, std::move(optimizer), std::move(schedule), options, callbacks...);
 }
 

@@ -31,10 +31,10 @@ template <Device D, class T> class Inputs {
   /// The same in two halves, for whoever records what is launched: x comes to the device, and becomes there what a network takes.
   const T* upload_pictures(D& dev, const float* x, Index n) { return upload(dev, x, n * picture_, x_); }
   void convert_pictures(D& dev, const float* x, Index n) { convert(dev, x, n * picture_, x_); }
-  /// Pictures that the device changes, with their labels; at most `limit` bytes of its memory are taken for what it keeps of them.
-  auto pictures(D& dev, const Pictures& p, const std::int32_t* label, Index n, Index batch, Index limit) requires takes_pictures {
-    if (!changed_) changed_ = std::make_unique<PictureInputs<D, T>>(dev, batch, picture_, limit, x_.data());
-    return changed_->bring(dev, p, label, n);
+  /// Pictures that the device changes, with their labels and targets; at most `limit` bytes of its memory are taken for what it keeps of them.
+  auto pictures(D& dev, const Pictures& p, const std::int32_t* label, const float* target, Index n, Index batch, Index limit) requires takes_pictures {
+    if (!changed_) changed_ = std::make_unique<PictureInputs<D, T>>(dev, batch, picture_, scores_, limit, x_.data());
+    return changed_->bring(dev, p, label, target, n);
   }
   const Master<T>* targets(D& dev, const float* t, Index n) { return t ? bring(dev, t, n * scores_, target_) : nullptr; }
   const std::int32_t* labels(D& dev, const std::int32_t* label, Index n) {

@@ -36,7 +36,7 @@ template <class T> struct Tally {
   LAMINA_HD void operator()(Index) const {
     for (Index share = 0; share < cut.count; ++share)
       for (Index i = cut.begin(share); i < cut.begin(share + 1); ++i) totals->losses[share] += double(loss[i]);
-    for (Index i = 0; i < n; ++i) totals->correct += largest(y + i * c, c) == (label ? Index(label[i]) : largest(target + i * c, c));
+    for (Index i = 0; i < n; ++i) totals->correct += largest(y + i * c, c) == (target ? largest(target + i * c, c) : Index(label[i]));
     totals->samples += n;
   }
 };
@@ -230,8 +230,8 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   }
   void bring_pictures(const Batch& b, Index total, Index first) {
     if constexpr (takes_pictures) {
-      const auto brought = inputs_.pictures(device_, *b.pictures, b.label, b.n, batch_, kept_pictures_);
-      now_ = {brought.x, brought.label, inputs_.targets(device_, b.target, b.n), b.n, total, first};
+      const auto brought = inputs_.pictures(device_, *b.pictures, b.label, b.target, b.n, batch_, kept_pictures_);
+      now_ = {brought.x, brought.label, brought.target, b.n, total, first};
     } else throw Error("a batch of ", b.n, " samples came as bytes, and this device takes numbers: say hand_out_pictures(nullptr) to its source");
   }
   /// f() launches one pass.
