@@ -74,17 +74,25 @@ def train(strategy, workers):
 
 
 def follow():
-    """One epoch step by step, for bench_follow."""
+    """One epoch step by step, for bench_follow, in double precision and in single."""
     pictures = batches("train", o.batch, False, 1)
-    model = compiled(simple_cnn(pictures.num_classes, dropout=0), len(pictures))
-    weights = [(f"{i}.{name}", w.numpy()) for i, layer in enumerate(model.layers) for name, w in zip(("weight", "bias"), layer.weights)]
+    first = simple_cnn(pictures.num_classes, dropout=0)
     pictures.index_array = np.random.default_rng(o.seed).permutation(pictures.samples)
-    losses = []
-    for i in range(len(pictures)):
-        model.reset_metrics()                                  # else train_on_batch tells a mean
-        losses.append(float(model.train_on_batch(*pictures[i])[0]))
+
+    def losses(number):
+        keras.config.set_dtype_policy(number)
+        keras.config.set_floatx(number)
+        model = compiled(simple_cnn(pictures.num_classes, dropout=0), len(pictures))
+        model.set_weights(first.get_weights())
+        for i in range(len(pictures)):
+            model.reset_metrics()                              # else train_on_batch tells a mean
+            yield float(model.train_on_batch(*pictures[i])[0])
+
+    learning = [layer for layer in first.layers if layer.weights]
+    weights = [(f"{i}.{name}", w.numpy()) for i, layer in enumerate(learning) for name, w in zip(("weight", "bias"), layer.weights)]
     paths = [os.path.join("train", pictures.filenames[i]) for i in pictures.index_array]
-    study_work.write_followed(o.follow, "keras", weights, paths, pictures.classes[pictures.index_array], losses, o.batch)
+    labels = pictures.classes[pictures.index_array]
+    study_work.write_followed(o, "keras", keras.__version__, weights, paths, labels, list(losses("float64")), list(losses("float32")))
 
 
 def main():

@@ -5,7 +5,7 @@ DistributedDataParallel through gloo, two processes that share the threads, the 
 
 Augmentation is that of Lamina's recipe `pytorch` but for what lies beyond the border: torchvision's RandomAffine fills it with black, the recipe mirrors it. Both shear by up to 0.2 degrees, scale
 both sides by one factor of 0.8 to 1.2, and take the nearest pixel. It prints one line of JSON an epoch; needs torch and torchvision."""
-import os, sys, tempfile, time
+import copy, os, sys, tempfile, time
 
 import study_work
 from study_work import DECAY, DROPOUT, EVALUATION_BATCH, RATE, SHEAR, ZOOM
@@ -104,23 +104,27 @@ def train(rank, processes, meeting):
 
 
 def follow():
-    """One epoch step by step, for bench_follow."""
+    """One epoch step by step, for bench_follow, in double precision and in single."""
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
-    learned = pictures("train", False)
-    net = simple_cnn(o.size, len(learned.classes), dropout=0)
-    weights = [(name, w.numpy().copy()) for name, w in net.state_dict().items()]
-    net = net.to(memory_format=torch.channels_last)
-    order, losses = torch.randperm(len(learned)).tolist(), []
-    optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
-    for x, y in DataLoader(learned, o.batch, sampler=order, num_workers=WORKERS):
-        loss = F.cross_entropy(net(x.to(memory_format=torch.channels_last)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    to_unit = v2.Lambda(lambda x: x.float() * torch.tensor(1 / 255))         # ToDtype divides, which Lamina and Keras do not
+    learned = torchvision.datasets.ImageFolder(os.path.join(o.data, "train"), v2.Compose([v2.Resize((o.size, o.size)), v2.PILToTensor(), to_unit]))
+    first = simple_cnn(o.size, len(learned.classes), dropout=0)
+    order = torch.randperm(len(learned)).tolist()
+
+    def losses(number):
+        net = copy.deepcopy(first).to(number, memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
+        for x, y in DataLoader(learned, o.batch, sampler=order):
+            loss = F.cross_entropy(net(x.to(number, memory_format=torch.channels_last)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield loss.item()
+
+    weights = [(f"{i // 2}.{name.split('.')[1]}", w.numpy()) for i, (name, w) in enumerate(first.state_dict().items())]
     paths = [os.path.relpath(learned.samples[i][0], o.data) for i in order]
-    study_work.write_followed(o.follow, "torch", weights, paths, [learned.targets[i] for i in order], losses, o.batch)
+    study_work.write_followed(o, "torch", torch.__version__, weights, paths, [learned.targets[i] for i in order], list(losses(torch.float64)), list(losses(torch.float32)))
 
 
 def main():

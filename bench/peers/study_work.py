@@ -30,22 +30,21 @@ def say_epoch(epoch, loss, accuracy, val_loss, val_accuracy, seconds, wait, vali
     say(epoch=epoch, loss=loss, accuracy=accuracy, val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds, wait=wait, validation=validation)
 
 
-def write_followed(folder, framework, weights, pictures, labels, losses, batch):
-    """followed.safetensors with the initial weights by name, in the framework's own layout, the labels and the loss of each step; order.txt with the pictures, one a line, in the order they were learned.
-    `weights` are (name, numpy array)."""
+def write_followed(o, framework, version, weights, pictures, labels, losses, losses_single):
+    """followed.safetensors with the initial weights, "0.weight", "0.bias", ... in the order of the layers that have some and in the framework's own layout, the labels, and the losses of the steps in double
+    precision and in single; order.txt with the pictures, one a line, in the order they were learned. `weights` are (name, numpy array)."""
     import numpy as np
 
-    os.makedirs(folder, exist_ok=True)
-    tensors = [(name, "F32", w.shape, np.ascontiguousarray(w, np.float32).tobytes()) for name, w in weights]
-    tensors.append(("labels", "I32", (len(labels),), np.asarray(labels, np.int32).tobytes()))
-    tensors.append(("losses", "F32", (len(losses),), np.asarray(losses, np.float32).tobytes()))
-    header, at = {"__metadata__": {"framework": framework, "batch": str(batch)}}, 0
-    for name, dtype, shape, data in tensors:
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + len(data)]}
-        at += len(data)
+    os.makedirs(o.follow, exist_ok=True)
+    tensors = [(name, "F32", np.asarray(w, np.float32)) for name, w in weights]
+    tensors += [("losses", "F64", np.asarray(losses, np.float64)), ("losses_single", "F64", np.asarray(losses_single, np.float64)), ("labels", "I32", np.asarray(labels, np.int32))]
+    header, at = {"__metadata__": {"framework": framework, "version": version, "batch": str(o.batch)}}, 0
+    for name, dtype, values in tensors:
+        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
+        at += values.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(os.path.join(folder, "followed.safetensors"), "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(data for *_, data in tensors))
-    with open(os.path.join(folder, "order.txt"), "w") as file:
+    with open(os.path.join(o.follow, "followed.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(values.tobytes() for *_, values in tensors))
+    with open(os.path.join(o.follow, "order.txt"), "w") as file:
         file.writelines(path + "\n" for path in pictures)
