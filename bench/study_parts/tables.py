@@ -1,0 +1,92 @@
+"""The tables of the study, as text that both Markdown and HTML show."""
+from .figures import TARGET
+from .systems import STUDY, STUDY_EPOCHS
+
+
+class Table:
+    """Rows of (cells, why): where `why` is set it stands for all cells but the first. `own` marks Lamina's rows."""
+
+    def __init__(self, title, note, columns):
+        self.title, self.note, self.columns, self.rows = title, note, columns, []
+
+    def add(self, row, *cells):
+        self.rows.append(([row.name, *cells], None if row else row.why or "not run yet", row.system.ours))
+
+
+def spread(row, what, scale=1.0, digits=2):
+    """"90.47 ± 0.42", or the one value there is."""
+    mean, sd = row.mean(what), row.spread(what)
+    if mean is None:
+        return "–"
+    return f"{scale * mean:.{digits}f}" + (f" ± {scale * sd:.{digits}f}" if sd is not None else "")
+
+
+def percent(v):
+    return f"{100 * v:.2f} %"
+
+
+def said(key, of, show):
+    return show(STUDY[key][of]) if key in STUDY else "–"
+
+
+def seconds(v):
+    return "–" if v is None else f"{v:.2f}" if v < 100 else f"{v:.0f}"
+
+
+def ratio(a, b):
+    return f"{a / b:.2f} x" if a and b else "–"
+
+
+def accuracies(title, rows, f):
+    seeds = f"mean ± standard deviation of up to {f.seeds()} seeds" if f.seeds() > 1 else "one seed"
+    t = Table(title, f"On the validation pictures. The study: {STUDY_EPOCHS} epochs. Here: {f.epochs} epochs, {seeds}, the epoch with the best accuracy, its loss, and the last epoch.",
+              ["system", f"study, {STUDY_EPOCHS} epochs: accuracy", "loss", f"here, {f.epochs} epochs: accuracy, %", "loss", "last epoch: accuracy, %", "loss"])
+    for row in rows:
+        t.add(row, said(row.key, 0, percent), said(row.key, 1, lambda v: f"{v:.4f}"), spread(row, "accuracy", 100), spread(row, "loss", 1, 4), spread(row, "last_accuracy", 100), spread(row, "last_loss", 1, 4))
+    return t
+
+
+def table_of_seconds(f):
+    t = Table("Table III: seconds", f"The study: {STUDY_EPOCHS} epochs on its machines. Here: {f.epochs} epochs on this one, training and validation, without the start of the program; the whole process has it.",
+              ["system", f"study: seconds of {STUDY_EPOCHS} epochs", "of one", f"here: seconds of {f.epochs} epochs", "whole process", f"until {100 * TARGET:.0f} % validation accuracy"])
+    for row in f.rows:
+        reached = f"{row.mean('to_target'):.0f}" if row.to_target() else f"{len(row.values('to_target'))} of {len(row.runs)} seeds come there"
+        t.add(row, said(row.key, 2, lambda v: f"{v:.2f}"), said(row.key, 2, lambda v: f"{v / STUDY_EPOCHS:.2f}"), spread(row, "seconds", digits=1), spread(row, "wall", digits=1), reached)
+    return t
+
+
+def table_of_epochs(f):
+    t = Table("An epoch, and memory", "Seconds of one epoch in the mean. Data: what the training waited for pictures; of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
+              "Memory: the peak of all processes of a run together, shared pages counted once.",
+              ["system", "training", "of it data", "compute", "validation", "original takes", "peak MB", "original needs"])
+    for row in f.rows:
+        original = f.row(row.system.original) if row.system.ours else None
+        t.add(row, spread(row, "epoch"), seconds(row.mean("data")), seconds(row.mean("compute")), seconds(row.mean("validation")), ratio(original.mean("epoch"), row.mean("epoch")) if original else "–",
+              spread(row, "peak", digits=0), ratio(original.mean("peak"), row.mean("peak")) if original else "–")
+    return t
+
+
+def table_of_replicas(f):
+    t = Table("From one to several", f"The same cores, divided among the replicas; the speed of one is 1. On a machine whose cores one already uses, 1 is all that can be had.",
+              ["system", "what runs", "study: speed", "here: speed", "accuracy, points"])
+    for row in f.rows:
+        if not row.system.sequential:
+            continue
+        alone = f.row(row.system.sequential)
+        study = f"{STUDY[row.system.sequential][2] / STUDY[row.key][2]:.2f}" if row.key in STUDY else "–"
+        t.add(row, row.about.get("how", ""), study, f"{alone.mean('epoch') / row.mean('epoch'):.2f}" if row and alone else "–", f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}" if row and alone else "–")
+    return t
+
+
+def tables(f):
+    return [accuracies("Table I: one device", [row for row in f.rows if not row.system.sequential], f), accuracies("Table II: several", [row for row in f.rows if row.system.sequential], f), table_of_seconds(f),
+            table_of_epochs(f), table_of_replicas(f)]
+
+
+def markdown(table):
+    cut = lambda text: text.replace("|", "\\|")
+    lines = ["| " + " | ".join(map(cut, table.columns)) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
+    for cells, why, _ in table.rows:
+        cells = [cells[0], why] + [""] * (len(table.columns) - 2) if why else cells
+        lines.append("| " + " | ".join(map(cut, cells)) + " |")
+    return f"## {table.title}\n{table.note}\n\n" + "\n".join(lines) + "\n"
