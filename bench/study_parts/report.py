@@ -77,9 +77,9 @@ def facts(f):
     found = []
     for ours, original in f.pairs():
         if not ours.system.parallel:
-            found.append((f"{original.mean('epoch') / ours.mean('epoch'):.2g} x", f"as fast an epoch as {original.name}"))
-            found.append((f"{original.mean('peak') / ours.mean('peak'):.2g} x", f"less memory than {original.name}"))
-    return "".join(element("div", "", element("dt", "", escaped(what)) + element("dd", "", value)) for value, what in found if float(value[:-2]) > 1)
+            found.append((original.mean("epoch") / ours.mean("epoch"), f"as long for an epoch takes {original.name}"))
+            found.append((original.mean("peak") / ours.mean("peak"), f"as much memory needs {original.name}"))
+    return "".join(element("div", "", element("dt", "", escaped(what)) + element("dd", "", f"{value:.2g} ×")) for value, what in found)
 
 
 def machine(f):

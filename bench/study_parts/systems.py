@@ -37,18 +37,18 @@ class System:
 def systems():
     torch = {"script": "study_torch.py", "packages": ("torch", "torchvision")}
     keras = {"script": "study_keras.py", "packages": ("keras", "tensorflow", "scipy")}
-    ours = "Lamina, recipe "
+    ours = lambda recipe, way="": f"Lamina ({recipe}{f', {REPLICAS} {way}' if way else ''})"
     return [System("torch", "PyTorch", "torch", "torch", **torch),
-            System("ours_pytorch", ours + "pytorch", "torch", "ours-torch", recipe="pytorch"),
+            System("ours_pytorch", ours("pytorch"), "torch", "ours-torch", recipe="pytorch"),
             System("torch_parallel", "PyTorch DataParallel", "torch_parallel", "torch", "torch", **torch),
-            System("ours_pytorch_exact", ours + f"pytorch, {REPLICAS} replicas, exact", "torch_parallel", "ours-torch", "ours_pytorch", recipe="pytorch", parallel="exact"),
-            System("ours_dataparallel", ours + f"pytorch, {REPLICAS} replicas, dataparallel", "torch_parallel", "ours-torch", "ours_pytorch", recipe="pytorch", parallel="dataparallel"),
+            System("ours_pytorch_exact", ours("pytorch", "exact"), "torch_parallel", "ours-torch", "ours_pytorch", recipe="pytorch", parallel="exact"),
+            System("ours_dataparallel", ours("pytorch", "dataparallel"), "torch_parallel", "ours-torch", "ours_pytorch", recipe="pytorch", parallel="dataparallel"),
             System("keras", "Keras", "keras", "keras", **keras),
-            System("ours_keras", ours + "keras", "keras", "ours-keras", recipe="keras"),
+            System("ours_keras", ours("keras"), "keras", "ours-keras", recipe="keras"),
             System("keras_parallel", "Keras MirroredStrategy", "keras_parallel", "keras", "keras", **keras),
-            System("ours_keras_exact", ours + f"keras, {REPLICAS} replicas, exact", "keras_parallel", "ours-keras", "ours_keras", recipe="keras", parallel="exact"),
-            System("ours_mirrored", ours + f"keras, {REPLICAS} replicas, mirrored", "keras_parallel", "ours-keras", "ours_keras", recipe="keras", parallel="mirrored"),
-            System("ours_lamina", "Lamina, its own recipe", None, "own", recipe="lamina")]
+            System("ours_keras_exact", ours("keras", "exact"), "keras_parallel", "ours-keras", "ours_keras", recipe="keras", parallel="exact"),
+            System("ours_mirrored", ours("keras", "mirrored"), "keras_parallel", "ours-keras", "ours_keras", recipe="keras", parallel="mirrored"),
+            System("ours_lamina", ours("its own recipe"), None, "own", recipe="lamina")]
 
 
 def gpus():

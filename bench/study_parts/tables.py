@@ -67,7 +67,7 @@ def table_of_epochs(f):
 
 
 def table_of_replicas(f):
-    t = Table("From one to several", f"The same cores, divided among the replicas; the speed of one is 1. On a machine whose cores one already uses, 1 is all that can be had.",
+    t = Table("From one to several", "The same cores, divided among the replicas; the speed of one that has them all is 1.",
               ["system", "what runs", "study: speed", "here: speed", "accuracy, points"])
     for row in f.rows:
         if not row.system.sequential:

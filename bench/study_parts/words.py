@@ -70,9 +70,9 @@ def on_exactness(f):
             continue
         seeds, parting = same_digits(row, alone)
         if seeds and parting is None:
-            said.append(f"{row.name}, has the losses and accuracies of {alone.name} to the last digit, in every epoch of {several(seeds, 'seed')}.")
+            said.append(f"{row.name} has the losses and accuracies of {alone.name} to the last digit, in every epoch of {several(seeds, 'seed')}.")
         elif parting:
-            said.append(f"{row.name}, does NOT have the digits of {alone.name}: they part with seed {parting[0]} in epoch {parting[1]}.")
+            said.append(f"{row.name} does NOT have the digits of {alone.name}: they part with seed {parting[0]} in epoch {parting[1]}.")
     return said
 
 
@@ -88,10 +88,10 @@ def on_replicas(f):
 
 def on_trust(f):
     """What speaks against these figures."""
-    said = [f"These are runs of {several(f.epochs, 'epoch')}; the study's figures beside them are those of {systems.STUDY_EPOCHS} epochs on other machines and other pictures. Nothing here is scaled from one to the other: "
+    said = [f"These are runs of {several(f.epochs, 'epoch')}; the study's figures beside them are those of {systems.STUDY_EPOCHS} epochs on other machines. Nothing here is scaled from one to the other: "
             f"compare its systems with each other, and ours with each other."] if f.epochs != systems.STUDY_EPOCHS else []
     if f.seeds() == 1:
-        said.append("One seed says nothing of chance: accuracies of the same training differ by a point from seed to seed.")
+        said.append("One seed says nothing of chance: run --seeds 3 for a spread.")
     uneven = [row for row in f.rows if row and len(row.runs) < f.seeds()]
     if uneven:
         said.append("Not all seeds have run: " + listed([f"{row.name} has {len(row.runs)} of {f.seeds()}" for row in uneven]) + ".")
