@@ -16,8 +16,10 @@ def nice_step(span, parts):
 
 
 class Axis:
-    def __init__(self, low, high, parts):
-        step = nice_step(high - low, parts)
+    """From `low` or a little less to `high` or a little more, labelled in at most about `parts` steps of at least `least`."""
+
+    def __init__(self, low, high, parts, least=0.0):
+        step = max(least, nice_step(high - low, parts))
         self.low, self.high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
         self.ticks = [self.low + k * step for k in range(round((self.high - self.low) / step) + 1)]
         self.digits = max(0, -math.floor(math.log10(step) + 1e-9))
@@ -26,19 +28,24 @@ class Axis:
         return (v - self.low) / (self.high - self.low)
 
 
+def stroke(row):
+    """One device solid, several dashed; dotted where not the bits of one are wanted."""
+    return "curve" if not row.system.sequential else "curve loose" if row.system.parallel not in (None, "exact") else "curve several"
+
+
 def legend(rows):
     keys = ""
     for row in rows:
-        sign = f'<g class="{row.system.colour}"><line class="curve{" several" if row.system.sequential else ""}" x1="0" y1="6" x2="22" y2="6"/></g>'
+        sign = f'<g class="{row.system.colour}"><line class="{stroke(row)}" x1="0" y1="6" x2="22" y2="6"/></g>'
         keys += f'<span class="key"><svg viewBox="0 0 22 12" width="22" height="12" aria-hidden="true">{sign}</svg>{escaped(row.name)}</span>'
     return keys
 
 
-def accuracy_chart(title, unit, rows, where, last):
-    """Validation accuracy of rows over where(epoch index, mean seconds), from 0 to `last`: the mean of the seeds, and a band from the lowest to the highest."""
+def accuracy_chart(title, unit, rows, where, x_axis):
+    """Validation accuracy of rows over where(epoch index, mean seconds): the mean of the seeds, and a band from the lowest to the highest."""
     curves = [(row, row.curve()) for row in rows]
-    low = min((point[2] for _, c in curves for point in c), default=0)
-    y_axis, x_axis = Axis(100 * low, 100, 6), Axis(0, last, 8)
+    low, high = min((point[2] for _, c in curves for point in c), default=0), max((point[3] for _, c in curves for point in c), default=1)
+    y_axis = Axis(100 * low, min(100, max(100 * high, 100 * low + 10)), 6)
     x = lambda v: LEFT + x_axis.at(v) * (WIDTH - LEFT - RIGHT)
     y = lambda v: HEIGHT - BOTTOM - y_axis.at(100 * v) * (HEIGHT - TOP - BOTTOM)
     s, description = "", title
@@ -55,8 +62,7 @@ def accuracy_chart(title, unit, rows, where, last):
         path = " ".join(f"{'L' if i else 'M'}{at[i]:.1f} {y(point[1]):.1f}" for i, point in enumerate(curve))
         band = " ".join(f"{at[i]:.1f},{y(curve[i][k]):.1f}" for k, order in ((2, range(len(curve))), (3, reversed(range(len(curve))))) for i in order) if len(row.runs) > 1 else ""
         dots = "".join(f'<circle class="dot" cx="{at[i]:.1f}" cy="{y(point[1]):.1f}" r="2.2"/>' for i, point in enumerate(curve)) if len(curve) <= 30 else ""
-        several = " several" if row.system.sequential else ""
-        s += f'<g class="{row.system.colour}"><title>{escaped(row.name + told)}</title>' + (f'<polygon class="band" points="{band}"/>' if band else "") + f'<path class="curve{several}" d="{path}"/>{dots}</g>'
+        s += f'<g class="{row.system.colour}"><title>{escaped(row.name + told)}</title>' + (f'<polygon class="band" points="{band}"/>' if band else "") + f'<path class="{stroke(row)}" d="{path}"/>{dots}</g>'
         description += f"; {row.name} {100 * curve[-1][1]:.2f} % after {curve[-1][0]:.0f} s"
     if not curves:
         s += f'<text class="none" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2}">nothing has run yet</text>'

@@ -7,11 +7,12 @@ from .figures import TARGET, Figures
 from .kept import write_whole
 from .systems import BENCH
 
+TEXT = ("system", "what runs")   # columns that are no numbers
 STYLE = """
 .ours-torch { color: var(--backward); } .ours-keras { color: var(--update); } .own { color: var(--soft); } .torch { color: var(--wait); } .keras { color: var(--check); }
 .curve.several { stroke-dasharray: 5 4; stroke-width: 1.6; }
+.curve.loose { stroke-dasharray: 1 4; stroke-width: 2; }
 .band { fill: currentColor; opacity: 0.13; stroke: none; }
-.chart.wide { max-width: none; }
 .verdict { margin: 1.5rem 0 0; font-size: 1.125rem; max-width: 52rem; }
 .says { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.5rem 2.5rem; }
 .says h3 { margin: 0 0 0.375rem; font-size: 0.9375rem; font-weight: 600; }
@@ -50,10 +51,10 @@ def section(title, inside):
 
 
 def html_table(table):
-    head = "".join(element("th", "left" if k == 0 else "", escaped(c), ' scope="col"') for k, c in enumerate(table.columns))
+    head = "".join(element("th", "left" if c in TEXT else "", escaped(c), ' scope="col"') for k, c in enumerate(table.columns))
     body = ""
     for cells, why, ours in table.rows:
-        rest = element("td", "why", escaped(why), f' colspan="{len(table.columns) - 1}"') if why else "".join(element("td", "text" if table.columns[k] == "what runs" else "", escaped(c)) for k, c in enumerate(cells[1:], 1))
+        rest = element("td", "why", escaped(why), f' colspan="{len(table.columns) - 1}"') if why else "".join(element("td", "text" if table.columns[k] in TEXT else "", escaped(c)) for k, c in enumerate(cells[1:], 1))
         body += element("tr", "ours" if ours else "", element("th", "", escaped(cells[0]), ' scope="row"') + rest) + "\n"
     return section(table.title, element("p", "note", escaped(table.note)) + "\n" + element("div", "scroll", element("table", "list fill", element("thead", "", element("tr", "", head)) + element("tbody", "", "\n" + body)), ' tabindex="0"'))
 
@@ -65,8 +66,8 @@ def drawings(f):
     by_epoch, by_seconds = lambda i, seconds: i + 1, lambda i, seconds: seconds
     pictures = []
     for title, rows in (("one device", alone), ("several", several)):
-        pictures.append(element("div", "charts", "\n" + charts.accuracy_chart(f"Validation accuracy over seconds, {title}", "seconds of training and validation", rows, by_seconds, longest(rows)) +
-                                charts.accuracy_chart(f"The same over epochs, {title}", "epoch", rows, by_epoch, f.epochs)))
+        pictures.append(element("div", "charts", "\n" + charts.accuracy_chart(f"Validation accuracy over seconds, {title}", "seconds of training and validation", rows, by_seconds, charts.Axis(0, longest(rows), 8)) +
+                                charts.accuracy_chart(f"The same over epochs, {title}", "epoch", rows, by_epoch, charts.Axis(1 if f.epochs > 1 else 0, f.epochs, 8, 1.0))))
     split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", lambda row: row.mean("compute") if row.mean("data") is not None else row.mean("epoch")), ("validation", "check", lambda row: row.mean("validation"))]
     pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of an epoch", "s", ran, split, 2) + charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)))
     return section("Curves", "\n".join(pictures))
@@ -77,8 +78,8 @@ def facts(f):
     found = []
     for ours, original in f.pairs():
         if not ours.system.parallel:
-            found.append((original.mean("epoch") / ours.mean("epoch"), f"as long for an epoch takes {original.name}"))
-            found.append((original.mean("peak") / ours.mean("peak"), f"as much memory needs {original.name}"))
+            found.append((original.mean("epoch") / ours.mean("epoch"), f"{original.name}'s seconds an epoch to Lamina's"))
+            found.append((original.mean("peak") / ours.mean("peak"), f"{original.name}'s memory to Lamina's"))
     return "".join(element("div", "", element("dt", "", escaped(what)) + element("dd", "", f"{value:.2g} ×")) for value, what in found)
 
 
@@ -95,7 +96,7 @@ def command(o):
 
 def state(f, o):
     done, wanted = sum(len(row.runs) for row in f.rows), o.seeds * len(f.rows)
-    return f"{done} of {wanted} runs of {f.epochs} epochs, {o.seeds} seed{'s' if o.seeds > 1 else ''} of {len(f.rows)} systems"
+    return f"{done} of {wanted} runs of {f.epochs} epochs, {words.several(o.seeds, 'seed')}, {words.several(len(f.rows), 'system')}"
 
 
 def html_page(f, o):

@@ -15,6 +15,11 @@ def listed(parts):
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
+def apart(d):
+    """"2.50 points more"."""
+    return f"{points(d)} {'more' if d > 0 else 'less'}" if abs(d) >= 5e-5 else "the same"
+
+
 def times(ratio, more, less):
     """"3.9 times as fast", or the other way round."""
     return f"{ratio:.2g} times {more}" if ratio >= 1.05 else f"{1 / ratio:.2g} times {less}" if ratio <= 0.95 else None
@@ -25,7 +30,7 @@ def on_accuracy(ours, original):
     means = f"{100 * ours.mean('accuracy'):.2f} % against {100 * original.mean('accuracy'):.2f} %"
     if noise is None:
         seeds = min(len(ours.runs), len(original.runs))
-        return f"{ours.name} comes to {means} of {original.name}, {points(d)} {'more' if d >= 0 else 'less'}; with {several(seeds, 'seed')} nobody can tell that from chance."
+        return f"{ours.name} comes to {means} of {original.name}, {apart(d)}; with {several(seeds, 'seed')} nobody can tell that from chance."
     if abs(d) <= noise:
         return f"{ours.name} learns as well as {original.name}: {means}, a difference of {points(d)} that so few seeds cannot tell from chance (they could tell {points(noise)})."
     return f"{ours.name} comes to {'a higher' if d > 0 else 'a LOWER'} accuracy than {original.name}: {means}, {points(d)}, which is more than chance between seeds explains ({points(noise)})."
@@ -58,8 +63,10 @@ def on_target(f):
         said.append(f"{percent} comes after {best.to_target():.0f} s with {best.name}; the first of the originals there is {first.name} with {first.to_target():.0f} s" + (f", so that Lamina is there {how}." if how else ", the same time."))
     elif first:
         said.append(f"The first of the originals at {percent} is {first.name} after {first.to_target():.0f} s.")
-    if never:
-        said.append(f"Not with every seed, or not at all, comes to {percent} in {several(f.epochs, 'epoch')}: " + listed([row.name for row in never]) + ".")
+    if never and len(never) == len(f.ran()):
+        said.append(f"Nothing comes to {percent} with every seed in {several(f.epochs, 'epoch')}.")
+    elif never:
+        said.append(f"These do not come to {percent} with every seed in {several(f.epochs, 'epoch')}: " + listed([row.name for row in never]) + ".")
     return said
 
 
@@ -82,7 +89,7 @@ def on_replicas(f):
         if not row.system.sequential or not (alone := f.row(row.system.sequential)):
             continue
         speed, d = alone.mean("epoch") / row.mean("epoch"), row.mean("accuracy") - alone.mean("accuracy")
-        said.append(f"{row.name}: {speed:.2f} times the speed of {alone.name}, {points(d)} {'more' if d > 0 else 'less'} accuracy." if d else f"{row.name}: {speed:.2f} times the speed of {alone.name}, the same accuracy.")
+        said.append(f"{row.name}: {speed:.2f} times the speed of {alone.name}, {apart(d)} accuracy.")
     return said
 
 
@@ -112,7 +119,7 @@ def headline(f):
     parts = []
     for ours, original in pairs:
         d, noise = difference(ours, original, "accuracy")
-        accuracy = "the same accuracy as far as these seeds can tell" if noise is not None and abs(d) <= noise else f"{points(d)} {'more' if d >= 0 else 'less'} accuracy"
+        accuracy = "the same accuracy as far as these seeds can tell" if noise is not None and abs(d) <= noise else f"{apart(d)} accuracy" + (", with one seed" if noise is None else "")
         parts.append(f"{original.name} takes {original.mean('epoch') / ours.mean('epoch'):.2g} times as long for an epoch as Lamina with its recipe and {original.mean('peak') / ours.mean('peak'):.2g} times as much memory, and Lamina comes to {accuracy}")
     return "; ".join(parts) + "."
 
