@@ -50,7 +50,8 @@ def accuracy_chart(title, unit, rows, where, x_axis):
     y = lambda v: HEIGHT - BOTTOM - y_axis.at(100 * v) * (HEIGHT - TOP - BOTTOM)
     s, description = "", title
     for v in y_axis.ticks:
-        s += f'<line class="grid" x1="{LEFT}" y1="{y(v / 100):.1f}" x2="{WIDTH - RIGHT}" y2="{y(v / 100):.1f}"/><text class="tick y" x="{LEFT - 8}" y="{y(v / 100) + 4:.1f}">{v:.{y_axis.digits}f} %</text>'
+        s += f'<line class="grid" x1="{LEFT}" y1="{y(v / 100):.1f}" x2="{WIDTH - RIGHT}" y2="{y(v / 100):.1f}"/>'
+        s += f'<text class="tick y" x="{LEFT - 8}" y="{y(v / 100) + 4:.1f}">{v:.{y_axis.digits}f} %</text>'
     floor = HEIGHT - BOTTOM
     s += f'<line class="base" x1="{LEFT}" y1="{floor}" x2="{WIDTH - RIGHT}" y2="{floor}"/>'
     for v in x_axis.ticks:
@@ -60,7 +61,8 @@ def accuracy_chart(title, unit, rows, where, x_axis):
         at = [x(where(i, point[0])) for i, point in enumerate(curve)]
         told = "".join(f"\nepoch {i}, {point[0]:.1f} s: {100 * point[1]:.2f} %" for i, point in enumerate(curve, 1))
         path = " ".join(f"{'L' if i else 'M'}{at[i]:.1f} {y(point[1]):.1f}" for i, point in enumerate(curve))
-        band = " ".join(f"{at[i]:.1f},{y(curve[i][k]):.1f}" for k, order in ((2, range(len(curve))), (3, reversed(range(len(curve))))) for i in order) if len(row.runs) > 1 else ""
+        there = range(len(curve))
+        band = " ".join(f"{at[i]:.1f},{y(curve[i][k]):.1f}" for k, order in ((2, there), (3, reversed(there))) for i in order) if len(row.runs) > 1 else ""
         dots = "".join(f'<circle class="dot" cx="{at[i]:.1f}" cy="{y(point[1]):.1f}" r="2.2"/>' for i, point in enumerate(curve)) if len(curve) <= 30 else ""
         s += f'<g class="{row.system.colour}"><title>{escaped(row.name + told)}</title>' + (f'<polygon class="band" points="{band}"/>' if band else "") + f'<path class="{stroke(row)}" d="{path}"/>{dots}</g>'
         description += f"; {row.name} {100 * curve[-1][1]:.2f} % after {curve[-1][0]:.0f} s"
@@ -72,10 +74,12 @@ def accuracy_chart(title, unit, rows, where, x_axis):
 
 def bars(title, unit, rows, parts, digits):
     """A bar for each row, of parts (name, style, value of a row); a part whose value is None is left out."""
-    keys = "".join(f'<span class="key"><svg viewBox="0 0 22 12" width="22" height="12" aria-hidden="true"><rect class="bar {style}" x="5" y="0" width="12" height="12"/></svg>{escaped(name)}</span>' for name, style, _ in parts) if len(parts) > 1 else ""
+    sign = lambda style: f'<svg viewBox="0 0 22 12" width="22" height="12" aria-hidden="true"><rect class="bar {style}" x="5" y="0" width="12" height="12"/></svg>'
+    keys = "".join(f'<span class="key">{sign(style)}{escaped(name)}</span>' for name, style, _ in parts) if len(parts) > 1 else ""
     sums = [sum(value(row) or 0 for *_, value in parts) for row in rows]
     most, s = max(sums, default=0) or 1, ""
     for row, total in zip(rows, sums):
         pieces = "".join(f'<i class="{style}" style="width:{100 * v / most:.2f}%" title="{escaped(name)}: {v:.{digits}f} {unit}"></i>' for name, style, value in parts if (v := value(row)))
-        s += f'<div class="row{" ours" if row.system.ours else ""}"><span class="who">{escaped(row.name)}</span><span class="lane"><span class="pieces">{pieces}</span><span class="sum">{total:.{digits}f} {unit}</span></span></div>\n'
+        lane = f'<span class="lane"><span class="pieces">{pieces}</span><span class="sum">{total:.{digits}f} {unit}</span></span>'
+        s += f'<div class="row{" ours" if row.system.ours else ""}"><span class="who">{escaped(row.name)}</span>{lane}</div>\n'
     return f'<figure class="chart bars"><figcaption><span class="chart-title">{escaped(title)}</span><span class="legend">{keys}</span></figcaption>\n{s}</figure>\n'

@@ -31,8 +31,9 @@ def run(o):
             else:
                 told = json.loads(line)
                 within = told["difference"] <= WITHIN
-                print(f"{system.name} {told['version']}: {told['steps']} steps, loss {told['first_loss']:.4f} to {told['last_loss']:.4f}. In double precision Lamina's losses differ by {told['difference']:.2g} at most: "
-                      f"{'within' if within else 'NOT within'} {WITHIN:g}. In single precision by {told['single_difference']:.2g}, where {system.name}'s own differ by {told['their_single_from_double']:.2g} from its own in double.")
+                print(f"{system.name} {told['version']}: {told['steps']} steps, loss {told['first_loss']:.4f} to {told['last_loss']:.4f}. "
+                      f"In double precision Lamina's losses differ by {told['difference']:.2g} at most: {'within' if within else 'NOT within'} {WITHIN:g}. "
+                      f"In single precision by {told['single_difference']:.2g}, where {system.name}'s own differ by {told['their_single_from_double']:.2g} from its own in double.")
                 missed += not within
                 continue
             missed += 1

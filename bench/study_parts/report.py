@@ -54,9 +54,13 @@ def html_table(table):
     head = "".join(element("th", "left" if c in TEXT else "", escaped(c), ' scope="col"') for k, c in enumerate(table.columns))
     body = ""
     for cells, why, ours in table.rows:
-        rest = element("td", "why", escaped(why), f' colspan="{len(table.columns) - 1}"') if why else "".join(element("td", "text" if table.columns[k] in TEXT else "", escaped(c)) for k, c in enumerate(cells[1:], 1))
+        if why:
+            rest = element("td", "why", escaped(why), f' colspan="{len(table.columns) - 1}"')
+        else:
+            rest = "".join(element("td", "text" if table.columns[k] in TEXT else "", escaped(c)) for k, c in enumerate(cells[1:], 1))
         body += element("tr", "ours" if ours else "", element("th", "", escaped(cells[0]), ' scope="row"') + rest) + "\n"
-    return section(table.title, element("p", "note", escaped(table.note)) + "\n" + element("div", "scroll", element("table", "list fill", element("thead", "", element("tr", "", head)) + element("tbody", "", "\n" + body)), ' tabindex="0"'))
+    whole = element("table", "list fill", element("thead", "", element("tr", "", head)) + element("tbody", "", "\n" + body))
+    return section(table.title, element("p", "note", escaped(table.note)) + "\n" + element("div", "scroll", whole, ' tabindex="0"'))
 
 
 def drawings(f):
@@ -66,10 +70,13 @@ def drawings(f):
     by_epoch, by_seconds = lambda i, seconds: i + 1, lambda i, seconds: seconds
     pictures = []
     for title, rows in (("one device", alone), ("several", several)):
-        pictures.append(element("div", "charts", "\n" + charts.accuracy_chart(f"Validation accuracy over seconds, {title}", "seconds of training and validation", rows, by_seconds, charts.Axis(0, longest(rows), 8)) +
-                                charts.accuracy_chart(f"The same over epochs, {title}", "epoch", rows, by_epoch, charts.Axis(1 if f.epochs > 1 else 0, f.epochs, 8, 1.0))))
-    split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", lambda row: row.mean("compute") if row.mean("data") is not None else row.mean("epoch")), ("validation", "check", lambda row: row.mean("validation"))]
-    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of an epoch", "s", ran, split, 2) + charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)))
+        over_seconds = charts.accuracy_chart(f"Validation accuracy over seconds, {title}", "seconds of training and validation", rows, by_seconds, charts.Axis(0, longest(rows), 8))
+        over_epochs = charts.accuracy_chart(f"The same over epochs, {title}", "epoch", rows, by_epoch, charts.Axis(1 if f.epochs > 1 else 0, f.epochs, 8, 1.0))
+        pictures.append(element("div", "charts", "\n" + over_seconds + over_epochs))
+    compute = lambda row: row.mean("compute") if row.mean("data") is not None else row.mean("epoch")
+    split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", compute), ("validation", "check", lambda row: row.mean("validation"))]
+    memory = charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)
+    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of an epoch", "s", ran, split, 2) + memory))
     return section("Curves", "\n".join(pictures))
 
 
@@ -90,7 +97,7 @@ def machine(f):
 
 
 def command(o):
-    words_of = ["bench/study", o.data, "--size", o.size, "--epochs", o.epochs, "--seeds", o.seeds, "--batch", o.batch, "--threads", o.threads, "--device", o.device, "--out", o.out]
+    words_of = ["bench/study", o.data, *(word for name in ("size", "epochs", "seeds", "batch", "threads", "device", "out") for word in ("--" + name, getattr(o, name)))]
     return shlex.join(map(str, words_of + [word for name in o.only or [] for word in ("--only", name)]))
 
 
@@ -100,18 +107,21 @@ def state(f, o):
 
 
 def html_page(f, o):
-    says = "".join(element("div", "", element("h3", "", escaped(title)) + element("ul", "", "".join(element("li", "", escaped(s)) for s in sentences))) for title, sentences in words.conclusions(f))
+    listed = lambda sentences: element("ul", "", "".join(element("li", "", escaped(s)) for s in sentences))
+    says = "".join(element("div", "", element("h3", "", escaped(title)) + listed(sentences)) for title, sentences in words.conclusions(f))
     big = facts(f)
-    head = element("header", "", element("h1", "", "The study again") + element("p", "state", escaped(state(f, o))) + element("p", "verdict", escaped(words.headline(f))) + element("code", "command", escaped(command(o))) +
-                   (element("dl", "facts", big) if big else ""))
-    body = head + section("What these figures say", element("div", "says", says)) + "".join(html_table(t) for t in tables.tables(f)[:3]) + drawings(f) + "".join(html_table(t) for t in tables.tables(f)[3:]) + element("footer", "", escaped(machine(f)))
-    return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>The study again</title>\n' + element("style", "", style()) +
-            "\n</head>\n<body>\n" + element("main", "", "\n" + body) + "\n</body>\n</html>\n")
+    head = element("h1", "", "The study again") + element("p", "state", escaped(state(f, o))) + element("p", "verdict", escaped(words.headline(f))) + element("code", "command", escaped(command(o)))
+    shown = [html_table(t) for t in tables.tables(f)]
+    body = [element("header", "", head + (element("dl", "facts", big) if big else "")), section("What these figures say", element("div", "says", says)), *shown[:3], drawings(f), *shown[3:],
+            element("footer", "", escaped(machine(f)))]
+    before = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>The study again</title>\n'
+    return before + element("style", "", style()) + "\n</head>\n<body>\n" + element("main", "", "\n" + "\n".join(body)) + "\n</body>\n</html>\n"
 
 
 def markdown_page(f, o):
     says = "".join(f"\n**{title}**\n\n" + "".join(f"- {s}\n" for s in sentences) for title, sentences in words.conclusions(f))
-    return f"# The study again\n{state(f, o)}.\n\n{words.headline(f)}\n\n```\n{command(o)}\n```\n\n## What these figures say\n{says}\n" + "\n".join(map(tables.markdown, tables.tables(f))) + f"\n{machine(f)}\n"
+    head = f"# The study again\n{state(f, o)}.\n\n{words.headline(f)}\n\n```\n{command(o)}\n```\n\n## What these figures say\n{says}\n"
+    return head + "\n".join(map(tables.markdown, tables.tables(f))) + f"\n{machine(f)}\n"
 
 
 def csv_page(f):
@@ -119,8 +129,8 @@ def csv_page(f):
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     names = ["accuracy", "loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch", "data", "compute", "validation", "to_target", "wall", "peak", "others"]
-    titles = ["best_accuracy", "best_loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch_seconds", "epoch_data_seconds", "epoch_compute_seconds", "validation_seconds", f"seconds_to_{100 * TARGET:.0f}_percent",
-              "process_seconds", "peak_mb", "others"]
+    titles = ["best_accuracy", "best_loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch_seconds", "epoch_data_seconds", "epoch_compute_seconds", "validation_seconds",
+              f"seconds_to_{100 * TARGET:.0f}_percent", "process_seconds", "peak_mb", "others"]
     out.writerow(["system", "version", "how", "seed", "epochs", *titles, "why"])
     for row in f.rows:
         for seed, run in row.runs.items():

@@ -39,16 +39,19 @@ def ratio(a, b):
 
 def accuracies(title, rows, f):
     seeds = f"mean ± standard deviation of up to {f.seeds()} seeds" if f.seeds() > 1 else "one seed"
-    t = Table(title, f"On the validation pictures. The study: {STUDY_EPOCHS} epochs. Here: {f.epochs} epochs, {seeds}, the epoch with the best accuracy, its loss, and the last epoch.",
+    note = f"On the validation pictures. The study: {STUDY_EPOCHS} epochs. Here: {f.epochs} epochs, {seeds}, the epoch with the best accuracy, its loss, and the last epoch."
+    t = Table(title, note,
               ["system", f"study, {STUDY_EPOCHS} epochs: accuracy", "loss", f"here, {f.epochs} epochs: accuracy, %", "loss", "last epoch: accuracy, %", "loss"])
     for row in rows:
-        t.add(row, said(row.key, 0, percent), said(row.key, 1, lambda v: f"{v:.4f}"), spread(row, "accuracy", 100), spread(row, "loss", 1, 4), spread(row, "last_accuracy", 100), spread(row, "last_loss", 1, 4))
+        here = [spread(row, "accuracy", 100), spread(row, "loss", 1, 4), spread(row, "last_accuracy", 100), spread(row, "last_loss", 1, 4)]
+        t.add(row, said(row.key, 0, percent), said(row.key, 1, lambda v: f"{v:.4f}"), *here)
     return t
 
 
 def table_of_seconds(f):
-    t = Table("Table III: seconds", f"The study: {STUDY_EPOCHS} epochs on its machines. Here: {f.epochs} epochs on this one, training and validation, without the start of the program; the whole process has it.",
-              ["system", f"study: seconds of {STUDY_EPOCHS} epochs", "of one", f"here: seconds of {f.epochs} epochs", "whole process", f"until {100 * TARGET:.0f} % validation accuracy"])
+    note = f"The study: {STUDY_EPOCHS} epochs on its machines. Here: {f.epochs} epochs on this one, training and validation, without the start of the program; the whole process has it."
+    t = Table("Table III: seconds", note, ["system", f"study: seconds of {STUDY_EPOCHS} epochs", "of one", f"here: seconds of {f.epochs} epochs", "whole process",
+                                           f"until {100 * TARGET:.0f} % validation accuracy"])
     for row in f.rows:
         reached = f"{row.mean('to_target'):.0f}" if row.to_target() else f"{len(row.values('to_target'))} of {len(row.runs)} seeds come there"
         t.add(row, said(row.key, 2, lambda v: f"{v:.2f}"), said(row.key, 2, lambda v: f"{v / STUDY_EPOCHS:.2f}"), spread(row, "seconds", digits=1), spread(row, "wall", digits=1), reached)
@@ -56,13 +59,13 @@ def table_of_seconds(f):
 
 
 def table_of_epochs(f):
-    t = Table("An epoch, and memory", "Seconds of one epoch in the mean. Data: what the training waited for pictures; of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
-              "Memory: the peak of all processes of a run together, shared pages counted once.",
-              ["system", "training", "of it data", "compute", "validation", "original takes", "peak MB", "original needs"])
+    note = ("Seconds of one epoch in the mean. Data: what the training waited for pictures; of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
+            "Memory: the peak of all processes of a run together, shared pages counted once.")
+    t = Table("An epoch, and memory", note, ["system", "training", "of it data", "compute", "validation", "original takes", "peak MB", "original needs"])
     for row in f.rows:
         original = f.row(row.system.original) if row.system.ours else None
-        t.add(row, spread(row, "epoch"), seconds(row.mean("data")), seconds(row.mean("compute")), seconds(row.mean("validation")), ratio(original.mean("epoch"), row.mean("epoch")) if original else "–",
-              spread(row, "peak", digits=0), ratio(original.mean("peak"), row.mean("peak")) if original else "–")
+        to_original = lambda what: ratio(original.mean(what), row.mean(what)) if original else "–"
+        t.add(row, spread(row, "epoch"), *[seconds(row.mean(part)) for part in ("data", "compute", "validation")], to_original("epoch"), spread(row, "peak", digits=0), to_original("peak"))
     return t
 
 
@@ -74,13 +77,14 @@ def table_of_replicas(f):
             continue
         alone = f.row(row.system.sequential)
         study = f"{STUDY[row.system.sequential][2] / STUDY[row.key][2]:.2f}" if row.key in STUDY else "–"
-        t.add(row, row.about.get("how", ""), study, f"{alone.mean('epoch') / row.mean('epoch'):.2f}" if row and alone else "–", f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}" if row and alone else "–")
+        here = (f"{alone.mean('epoch') / row.mean('epoch'):.2f}", f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}") if row and alone else ("–", "–")
+        t.add(row, row.about.get("how", ""), study, *here)
     return t
 
 
 def tables(f):
-    return [accuracies("Table I: one device", [row for row in f.rows if not row.system.sequential], f), accuracies("Table II: several", [row for row in f.rows if row.system.sequential], f), table_of_seconds(f),
-            table_of_epochs(f), table_of_replicas(f)]
+    alone, several = [row for row in f.rows if not row.system.sequential], [row for row in f.rows if row.system.sequential]
+    return [accuracies("Table I: one device", alone, f), accuracies("Table II: several", several, f), table_of_seconds(f), table_of_epochs(f), table_of_replicas(f)]
 
 
 def markdown(table):

@@ -40,7 +40,7 @@ def on_time(ours, original):
     ratio = original.mean("epoch") / ours.mean("epoch")
     seconds = f"{ours.mean('epoch'):.2f} s an epoch against {original.mean('epoch'):.2f} s, data included"
     how = times(ratio, "as fast", "SLOWER")
-    return f"{ours.name} is {how} as {original.name}: {seconds}." if how and ratio > 1 else f"{ours.name} is {how} than {original.name}: {seconds}." if how else f"{ours.name} is as fast as {original.name}: {seconds}."
+    return f"{ours.name} is {how or 'as fast'} {'than' if how and ratio < 1 else 'as'} {original.name}: {seconds}."
 
 
 def on_memory(ours, original):
@@ -60,7 +60,8 @@ def on_target(f):
     if first and ours:
         best = min(ours, key=lambda row: row.to_target())
         how = times(first.to_target() / best.to_target(), "sooner", "LATER")
-        said.append(f"{percent} comes after {best.to_target():.0f} s with {best.name}; the first of the originals there is {first.name} with {first.to_target():.0f} s" + (f", so that Lamina is there {how}." if how else ", the same time."))
+        said.append(f"{percent} comes after {best.to_target():.0f} s with {best.name}; the first of the originals there is {first.name} with {first.to_target():.0f} s, " +
+                    (f"so that Lamina is there {how}." if how else "the same time."))
     elif first:
         said.append(f"The first of the originals at {percent} is {first.name} after {first.to_target():.0f} s.")
     if never and len(never) == len(f.ran()):
@@ -120,13 +121,14 @@ def headline(f):
     for ours, original in pairs:
         d, noise = difference(ours, original, "accuracy")
         accuracy = "the same accuracy as far as these seeds can tell" if noise is not None and abs(d) <= noise else f"{apart(d)} accuracy" + (", with one seed" if noise is None else "")
-        parts.append(f"{original.name} takes {original.mean('epoch') / ours.mean('epoch'):.2g} times as long for an epoch as Lamina with its recipe and {original.mean('peak') / ours.mean('peak'):.2g} times as much memory, and Lamina comes to {accuracy}")
+        time, memory = original.mean("epoch") / ours.mean("epoch"), original.mean("peak") / ours.mean("peak")
+        parts.append(f"{original.name} takes {time:.2g} times as long for an epoch as Lamina with its recipe and {memory:.2g} times as much memory, and Lamina comes to {accuracy}")
     return "; ".join(parts) + "."
 
 
 def conclusions(f):
     """Sentences by subject: (title, [sentence])."""
-    pairs = f.pairs()
-    by = [("Accuracy", [on_accuracy(*pair) for pair in pairs if pair[0].system.parallel in (None, "exact")] + on_exactness(f)), ("Time", [on_time(*pair) for pair in pairs if pair[0].system.parallel in (None, "exact")] + on_target(f)),
-          ("Memory", [on_memory(*pair) for pair in pairs if not pair[0].system.parallel]), ("From one to several", on_replicas(f)), ("How far to trust this", on_trust(f))]
+    pairs = [pair for pair in f.pairs() if pair[0].system.parallel in (None, "exact")]
+    by = [("Accuracy", [on_accuracy(*pair) for pair in pairs] + on_exactness(f)), ("Time", [on_time(*pair) for pair in pairs] + on_target(f)),
+          ("Memory", [on_memory(*pair) for pair in pairs]), ("From one to several", on_replicas(f)), ("How far to trust this", on_trust(f))]
     return [(title, sentences) for title, sentences in by if sentences]
