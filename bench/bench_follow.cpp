@@ -34,7 +34,8 @@ template <class Model> void take_weights(Model& model, const SafeTensors& file, 
   for (const NamedTensor& t : model.tensors()) {
     const std::string name = t.name.substr(t.name.find('.') + 1);
     const std::vector<float> w = file.at(std::to_string(k) + "." + name).as<float>();
-    if (Index(w.size()) != t.dims.count()) throw Error(file.path, ": the tensor ", k, ".", name, " has ", w.size(), " numbers where the study's network has ", t.dims.count(), ": it is of another size or other classes");
+    if (Index(w.size()) != t.dims.count())
+      throw Error(file.path, ": the tensor ", k, ".", name, " has ", w.size(), " numbers where the study's network has ", t.dims.count(), ": it is of another size or other classes");
     const std::vector<float> ours = torch ? turned(w, t.dims) : w;
     std::copy(ours.begin(), ours.end(), model.parameters() + t.at);
     k += name == "bias";
@@ -62,13 +63,27 @@ struct Losses {
   }
 };
 
-/// The losses of the steps of one epoch in numbers T.
-template <class T> std::vector<double> losses(const SafeTensors& file, const tomato::Recipe& recipe, EvaluationIterator& train, int threads) {
+/// What Keras's Adam makes of a rate in step t beside what its formula says. It casts beta1 and beta2 to single precision before it takes their powers, in double precision too
+/// (keras/src/optimizers/adam.py, update_step; TensorFlow's cast takes a Python number for a float). That is 6e-6 of the first step, and a recipe has no reason to do it.
+double keras_rounding(double beta1, double beta2, Index t) {
+  const auto size = [t](double first, double second) { return std::sqrt(1 - std::pow(second, double(t))) / (1 - std::pow(first, double(t))); };
+  return size(double(float(beta1)), double(float(beta2))) / size(beta1, beta2);
+}
+
+/// The losses of the steps of one epoch in numbers T, with the peer's own rates, which Keras rounds to single precision; `apart` becomes the largest part by which the recipe's differ from them.
+template <class T> std::vector<double> losses(const SafeTensors& file, const tomato::Recipe& recipe, EvaluationIterator& train, int threads, double& apart) {
   EvaluationIterator validation(Dataset{train.classes(), {train.dataset().samples.front()}});
   Model<Followed, Cpu, T> model({.batch = train.batch_size(), .loss = recipe.loss}, Cpu(threads));
-  take_weights(model.base(), file, detail::meta(file, "framework") == "torch");
+  const bool torch = detail::meta(file, "framework") == "torch";
+  take_weights(model.base(), file, torch);
+  const std::vector<double> rates = file.at("rates").as<double>();
+  const auto schedule = [&](double base, const Moment& m) {
+    const double theirs = rates.at(std::size_t(m.step));
+    apart = std::max(apart, std::abs(recipe.schedule(base, m) / theirs - 1));
+    return theirs * (torch ? 1 : keras_rounding(recipe.optimizer.beta1, recipe.optimizer.beta2, m.step + 1));
+  };
   std::vector<double> all;
-  fit(model, train, validation, recipe.optimizer, recipe.schedule, {.epochs = 1}, Losses{all});
+  fit(model, train, validation, recipe.optimizer, schedule, {.epochs = 1}, Losses{all});
   return all;
 }
 
@@ -103,10 +118,12 @@ int main(int argc, char** argv) try {
 
   EvaluationIterator train(in_order(paths[0], paths[1], file.at("labels").as<std::int32_t>()), {.batch = batch, .workers = threads});
   if (train.batches() != std::ssize(theirs)) throw Error(file.path, " has the losses of ", theirs.size(), " steps, and its pictures make ", train.batches());
-  const std::vector<double> ours = losses<double>(file, recipe, train, threads), ours_single = losses<float>(file, recipe, train, threads);
+  double apart = 0;
+  const std::vector<double> ours = losses<double>(file, recipe, train, threads, apart), ours_single = losses<float>(file, recipe, train, threads, apart);
   for (std::size_t i = 0; print && i < ours.size(); ++i) std::printf("%zu %.9f %.9f %.9f %.9f\n", i + 1, theirs[i], ours[i], theirs_single[i], ours_single[i]);
-  std::printf("{\"framework\": \"%s\", \"version\": \"%s\", \"steps\": %zu, \"first_loss\": %.6f, \"last_loss\": %.6f, \"difference\": %.3g, \"single_difference\": %.3g, \"their_single_from_double\": %.3g}\n",
-              framework.c_str(), detail::meta(file, "version").c_str(), theirs.size(), theirs.front(), theirs.back(), largest_difference(ours, theirs), largest_difference(ours_single, theirs_single),
+  std::printf("{\"framework\": \"%s\", \"version\": \"%s\", \"steps\": %zu, \"first_loss\": %.6f, \"last_loss\": %.6f, \"rates_apart\": %.3g, ", framework.c_str(), detail::meta(file, "version").c_str(),
+              theirs.size(), theirs.front(), theirs.back(), apart);
+  std::printf("\"difference\": %.3g, \"single_difference\": %.3g, \"their_single_from_double\": %.3g}\n", largest_difference(ours, theirs), largest_difference(ours_single, theirs_single),
               largest_difference(theirs_single, theirs));
 } catch (const Error& e) {
   return std::fprintf(stderr, "bench_follow: %s\n", e.what()), 1;

@@ -79,20 +79,28 @@ def follow():
     first = simple_cnn(pictures.num_classes, dropout=0)
     pictures.index_array = np.random.default_rng(o.seed).permutation(pictures.samples)
 
+    rates = []
+
     def losses(number):
         keras.config.set_dtype_policy(number)
         keras.config.set_floatx(number)
         model = compiled(simple_cnn(pictures.num_classes, dropout=0), len(pictures))
         model.set_weights(first.get_weights())
         for i in range(len(pictures)):
+            keras.config.set_floatx("float32")                 # the generator multiplies in this
+            x, y = pictures[i]
+            keras.config.set_floatx(number)                    # and the loss is computed in this
+            if number == "float64":
+                rates.append(float(model.optimizer.learning_rate))
             model.reset_metrics()                              # else train_on_batch tells a mean
-            yield float(model.train_on_batch(*pictures[i])[0])
+            yield float(model.train_on_batch(x, y)[0])
 
     learning = [layer for layer in first.layers if layer.weights]
     weights = [(f"{i}.{name}", w.numpy()) for i, layer in enumerate(learning) for name, w in zip(("weight", "bias"), layer.weights)]
     paths = [os.path.join("train", pictures.filenames[i]) for i in pictures.index_array]
     labels = pictures.classes[pictures.index_array]
-    study_work.write_followed(o, "keras", keras.__version__, weights, paths, labels, list(losses("float64")), list(losses("float32")))
+    double, single = list(losses("float64")), list(losses("float32"))
+    study_work.write_followed(o, "keras", keras.__version__, weights, paths, labels, rates, double, single)
 
 
 def main():

@@ -124,7 +124,8 @@ def follow():
 
     weights = [(f"{i // 2}.{name.split('.')[1]}", w.numpy()) for i, (name, w) in enumerate(first.state_dict().items())]
     paths = [os.path.relpath(learned.samples[i][0], o.data) for i in order]
-    study_work.write_followed(o, "torch", torch.__version__, weights, paths, [learned.targets[i] for i in order], list(losses(torch.float64)), list(losses(torch.float32)))
+    double, single = list(losses(torch.float64)), list(losses(torch.float32))
+    study_work.write_followed(o, "torch", torch.__version__, weights, paths, [learned.targets[i] for i in order], [RATE] * len(double), double, single)
 
 
 def main():

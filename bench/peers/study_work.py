@@ -30,14 +30,15 @@ def say_epoch(epoch, loss, accuracy, val_loss, val_accuracy, seconds, wait, vali
     say(epoch=epoch, loss=loss, accuracy=accuracy, val_loss=val_loss, val_accuracy=val_accuracy, seconds=seconds, wait=wait, validation=validation)
 
 
-def write_followed(o, framework, version, weights, pictures, labels, losses, losses_single):
-    """followed.safetensors with the initial weights, "0.weight", "0.bias", ... in the order of the layers that have some and in the framework's own layout, the labels, and the losses of the steps in double
-    precision and in single; order.txt with the pictures, one a line, in the order they were learned. `weights` are (name, numpy array)."""
+def write_followed(o, framework, version, weights, pictures, labels, rates, losses, losses_single):
+    """followed.safetensors with the initial weights, "0.weight", "0.bias", ... in the order of the layers that have some and in the framework's own layout, the labels, and of the steps the rates and the losses, these
+    in double precision and in single; order.txt with the pictures, one a line, in the order they were learned. `weights` are (name, numpy array)."""
     import numpy as np
 
     os.makedirs(o.follow, exist_ok=True)
     tensors = [(name, "F32", np.asarray(w, np.float32)) for name, w in weights]
-    tensors += [("losses", "F64", np.asarray(losses, np.float64)), ("losses_single", "F64", np.asarray(losses_single, np.float64)), ("labels", "I32", np.asarray(labels, np.int32))]
+    tensors += [("rates", "F64", np.asarray(rates, np.float64)), ("losses", "F64", np.asarray(losses, np.float64)), ("losses_single", "F64", np.asarray(losses_single, np.float64))]
+    tensors.append(("labels", "I32", np.asarray(labels, np.int32)))
     header, at = {"__metadata__": {"framework": framework, "version": version, "batch": str(o.batch)}}, 0
     for name, dtype, values in tensors:
         header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
