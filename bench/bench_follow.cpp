@@ -2,7 +2,7 @@
 /// Trains the study's network for one epoch as a peer did, from its initial weights, with its pictures in its order, by the recipe of its name, without augmentation and dropout, and compares the loss
 /// of every step. FOLDER is what bench/peers/study_torch.py or study_keras.py left with --follow; bench/study --follow runs both.
 /// In double precision, where rounding stays small: Adam divides gradients by their own size, so that the last bit of one that is nearly zero decides where a weight goes, and in single precision two
-/// programs that do the same part soon. How far a framework in single precision goes from itself in double is printed too: no other can be nearer. One line of JSON; --losses prints every step before.
+/// programs that do the same part soon. How far either goes in single precision from itself in double is printed too. One line of JSON; --losses prints every step before.
 #include <cstdlib>
 #include <fstream>
 
@@ -123,8 +123,8 @@ int main(int argc, char** argv) try {
   for (std::size_t i = 0; print && i < ours.size(); ++i) std::printf("%zu %.9f %.9f %.9f %.9f\n", i + 1, theirs[i], ours[i], theirs_single[i], ours_single[i]);
   std::printf("{\"framework\": \"%s\", \"version\": \"%s\", \"steps\": %zu, \"first_loss\": %.6f, \"last_loss\": %.6f, \"rates_apart\": %.3g, ", framework.c_str(), detail::meta(file, "version").c_str(),
               theirs.size(), theirs.front(), theirs.back(), apart);
-  std::printf("\"difference\": %.3g, \"single_difference\": %.3g, \"their_single_from_double\": %.3g}\n", largest_difference(ours, theirs), largest_difference(ours_single, theirs_single),
-              largest_difference(theirs_single, theirs));
+  std::printf("\"difference\": %.3g, \"single_difference\": %.3g, \"their_single_from_double\": %.3g, \"our_single_from_double\": %.3g}\n", largest_difference(ours, theirs),
+              largest_difference(ours_single, theirs_single), largest_difference(theirs_single, theirs), largest_difference(ours_single, ours));
 } catch (const Error& e) {
   return std::fprintf(stderr, "bench_follow: %s\n", e.what()), 1;
 }
