@@ -44,7 +44,7 @@ def legend(rows):
 def accuracy_chart(title, unit, rows, where, x_axis):
     """Validation accuracy of rows over where(epoch index, mean seconds): the mean of the seeds, and a band from the lowest to the highest."""
     curves = [(row, row.curve()) for row in rows]
-    low, high = min((point[2] for _, c in curves for point in c), default=0), max((point[3] for _, c in curves for point in c), default=1)
+    low, high = min(point[2] for _, c in curves for point in c), max(point[3] for _, c in curves for point in c)
     y_axis = Axis(100 * low, min(100, max(100 * high, 100 * low + 10)), 6)
     x = lambda v: LEFT + x_axis.at(v) * (WIDTH - LEFT - RIGHT)
     y = lambda v: HEIGHT - BOTTOM - y_axis.at(100 * v) * (HEIGHT - TOP - BOTTOM)
@@ -66,8 +66,6 @@ def accuracy_chart(title, unit, rows, where, x_axis):
         dots = "".join(f'<circle class="dot" cx="{at[i]:.1f}" cy="{y(point[1]):.1f}" r="2.2"/>' for i, point in enumerate(curve)) if len(curve) <= 30 else ""
         s += f'<g class="{row.system.colour}"><title>{escaped(row.name + told)}</title>' + (f'<polygon class="band" points="{band}"/>' if band else "") + f'<path class="{stroke(row)}" d="{path}"/>{dots}</g>'
         description += f"; {row.name} {100 * curve[-1][1]:.2f} % after {curve[-1][0]:.0f} s"
-    if not curves:
-        s += f'<text class="none" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2}">nothing has run yet</text>'
     svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(description)}">{s}</svg>'
     return f'<figure class="chart"><figcaption><span class="chart-title">{escaped(title)}</span><span class="legend">{legend(rows)}</span></figcaption>{svg}</figure>\n'
 

@@ -113,6 +113,14 @@ class ReportCheck(unittest.TestCase):
     def test_nothing_has_run(self):
         html, main = self.page(a_study(why={"torch": "not installed: bench/peers/install.sh"}))
         self.assertIn("not installed: bench/peers/install.sh", html)
+        self.assertEqual(main.findall(".//figure"), [])
+
+    def test_of_some_systems(self):
+        alone = [s for s in systems.systems() if s.key == "torch"]
+        f = figures.Figures(alone, {("torch", 1): a_run("torch", 1, (0.9,) * 3)}, {}, COMMON)
+        html, main = self.page(f)
+        self.assertNotIn("Table II:", html)                              # it would have no rows
+        self.assertEqual(len(main.findall(".//figure")), 4)
 
     def test_wait_that_is_not_known(self):
         self.page(a_study(a_run("keras", 1, (0.5, 0.6, 0.7), wait=None)))

@@ -66,10 +66,10 @@ def html_table(table):
 def drawings(f):
     ran = f.ran()
     alone, several = [row for row in ran if not row.system.sequential], [row for row in ran if row.system.sequential]
-    longest = lambda rows: max((point[0] for row in rows for point in row.curve()), default=1)
+    longest = lambda rows: max(point[0] for row in rows for point in row.curve())
     by_epoch, by_seconds = lambda i, seconds: i + 1, lambda i, seconds: seconds
     pictures = []
-    for title, rows in (("one device", alone), ("several", several)):
+    for title, rows in [(title, rows) for title, rows in (("one device", alone), ("several", several)) if rows]:
         over_seconds = charts.accuracy_chart(f"Validation accuracy over seconds, {title}", "seconds of training and validation", rows, by_seconds, charts.Axis(0, longest(rows), 8))
         over_epochs = charts.accuracy_chart(f"The same over epochs, {title}", "epoch", rows, by_epoch, charts.Axis(1 if f.epochs > 1 else 0, f.epochs, 8, 1.0))
         pictures.append(element("div", "charts", "\n" + over_seconds + over_epochs))
@@ -77,7 +77,7 @@ def drawings(f):
     split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", compute), ("validation", "check", lambda row: row.mean("validation"))]
     memory = charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)
     pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of an epoch", "s", ran, split, 2) + memory))
-    return section("Curves", "\n".join(pictures))
+    return section("Curves", "\n".join(pictures)) if ran else ""
 
 
 def facts(f):
@@ -111,11 +111,13 @@ def html_page(f, o):
     says = "".join(element("div", "", element("h3", "", escaped(title)) + listed(sentences)) for title, sentences in words.conclusions(f))
     big = facts(f)
     head = element("h1", "", "The study again") + element("p", "state", escaped(state(f, o))) + element("p", "verdict", escaped(words.headline(f))) + element("code", "command", escaped(command(o)))
-    shown = [html_table(t) for t in tables.tables(f)]
-    body = [element("header", "", head + (element("dl", "facts", big) if big else "")), section("What these figures say", element("div", "says", says)), *shown[:3], drawings(f), *shown[3:],
+    before, behind = [], []                                     # the curves: the study's own tables, and ours
+    for t in tables.tables(f):
+        (before if t.title.startswith("Table") else behind).append(html_table(t))
+    body = [element("header", "", head + (element("dl", "facts", big) if big else "")), section("What these figures say", element("div", "says", says)), *before, drawings(f), *behind,
             element("footer", "", escaped(machine(f)))]
-    before = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>The study again</title>\n'
-    return before + element("style", "", style()) + "\n</head>\n<body>\n" + element("main", "", "\n" + "\n".join(body)) + "\n</body>\n</html>\n"
+    top = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>The study again</title>\n'
+    return top + element("style", "", style()) + "\n</head>\n<body>\n" + element("main", "", "\n" + "\n".join(body)) + "\n</body>\n</html>\n"
 
 
 def markdown_page(f, o):

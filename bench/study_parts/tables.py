@@ -84,7 +84,8 @@ def table_of_replicas(f):
 
 def tables(f):
     alone, several = [row for row in f.rows if not row.system.sequential], [row for row in f.rows if row.system.sequential]
-    return [accuracies("Table I: one device", alone, f), accuracies("Table II: several", several, f), table_of_seconds(f), table_of_epochs(f), table_of_replicas(f)]
+    all = [accuracies("Table I: one device", alone, f), accuracies("Table II: several", several, f), table_of_seconds(f), table_of_epochs(f), table_of_replicas(f)]
+    return [t for t in all if t.rows]
 
 
 def markdown(table):
