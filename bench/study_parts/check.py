@@ -83,6 +83,7 @@ class WordsCheck(unittest.TestCase):
         self.assertIn("runs of 3 epochs; the study's figures beside them are those of 100 epochs", said)
         self.assertIn("up to 30 % of the processors", said)
         self.assertIn("One seed says nothing of chance", said)
+        self.assertIn("too much for these times to be trusted", words.headline(a_study(a_run("torch", 1, (0.9,) * 3, others=0.3), a_run("ours_pytorch", 1, (0.9,) * 3))))
         self.assertIn("Nothing is said of what has not run", said)
         self.assertIn("there is nothing to compare", said)
 

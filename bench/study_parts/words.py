@@ -94,6 +94,12 @@ def on_replicas(f):
     return said
 
 
+def beside(f):
+    """What other programs took, if that was so much that times say little; else nothing."""
+    others = max((v for row in f.ran() for v in row.values("others")), default=0)
+    return [f"Other programs took up to {100 * others:.0f} % of the processors beside a run, which is too much for these times to be trusted."] if others > 0.05 else []
+
+
 def on_trust(f):
     """What speaks against these figures."""
     said = [f"These are runs of {several(f.epochs, 'epoch')}; the study's figures beside them are those of {systems.STUDY_EPOCHS} epochs on other machines. Nothing here is scaled from one to the other: "
@@ -106,14 +112,11 @@ def on_trust(f):
     missing = [row for row in f.rows if not row]
     if missing:
         said.append("Nothing is said of what has not run: " + listed([row.name for row in missing]) + ".")
-    others = max((v for row in f.ran() for v in row.values("others")), default=0)
-    if others > 0.05:
-        said.append(f"Other programs took up to {100 * others:.0f} % of the processors beside a run, which is too much for these times to be trusted.")
-    return said
+    return said + beside(f)
 
 
 def headline(f):
-    """One sentence on the sequential pairs, from what they show."""
+    """The sequential pairs in a sentence, and whether it is to be trusted."""
     pairs = [(ours, original) for ours, original in f.pairs() if not ours.system.parallel]
     if not pairs:
         return "No original has run beside Lamina yet: there is nothing to compare."
@@ -123,7 +126,7 @@ def headline(f):
         accuracy = "the same accuracy as far as these seeds can tell" if noise is not None and abs(d) <= noise else f"{apart(d)} accuracy" + (", with one seed" if noise is None else "")
         time, memory = original.mean("epoch") / ours.mean("epoch"), original.mean("peak") / ours.mean("peak")
         parts.append(f"{original.name} takes {time:.2g} times as long for an epoch as Lamina with its recipe and {memory:.2g} times as much memory, and Lamina comes to {accuracy}")
-    return "; ".join(parts) + "."
+    return " ".join(["; ".join(parts) + ".", *beside(f)])
 
 
 def conclusions(f):
