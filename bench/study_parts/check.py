@@ -158,6 +158,27 @@ class RunsCheck(unittest.TestCase):
         epochs, about = reader.result()
         self.assertEqual((epochs[0]["wait"], about["wait"], about["version"]), (2, "by subtraction", "v"))
 
+    def test_peak(self):
+        """More memory is asked for at once, the same again only when it is due."""
+        size, asked, peak, real = {1: 100}, [], processes.Peak(), (processes.resident, processes.memory_of)
+        try:
+            processes.resident = size.__getitem__
+            processes.memory_of = lambda pid: asked.append(pid) or size[pid] // 2
+            peak.look([1])
+            peak.due = float("inf")
+            peak.look([1])
+            self.assertEqual((len(asked), peak.bytes), (1, 50))
+            size[1] = 200
+            peak.look([1])
+            size[1] = 150
+            peak.look([1])
+            self.assertEqual((len(asked), peak.bytes), (2, 100))
+            peak.due = 0
+            peak.look([1])
+            self.assertEqual((len(asked), peak.bytes), (3, 100))
+        finally:
+            processes.resident, processes.memory_of = real
+
     def test_process(self):
         """A child that takes 64 MB is counted with its parent, and nothing outlives a run that is given up."""
         taker = "import os, sys, time\nx = b'1' * (64 << 20)\nprint('here', flush=True)\ntime.sleep(60 if 'stay' in sys.argv else 0.7)\n"
