@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what bench/compare compares with, from PyPI, into a virtual environment outside the tree, and builds onednn.cpp there: bench/peers/install.sh [build]
+# Installs what bench/compare and bench/study compare with, from PyPI, into a virtual environment outside the tree, and builds onednn.cpp there: bench/peers/install.sh [build]
 # The environment is $LAMINA_PEERS, or lamina-peers in the cache folder. It takes 9 GB: PyPI's torch for Linux brings the CUDA libraries with it.
-# What cannot be installed is told and left out; bench/compare then has "not installed" in its row. It may be run again; with `build` it only builds.
+# What cannot be installed is told and left out; its row then says "not installed". It may be run again; with `build` it only builds.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

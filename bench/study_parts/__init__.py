@@ -1,0 +1,1 @@
+"""The parts of bench/study. Only the standard library."""

@@ -1,0 +1,97 @@
+"""The tables of the study, as text that both Markdown and HTML show."""
+from .figures import TARGET
+from .systems import STUDY, STUDY_EPOCHS
+
+
+class Table:
+    """Rows of (cells, why): where `why` is set it stands for all cells but the first. `own` marks Lamina's rows."""
+
+    def __init__(self, title, note, columns):
+        self.title, self.note, self.columns, self.rows = title, note, columns, []
+
+    def add(self, row, *cells):
+        self.rows.append(([row.name, *cells], None if row else row.why or "not run yet", row.system.ours))
+
+
+def spread(row, what, scale=1.0, digits=2):
+    """"90.47 ± 0.42", or the one value there is."""
+    mean, sd = row.mean(what), row.spread(what)
+    if mean is None:
+        return "–"
+    return f"{scale * mean:.{digits}f}" + (f" ± {scale * sd:.{digits}f}" if sd is not None else "")
+
+
+def percent(v):
+    return f"{100 * v:.2f} %"
+
+
+def said(key, of, show):
+    return show(STUDY[key][of]) if key in STUDY else "–"
+
+
+def seconds(v):
+    return "–" if v is None else f"{v:.2f}" if v < 100 else f"{v:.0f}"
+
+
+def ratio(a, b):
+    return f"{a / b:.2f} x" if a and b else "–"
+
+
+def accuracies(title, rows, f):
+    seeds = f"mean ± standard deviation of up to {f.seeds()} seeds" if f.seeds() > 1 else "one seed"
+    note = f"On the validation pictures. The study: {STUDY_EPOCHS} epochs. Here: {f.epochs} epochs, {seeds}, the epoch with the best accuracy, its loss, and the last epoch."
+    t = Table(title, note,
+              ["system", f"study, {STUDY_EPOCHS} epochs: accuracy", "loss", f"here, {f.epochs} epochs: accuracy, %", "loss", "last epoch: accuracy, %", "loss"])
+    for row in rows:
+        here = [spread(row, "accuracy", 100), spread(row, "loss", 1, 4), spread(row, "last_accuracy", 100), spread(row, "last_loss", 1, 4)]
+        t.add(row, said(row.key, 0, percent), said(row.key, 1, lambda v: f"{v:.4f}"), *here)
+    return t
+
+
+def table_of_seconds(f):
+    note = f"The study: {STUDY_EPOCHS} epochs on its machines. Here: {f.epochs} epochs on this one, training and validation, without the start of the program; the whole process has it."
+    t = Table("Table III: seconds", note, ["system", f"study: seconds of {STUDY_EPOCHS} epochs", "of one", f"here: seconds of {f.epochs} epochs", "whole process",
+                                           f"until {100 * TARGET:.0f} % validation accuracy"])
+    for row in f.rows:
+        reached = f"{row.mean('to_target'):.0f}" if row.to_target() else f"{len(row.values('to_target'))} of {len(row.runs)} seeds come there"
+        t.add(row, said(row.key, 2, lambda v: f"{v:.2f}"), said(row.key, 2, lambda v: f"{v / STUDY_EPOCHS:.2f}"), spread(row, "seconds", digits=1), spread(row, "wall", digits=1), reached)
+    return t
+
+
+def table_of_epochs(f):
+    note = ("Seconds of one epoch in the mean. Data: what the training waited for pictures; of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
+            "Memory: the peak of all processes of a run together, shared pages counted once.")
+    t = Table("An epoch, and memory", note, ["system", "training", "of it data", "compute", "validation", "original takes", "peak MB", "original needs"])
+    for row in f.rows:
+        original = f.row(row.system.original) if row.system.ours else None
+        to_original = lambda what: ratio(original.mean(what), row.mean(what)) if original else "–"
+        t.add(row, spread(row, "epoch"), *[seconds(row.mean(part)) for part in ("data", "compute", "validation")], to_original("epoch"), spread(row, "peak", digits=0), to_original("peak"))
+    return t
+
+
+def table_of_replicas(f):
+    t = Table("From one to several", "The same cores, divided among the replicas; the speed of one that has them all is 1.",
+              ["system", "what runs", "study: speed", "here: speed", "accuracy, points"])
+    for row in f.rows:
+        if not row.system.sequential:
+            continue
+        alone = f.row(row.system.sequential)
+        study = f"{STUDY[row.system.sequential][2] / STUDY[row.key][2]:.2f}" if row.key in STUDY else "–"
+        here = (f"{alone.mean('epoch') / row.mean('epoch'):.2f}", f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}") if row and alone else ("–", "–")
+        t.add(row, row.about.get("how", ""), study, *here)
+    return t
+
+
+def tables(f):
+    alone, several = [row for row in f.rows if not row.system.sequential], [row for row in f.rows if row.system.sequential]
+    all = [accuracies("Table I: one device", alone, f), accuracies("Table II: several", several, f), table_of_seconds(f), table_of_epochs(f), table_of_replicas(f)]
+    return [t for t in all if t.rows]
+
+
+def markdown(table):
+    cut = lambda text: text.replace("|", "\\|")
+    lines = ["| " + " | ".join(map(cut, table.columns)) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
+    for cells, why, _ in table.rows:
+        cells = [cells[0], why] + [""] * (len(table.columns) - 2) if why else cells
+        lines.append("| " + " | ".join(map(cut, cells)) + " |")
+    return f"## {table.title}\n{table.note}\n\n" + "\n".join(lines) + "\n"
