@@ -25,9 +25,9 @@ int main(int count, char** arguments) try {
   lamina::AugmentationIterator train(training, {.size = {28, 28}, .batch = 64, .seed = 1, .width_shift = 0.05, .height_shift = 0.05, .horizontal_flip = true});
   lamina::EvaluationIterator val(test, {.size = {28, 28}, .batch = 64});
   lamina::Model<FashionNet, lamina::Cpu> model({.batch = 64, .seed = 1});
-  const auto result = lamina::fit(model, train, val, lamina::Adam{.rate = 2e-3}, lamina::Cosine{}, {.epochs = count > 2 ? std::atoi(arguments[2]) : 2},
+  const auto result = lamina::fit(model, train, val, lamina::Adam{.rate = 2e-3}, lamina::Cosine{}, {.epochs = count > 2 ? std::atoi(arguments[2]) : 1},
                                   lamina::ProgressBar{}, lamina::EpochTimer{});
-  return result.history.back().val_accuracy < 0.85;
+  return result.history.back().val_accuracy < 0.8;
 } catch (const lamina::Error& e) {
   std::fprintf(stderr, "07_fashion_mnist: %s\n", e.what());
   return 1;
