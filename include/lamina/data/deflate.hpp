@@ -14,7 +14,7 @@ namespace lamina::detail {
 /// The bits of a stream that lies in several parts, the lowest of a byte first. `next` gives the bytes of the next part, none behind the last.
 template <class Next> class PackedBits {
  public:
-  explicit PackedBits(Next next) : next_(next) {}
+  explicit PackedBits(Next& next) : next_(next) {}
 
   /// Makes 56 bits ready to be taken, or all that there are: zeros seem to follow, and taking them is told by over().
   void fill() {
@@ -61,7 +61,7 @@ template <class Next> class PackedBits {
     return !part.empty();
   }
 
-  Next next_;
+  Next& next_;                         // not within: its address would keep the bits out of registers
   const std::uint8_t *at_ = nullptr, *end_ = nullptr;
   std::uint64_t bits_ = 0;             // the first have_ of them are still to come
   int have_ = 0;
@@ -103,8 +103,8 @@ inline constexpr auto packed_code_lengths = [] {
   return y;
 }();
 
-/// A table of codes of 1 to 15 bits.
-class PackedCodes {
+/// A table of codes of 1 to 15 bits. Of those that the next `short_bits` begin with nothing has to be searched.
+template <int short_bits> class PackedCodes {
  public:
   /// From the length of the code of each meaning, 0 for none. False if there are more codes than bits can tell apart; or fewer, but for the one of one bit or none that zlib lets pass if `few`.
   bool define(std::span<const std::uint8_t> lengths, std::span<const PackedCode> meanings, bool few) {
@@ -129,6 +129,13 @@ class PackedCodes {
       }
     return true;
   }
+  /// Lets the short bits that hold two bytes by themselves make both at once.
+  void pair_bytes() {
+    for (std::size_t at = short_.size(); at-- > 0;) {                              // from the end on: the second one is still by itself
+      const PackedCode first = short_[at], second = short_[at >> first.bits];
+      if (first.base == 1 && second.base == 1 && first.bits + second.bits <= short_bits) short_[at] = {2, 0, std::uint8_t(first.bits + second.bits)};
+    }
+  }
 
   /// What comes next, no_code if that is nothing. The stream has 15 bits ready.
   template <class Bits> PackedCode read(Bits& bits) const {
@@ -139,8 +146,6 @@ class PackedCodes {
   }
 
  private:
-  static constexpr int short_bits = 10;
-
   /// 15 bits the other way round: codes alone begin with their highest bit.
   static unsigned reversed(unsigned v) {
     v = (v & 0x5555) << 1 | (v >> 1 & 0x5555), v = (v & 0x3333) << 2 | (v >> 2 & 0x3333), v = (v & 0x0F0F) << 4 | (v >> 4 & 0x0F0F);
@@ -159,15 +164,18 @@ class PackedCodes {
   std::array<PackedCode, 1 << short_bits> short_{};    // the code that these bits, the lowest first, begin with
 };
 
+using PackedLengthCodes = PackedCodes<11>;
+using PackedDistanceCodes = PackedCodes<8>;
+
 /// Reads the tables of a block that has its own (3.2.7). False if they make no sense.
-template <class Bits> bool read_codes(Bits& bits, PackedCodes& lengths, PackedCodes& distances) {
+template <class Bits> bool read_codes(Bits& bits, PackedLengthCodes& lengths, PackedDistanceCodes& distances) {
   static constexpr std::uint8_t order[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
   bits.fill();
   const std::size_t n = bits.take(5) + 257, all = n + bits.take(5) + 1, given = bits.take(4) + 4;
   if (n > 286 || all - n > 30) return false;
   std::uint8_t of_lengths[19] = {}, of[286 + 30] = {};
   for (std::size_t i = 0; i < given; ++i) bits.fill(), of_lengths[order[i]] = std::uint8_t(bits.take(3));
-  PackedCodes codes;
+  PackedCodes<7> codes;
   if (!codes.define(of_lengths, packed_code_lengths, false)) return false;
   for (std::size_t i = 0; i < all;) {
     bits.fill();
@@ -177,20 +185,23 @@ template <class Bits> bool read_codes(Bits& bits, PackedCodes& lengths, PackedCo
     std::fill_n(of + i, times, std::uint8_t(code.base < 16 ? code.base : code.base == 16 ? of[i - 1] : 0));
     i += times;
   }
-  return of[256] && lengths.define({of, n}, packed_lengths, true) && distances.define({of + n, all - n}, packed_distances, true);
+  if (!of[256] || !lengths.define({of, n}, packed_lengths, true) || !distances.define({of + n, all - n}, packed_distances, true)) return false;
+  lengths.pair_bytes();
+  return true;
 }
 
 /// How many bytes a stream unpacks to, or something above `most` if they are more; -1 if it is damaged or cut off, by zlib's own rules. Its Adler-32 is not compared: that takes the bytes.
 template <class Next> [[gnu::hot, gnu::noinline]] Index unpacked_bytes(Next next, Index most) {
   static const auto fixed = [] {                                                   // 3.2.6
-    std::pair<PackedCodes, PackedCodes> y;
+    std::pair<PackedLengthCodes, PackedDistanceCodes> y;
     std::uint8_t of[288 + 32];
     std::fill(of, of + 144, std::uint8_t(8)), std::fill(of + 144, of + 256, std::uint8_t(9)), std::fill(of + 256, of + 280, std::uint8_t(7));
     std::fill(of + 280, of + 288, std::uint8_t(8)), std::fill(of + 288, of + 320, std::uint8_t(5));
     y.first.define({of, 288}, packed_lengths, false), y.second.define({of + 288, 32}, packed_distances, false);
     return y;
   }();
-  PackedCodes own_lengths, own_distances;
+  PackedLengthCodes own_lengths;
+  PackedDistanceCodes own_distances;
   PackedBits<Next> bits(next);
   bits.fill();
   const unsigned method = bits.take(8), flags = bits.take(8);
@@ -209,17 +220,18 @@ template <class Next> [[gnu::hot, gnu::noinline]] Index unpacked_bytes(Next next
       continue;
     }
     if (kind == 3 || (kind == 2 && !read_codes(bits, own_lengths, own_distances))) return -1;
-    const PackedCodes &lengths = kind == 1 ? fixed.first : own_lengths, &distances = kind == 1 ? fixed.second : own_distances;
+    const PackedLengthCodes& lengths = kind == 1 ? fixed.first : own_lengths;
+    const PackedDistanceCodes& distances = kind == 1 ? fixed.second : own_distances;
     for (;;) {
       bits.fill();
-      const PackedCode length = lengths.read(bits);
-      if (length.base == 1) {
-        n += 1;
-      } else if (length.base == no_code) {
-        return -1;
-      } else if (length.base == 0) {
-        break;
+      PackedCode length = lengths.read(bits);
+      for (int more = 2; more && length.base - 1u < 2; --more) n += length.base, length = lengths.read(bits);    // of at most 15 bits each
+      if (length.base == no_code) return -1;
+      if (length.base == 0) break;
+      if (length.base < 3) {
+        n += length.base;
       } else {
+        bits.fill();
         const Index copied = length.base + Index(bits.take(length.extra));
         const PackedCode distance = distances.read(bits);
         if (distance.base == no_code || distance.base + Index(bits.take(distance.extra)) > n) return -1;

@@ -21,18 +21,23 @@ inline std::uint32_t big_endian(const std::uint8_t* p, int bytes) {
   return v;
 }
 
+/// The sum of annex D, eight bytes at a time: table k is of a byte with k more behind it.
 inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
   static constexpr auto table = [] {
-    std::array<std::uint32_t, 256> t{};
+    std::array<std::array<std::uint32_t, 256>, 8> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
       std::uint32_t v = i;
       for (int k = 0; k < 8; ++k) v = v & 1 ? 0xEDB88320u ^ v >> 1 : v >> 1;
-      t[i] = v;
+      t[0][i] = v;
     }
+    for (std::size_t k = 1; k < 8; ++k)
+      for (std::size_t i = 0; i < 256; ++i) t[k][i] = t[0][t[k - 1][i] & 255] ^ t[k - 1][i] >> 8;
     return t;
   }();
   std::uint32_t v = ~0u;
-  for (std::size_t i = 0; i < n; ++i) v = table[(v ^ p[i]) & 255] ^ v >> 8;
+  for (; n >= 8; n -= 8, p += 8)
+    v = table[7][(v ^ p[0]) & 255] ^ table[6][(v >> 8 ^ p[1]) & 255] ^ table[5][(v >> 16 ^ p[2]) & 255] ^ table[4][v >> 24 ^ p[3]] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+  for (; n; --n, ++p) v = table[0][(v ^ *p) & 255] ^ v >> 8;
   return ~v;
 }
 
