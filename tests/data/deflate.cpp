@@ -5,7 +5,7 @@
 #include "odd_files.hpp"
 
 using namespace lamina;
-using lamina_test::Bytes, lamina_test::PackedWriter, lamina_test::stored, lamina_test::packed_copies;
+using lamina_test::Bytes, lamina_test::lengths, lamina_test::own_codes, lamina_test::PackedWriter, lamina_test::stored, lamina_test::packed_copies;
 
 namespace {
 
@@ -17,23 +17,7 @@ Index unpacked(const Bytes& z, Index most = 1 << 20, std::size_t part = 1 << 20)
   return detail::unpacked_bytes([&]() -> std::span<const std::uint8_t> { return next < parts.size() ? std::span<const std::uint8_t>(parts[next++]) : std::span<const std::uint8_t>(); }, most);
 }
 
-/// Lengths of codes for the first meanings, and of one more that may lie far behind.
-Bytes lengths(Bytes first, std::size_t other, int bits) {
-  if (first.size() <= other) first.resize(other + 1);
-  first[other] = std::uint8_t(bits);
-  return first;
-}
-
-/// A stream that consists of a block with codes of its own, which begins; their lengths are told by codes of four bits (3.2.7).
-PackedWriter own_codes(const Bytes& of_lengths, const Bytes& of_distances) {
-  PackedWriter z;
-  z.block(2), z.put(unsigned(of_lengths.size()) - 257, 5), z.put(unsigned(of_distances.size()) - 1, 5), z.put(19 - 4, 4);
-  for (int i = 0; i < 19; ++i) z.put(i < 3 ? 0 : 4, 3);                            // 16, 17 and 18 come first, and have none
-  for (const std::uint8_t bits : of_lengths) z.code(bits, 4);
-  for (const std::uint8_t bits : of_distances) z.code(bits, 4);
-  return z;
-}
-/// The same up to the lengths, of 257 + 1 codes, that `write` tells: zero is 0, one 10, and 16, 17 and 18 are 1110, 1111 and 110.
+/// What begins as own_codes() up to the lengths, of 257 + 1 codes, that `write` tells: zero is 0, one 10, and 16, 17 and 18 are 1110, 1111 and 110.
 template <class F> Index told_lengths(const F& write) {
   PackedWriter z;
   z.block(2), z.put(0, 5), z.put(0, 5), z.put(18 - 4, 4);
@@ -59,12 +43,15 @@ TEST_CASE("deflate: the bytes of stored blocks, of codes that all know and of a 
   PackedWriter own = own_codes(lengths({2, 2, 2}, 256, 2), {1, 1});               // 0, 1, 2 and the end: 00, 01, 10, 11
   own.code(2, 2), own.code(0, 2), own.code(1, 2), own.code(3, 2);
   Bytes steps(256);
-  for (std::size_t i = 0; i < 14; ++i) steps[i] = std::uint8_t(i + 1);            // codes of 1 to 15 bits: 0, 10, 110, ...
-  PackedWriter long_codes = own_codes(lengths(lengths(steps, 256, 15), 257, 15), {0});
-  for (unsigned i = 0; i < 14; ++i) long_codes.code((2u << i) - 2, int(i) + 1);
-  long_codes.code(0x7FFE, 15);
+  for (std::size_t i = 0; i < 15; ++i) steps[i] = std::uint8_t(i == 10 ? 0 : i + 1);    // codes of 1 to 15 bits: 0, 10, 110, ...; of 11 bits it is three bytes more
+  PackedWriter long_codes = own_codes(lengths(lengths(steps, 256, 15), 257, 11), {1});
+  for (unsigned i = 0; i < 15; ++i) {
+    long_codes.code((2u << i) - 2, int(i) + 1);
+    if (i == 10) long_codes.code(0, 1);
+  }
+  long_codes.code(0x7FFF, 15);
   const std::pair<Bytes, Index> streams[] = {{stored({}), 0}, {stored({1, 2, 3}), 3}, {stored(Bytes(70'000, 7)), 70'000}, {packed_copies(4), 1 + 4 * 258}, {several.end(), 2 + 300 + 10},
-    {own.end(), 3}, {long_codes.end(), 14}, {by_zlib, 528}};
+    {own.end(), 3}, {long_codes.end(), 14 + 3}, {by_zlib, 528}};
   for (const auto& stream : streams) {
     const Bytes& z = stream.first;
     const Index bytes = stream.second;
@@ -123,6 +110,9 @@ TEST_CASE("deflate: what makes no sense in a block is refused") {
     return unpacked(z.end());
   };
   CHECK(written([](PackedWriter& z) { z.block(3), z.put(0, 29), z.put(0, 29); }) == -1);    // a kind of block that is none
+  PackedWriter second = own_codes(lengths({1}, 256, 1), {1}, false);
+  second.code(1, 1), second.block(3), second.code(1, 1);
+  CHECK(unpacked(second.end()) == -1);
   Bytes other = stored({1, 2, 3});
   other[5] ^= 1;                                                                   // the size and its inverse differ
   CHECK(unpacked(other) == -1);

@@ -208,7 +208,6 @@ template <class Next> [[gnu::hot, gnu::noinline]] Index unpacked_bytes(Next next
       const unsigned size = bits.take(16), inverse = bits.take(16);
       if (bits.over() || (size ^ inverse) != 0xFFFF || !bits.skip(size)) return -1;
       n += size;
-      if (n > most) return n;
       continue;
     }
     if (kind == 3 || (kind == 2 && !read_codes(bits, own_lengths, own_distances))) return -1;
