@@ -62,19 +62,47 @@ inline Bytes stored(const Bytes& data) {
   append(z, big_endian(b << 16 | a));
   return z;
 }
-/// Packed zeros, 258 of them in 13 bits: the number 0, then copies of it (RFC 1951, 3.2.6).
-inline Bytes packed_zeros(std::size_t copies) {
-  Bytes z{0x78, 0x01};
-  std::uint32_t bits = 0, have = 0;
-  const auto put = [&](std::uint32_t v, std::uint32_t n) {
+/// Writes what zlib packs (RFC 1950 and 1951) bit by bit. The sum at its end is wrong, and nobody looks at it.
+struct PackedWriter {
+  Bytes bytes{0x78, 0x01};
+  std::uint32_t bits = 0;
+  int have = 0;
+
+  /// A number, its lowest bit first, and a code, its highest first.
+  void put(unsigned v, int n) {
     bits |= v << have, have += n;
-    for (; have >= 8; have -= 8, bits >>= 8) z.push_back(std::uint8_t(bits));
-  };
-  put(0b011, 3), put(0b00001100, 8);
-  for (std::size_t i = 0; i < copies; ++i) put(0b10100011, 8), put(0, 5);
-  put(0, 7), put(0, 7);
-  append(z, {0, 0, 0, 1});                                                         // a wrong sum, at which nobody looks
-  return z;
+    for (; have >= 8; have -= 8, bits >>= 8) bytes.push_back(std::uint8_t(bits));
+  }
+  void code(unsigned v, int n) {
+    while (n--) put(v >> n & 1, 1);
+  }
+  /// A block: 0 is stored, 1 has the codes of RFC 1951, 3.2.6, 2 has its own.
+  void block(unsigned kind, bool last = true) { put(unsigned(last) | kind << 1, 3); }
+  void stored_block(std::size_t n, bool last) {
+    block(0, last);
+    put(0, (8 - have) % 8), put(unsigned(n), 16), put(unsigned(n) ^ 0xFFFF, 16);
+    bytes.insert(bytes.end(), n, 0);
+  }
+  /// 0 to 255 is a byte, 256 the end of the block, and the others are lengths.
+  void fixed(unsigned v) { v < 144 ? code(0x30 + v, 8) : v < 256 ? code(0x190 + v - 144, 9) : v < 280 ? code(v - 256, 7) : code(0xC0 + v - 280, 8); }
+  Bytes end() {
+    put(0, (8 - have) % 8);
+    append(bytes, {0, 0, 0, 1});
+    return bytes;
+  }
+};
+/// A block of copies with the same distance code, 258 bytes each, behind one zero: of code 0 in 13 bits each.
+inline Bytes packed_copies(std::size_t copies, unsigned distance = 0) {
+  PackedWriter z;
+  z.block(1), z.fixed(0);
+  for (std::size_t i = 0; i < copies; ++i) z.fixed(285), z.code(distance, 5);
+  z.fixed(256);
+  return z.end();
+}
+inline Bytes png_of(std::uint32_t w, std::uint32_t h, const Bytes& packed) {
+  Bytes bytes = png_header(w, h);
+  chunk(bytes, "IDAT", packed), chunk(bytes, "IEND", {});
+  return bytes;
 }
 /// The rows of one pass, each with a zero for its filter.
 inline void pack_rows(Bytes& to, const PngForm& f, int first_row, int rows, int first_column, int columns) {
@@ -182,15 +210,13 @@ inline std::vector<OddFile> odd_files() {
   const Bytes whole = jpeg(slope(33, 20)), small = jpeg(slope(8, 8)), sound = png(noise(9, 6, 3));
   const auto ascii = [](std::string_view s) { return Bytes(s.begin(), s.end()); };
   const auto part = [](const Bytes& b, std::size_t n) { return Bytes(b.begin(), b.begin() + lamina::Index(n)); };
-  Bytes ycck = inks, halved = whole, behind = whole, wrong_bit = sound, apple{0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A}, bomb = png_header(600, 600), swollen = png_header(4, 4), empty_png = png_header(4, 4);
+  Bytes ycck = inks, halved = whole, behind = whole, wrong_bit = sound, apple{0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A}, empty_png = png_header(4, 4);
   ycck[17] = 2;                                                                    // the transform that Adobe's segment tells
   std::fill(halved.begin() + lamina::Index(halved.size() / 2), halved.end(), std::uint8_t(0));
   append(behind, Bytes(1000, 0x55));
   wrong_bit[wrong_bit.size() / 2] ^= 1;
   chunk(apple, "CgBI", {0x50, 0, 0x20, 6});
   apple.insert(apple.end(), sound.begin() + 8, sound.end());
-  chunk(bomb, "IDAT", packed_zeros(700'000)), chunk(bomb, "IEND", {});             // 1.1 MB, within what 600x600 may take, are 180 MB of zeros
-  chunk(swollen, "IDAT", Bytes(120'000, 0)), chunk(swollen, "IEND", {});
   chunk(empty_png, "IEND", {});
   const Bytes frame = {0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0};
   Bytes next_frame{0, 0, 0, 1};
@@ -207,7 +233,12 @@ inline std::vector<OddFile> odd_files() {
       {"60000 a side.jpg", with_frame(whole, 5, {0xEA, 0x60, 0xEA, 0x60}), "larger than 16384 pixels along one side"}, {"ends at once.jpg", {0xFF, 0xD8, 0xFF, 0xD9}, "without any picture"},
       // PNGs of damaged or hostile kinds
       {"cut short.png", part(sound, sound.size() - 5), "cut short"}, {"wrong bit.png", wrong_bit, "wrong checksum"}, {"60000 a side.png", png_header(60000, 60000), "larger than 16384 pixels along one side"},
-      {"bomb.png", bomb, "it is"}, {"swollen.png", swollen, "more data than its pixels can need"}, {"no data.png", empty_png, "without any picture"}, {"for Apple alone.png", apple, "CgBI"},
+      // 1.1 MB, within what 600x600 may take, are 180 MB of zeros; 30 KB are 5 MB
+      {"bomb.png", png_of(600, 600, packed_copies(700'000)), "more data than its pixels can need"}, {"small bomb.png", png_of(600, 600, packed_copies(19'000)), "more data than its pixels can need"},
+      {"swollen.png", png_of(4, 4, Bytes(120'000, 0)), "more data than its pixels can need"}, {"distance of no meaning.png", png_of(43, 2, packed_copies(1, 30)), "packed data make no sense"},
+      {"packed with a dictionary.png", png_of(4, 4, {0x78, 0x20, 0, 0, 0, 1}), "packed data make no sense"}, {"too few rows.png", png_of(5, 5, stored(Bytes(79))), "less data than its pixels need"},
+      {"rows behind its last.png", png_of(5, 5, packed_copies(254))}, {"far more rows.png", png_of(5, 5, packed_copies(255)), "more data than its pixels can need"},
+      {"no data.png", empty_png, "without any picture"}, {"for Apple alone.png", apple, "CgBI"},
       {"animated.png", png({.before = {{"acTL", {0, 0, 0, 2, 0, 0, 0, 0}}, {"fcTL", frame}, {"fdAT", next_frame}}})},
       {"part that nobody knows.png", png({.before = {{"ABCD", {}}}}), "that nobody knows"}, {"colours of 4 bits.png", png({.depth = 4, .kind = 2}), "header makes no sense"},
       // other things

@@ -38,20 +38,6 @@ struct DecodeOptions {
 
 namespace detail {
 
-/// Whether the data of a PNG are damaged, or unpack to much more than its pixels need. Only libstb is to know, and only if that could be more than the largest of pictures takes: deflate
-/// makes at most 1032 bytes of one. The copy in stb_image.hpp has a limit of its own.
-[[gnu::cold]] inline bool unpacks_to_more([[maybe_unused]] const std::uint8_t* b, [[maybe_unused]] std::size_t n, [[maybe_unused]] const PngHeader& header) {
-#if defined(LAMINA_LINK_STB)
-  constexpr Index harmless = 512 << 20;
-  if (header.packed <= harmless / 1032) return false;
-  const std::vector<std::uint8_t> packed = packed_data(b, n);
-  std::vector<char> room(std::size_t(header.unpacked()) + 65536);
-  return stb::stbi_zlib_decode_buffer(room.data(), int(room.size()), reinterpret_cast<const char*>(packed.data()), int(packed.size())) < 0;
-#else
-  return false;
-#endif
-}
-
 /// Of the bytes of any file; `png` is filled in if they are one.
 inline Found look_through(const std::uint8_t* b, std::size_t n, bool count_codes, PngHeader& png) {
   if (is_jpeg(b, n)) return look_through_jpeg(b, n, count_codes);
@@ -64,9 +50,8 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   const std::uint8_t* b = bytes.data();
   std::size_t n = bytes.size();
   if (n == 0) refuse("the file is empty: copy it again");
-  const bool jpeg = is_jpeg(b, n);
 #if defined(LAMINA_LINK_TURBOJPEG)
-  if (jpeg) {
+  if (is_jpeg(b, n)) {
     const Found found = look_through_jpeg(b, n, false);
     if (found.problem) refuse(found.problem);
     Picture p;
@@ -87,7 +72,6 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   struct Free { void operator()(std::uint8_t* p) const { stb::stbi_image_free(p); } };
   if (!stb::stbi_info_from_memory(b, int(n), &w, &h, &c) || Size{h, w} != found.size)
     refuse("its header makes no sense: the file is damaged or of a rare kind, convert it to PNG");
-  if (!jpeg && unpacks_to_more(b, n, png)) refuse("it is a PNG whose data are damaged, or more than its pixels can need: copy it again");
   const std::unique_ptr<std::uint8_t, Free> pixels(stb::stbi_load_from_memory(b, int(n), &w, &h, &c, 0));
   if (!pixels) {
     const char* why = stb::stbi_failure_reason();
@@ -106,8 +90,8 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, of an animation it is the picture that stands for it, and of 16 bits
 /// the upper eight; four inks become the light that they let through, and a colour that a palette does not have is black. What the bytes are is decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
-/// A PNG has checksums: any damage is found. A JPEG has none: what is found is tables that make no sense and pixels that are lost; damage that changes pixels and loses none
-/// is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
+/// A PNG has checksums: any damage is found, by those of its chunks (the one of the unpacked data, Adler-32, is not compared). A JPEG has none: what is found is tables that make no
+/// sense and pixels that are lost; damage that changes pixels and loses none is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
 /// belong or a number in a header is strange.
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {}) {
   const Size at_least = options.at_least;

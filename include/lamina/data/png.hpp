@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "deflate.hpp"
 #include "picture.hpp"
 
 namespace lamina::detail {
@@ -20,22 +21,28 @@ inline std::uint32_t big_endian(const std::uint8_t* p, int bytes) {
   return v;
 }
 
+/// The sum of annex D, eight bytes at a time: table k is of a byte with k more behind it.
 inline std::uint32_t crc32(const std::uint8_t* p, std::size_t n) {
   static constexpr auto table = [] {
-    std::array<std::uint32_t, 256> t{};
+    std::array<std::array<std::uint32_t, 256>, 8> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
       std::uint32_t v = i;
       for (int k = 0; k < 8; ++k) v = v & 1 ? 0xEDB88320u ^ v >> 1 : v >> 1;
-      t[i] = v;
+      t[0][i] = v;
     }
+    for (std::size_t k = 1; k < 8; ++k)
+      for (std::size_t i = 0; i < 256; ++i) t[k][i] = t[0][t[k - 1][i] & 255] ^ t[k - 1][i] >> 8;
     return t;
   }();
   std::uint32_t v = ~0u;
-  for (std::size_t i = 0; i < n; ++i) v = table[(v ^ p[i]) & 255] ^ v >> 8;
+  for (; n >= 8; n -= 8, p += 8)
+    v = table[7][(v ^ p[0]) & 255] ^ table[6][(v >> 8 ^ p[1]) & 255] ^ table[5][(v >> 16 ^ p[2]) & 255] ^ table[4][v >> 24 ^ p[3]] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+  for (; n; --n, ++p) v = table[0][(v ^ *p) & 255] ^ v >> 8;
   return ~v;
 }
 
 inline constexpr const char* png_ends = "it is a PNG that ends before its end chunk: the file is cut short, copy it again";
+inline constexpr const char* png_has_more = "it is a PNG with more data than its pixels can need: it is damaged or made to harm";
 
 /// What a PNG says of itself before its data.
 struct PngHeader {
@@ -62,12 +69,29 @@ struct PngHeader {
   }
 };
 
-/// Walks over the chunks to IEND and checks the sum of each, which the decoder does not. A stream much longer than its pixels
-/// is refused too: unpacked it could fill the memory.
+/// A picture may have so many bytes behind its last row, unpacked: there are such files, and libpng and stb_image pass over what is too much.
+inline constexpr Index spare_bytes = 1 << 16;
+
+/// How many bytes the IDAT chunks of one unpack to, see unpacked_bytes(). They begin at `at`, and all chunks up to IEND are whole.
+inline Index unpacked_png(const std::uint8_t* b, std::size_t at, Index most) {
+  return unpacked_bytes([b, at]() mutable -> std::span<const std::uint8_t> {
+    for (;;) {
+      const std::uint8_t* const chunk = b + at;
+      const std::size_t length = big_endian(chunk, 4);
+      if (std::memcmp(chunk + 4, "IEND", 4) == 0) return {};
+      at += length + 12;
+      if (length && std::memcmp(chunk + 4, "IDAT", 4) == 0) return {chunk + 8, length};
+    }
+  }, most);
+}
+
+/// Walks over the chunks to IEND and checks the sum of each, which the decoder does not, and then that the data unpack to what the pixels need: by zlib's rules, of which stb_image
+/// knows a part and takes what memory holds for the rest. A stream that would unpack to much more is refused before it can fill the memory.
 [[gnu::cold]] inline Found look_through_png(const std::uint8_t* b, std::size_t n, PngHeader& header) {
   Found found;
   const auto refuse = [&](const char* problem) { return found.problem = problem, found; };
   Index room = 0;
+  std::size_t data_at = 0;             // the first IDAT chunk
   for (std::size_t at = 8; at + 12 <= n;) {
     const std::size_t length = big_endian(b + at, 4);
     const std::uint8_t* const data = b + at + 8;
@@ -82,14 +106,18 @@ struct PngHeader {
       found.size = {int(h), int(w)};
       header = {.size = found.size, .depth = data[8], .kind = data[9], .interlaced = data[12] == 1};
       if (!header.allowed(data + 10)) return refuse("it is a PNG whose header makes no sense: the file is damaged, copy it again");
-      room = header.unpacked() + header.unpacked() / 8 + 65536;
+      room = header.unpacked() + header.unpacked() / 8 + spare_bytes;
     } else if (kind == "PLTE") {
       header.colours = int(std::min<std::size_t>(length / 3, 256));
     } else if (kind == "IDAT") {
+      if (!data_at) data_at = at;
       header.packed += Index(length);
-      if (header.packed > room) return refuse("it is a PNG with more data than its pixels can need: it is damaged or made to harm");
+      if (header.packed > room) return refuse(png_has_more);
     } else if (kind == "IEND") {
-      return header.packed ? found : refuse("it is a PNG without any picture in it");
+      if (!header.packed) return refuse("it is a PNG without any picture in it");
+      const Index needed = header.unpacked(), bytes = unpacked_png(b, data_at, needed + spare_bytes);
+      if (bytes > needed + spare_bytes) return refuse(png_has_more);
+      return bytes >= needed ? found : refuse(bytes < 0 ? "it is a PNG whose packed data make no sense: it is damaged, copy it again" : "it is a PNG with less data than its pixels need: it is damaged, copy it again");
     } else if (kind[0] >= 'A' && kind[0] <= 'Z') {                                // one that is needed for showing the picture (5.4)
       return refuse("it is a PNG with a part that is needed and that nobody knows: it is damaged or of a rare kind, convert it");
     }
@@ -112,18 +140,6 @@ struct PngHeader {
     at += length + 12;
   }
   return whole;
-}
-
-/// What the IDAT chunks hold, one behind the other.
-[[gnu::cold]] inline std::vector<std::uint8_t> packed_data(const std::uint8_t* b, std::size_t n) {
-  std::vector<std::uint8_t> packed;
-  for (std::size_t at = 8; at + 12 <= n;) {
-    const std::size_t length = big_endian(b + at, 4);
-    if (length > n - at - 12) break;
-    if (std::memcmp(b + at + 4, "IDAT", 4) == 0) packed.insert(packed.end(), b + at + 8, b + at + 8 + length);
-    at += length + 12;
-  }
-  return packed;
 }
 
 }  // namespace lamina::detail

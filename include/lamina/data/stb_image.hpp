@@ -13,14 +13,13 @@ inline thread_local std::size_t stb_may_take = 0;
 
 #if defined(LAMINA_LINK_STB)    // in all files of a program or in none
 // The build links libstb, Debian's stb_image, and the compiler is done a second earlier. (A program that defines these functions itself gives them to Lamina too.)
-// Its memory is malloc's, and nobody can put another in its place: there stb_may_take has no effect, and unpacks_to_more() in decode.hpp looks before it is called.
+// Its memory is malloc's, and nobody can put another in its place: there stb_may_take has no effect, and what look_through_png() lets pass has to fill it and no more.
 namespace lamina::detail::stb {
 extern "C" {
 int stbi_info_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels);
 unsigned char* stbi_load_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels, int wanted);
 const char* stbi_failure_reason();
 void stbi_image_free(void* pixels);
-int stbi_zlib_decode_buffer(char* unpacked, int room, const char* packed, int size);
 int stbi_zlib_decode_noheader_buffer(char* unpacked, int room, const char* packed, int size);
 }
 }  // namespace lamina::detail::stb
