@@ -52,6 +52,12 @@ Dataset in_order(const std::filesystem::path& folder, const std::filesystem::pat
   return set;
 }
 
+/// To train on as they are and in their order.
+struct InOrder : EvaluationIterator {
+  using EvaluationIterator::EvaluationIterator;
+  using View = TrainingView;
+};
+
 /// The callback that notes the mean loss of every step.
 struct Losses {
   std::vector<double>& all;
@@ -71,7 +77,7 @@ double keras_rounding(double beta1, double beta2, Index t) {
 }
 
 /// The losses of the steps of one epoch in numbers T, with the peer's own rates, which Keras rounds to single precision; `apart` becomes the largest part by which the recipe's differ from them.
-template <class T> std::vector<double> losses(const SafeTensors& file, const tomato::Recipe& recipe, EvaluationIterator& train, int threads, double& apart) {
+template <class T> std::vector<double> losses(const SafeTensors& file, const tomato::Recipe& recipe, InOrder& train, int threads, double& apart) {
   EvaluationIterator validation(Dataset{train.classes(), {train.dataset().samples.front()}});
   Model<Followed, Cpu, T> model({.batch = train.batch_size(), .loss = recipe.loss}, Cpu(threads));
   const bool torch = detail::meta(file, "framework") == "torch";
@@ -116,7 +122,7 @@ int main(int argc, char** argv) try {
   const int batch = std::atoi(detail::meta(file, "batch").c_str());
   const std::vector<double> theirs = file.at("losses").as<double>(), theirs_single = file.at("losses_single").as<double>();
 
-  EvaluationIterator train(in_order(paths[0], paths[1], file.at("labels").as<std::int32_t>()), {.batch = batch, .workers = threads});
+  InOrder train(in_order(paths[0], paths[1], file.at("labels").as<std::int32_t>()), {.batch = batch, .workers = threads});
   if (train.batches() != std::ssize(theirs)) throw Error(file.path, " has the losses of ", theirs.size(), " steps, and its pictures make ", train.batches());
   double apart = 0;
   const std::vector<double> ours = losses<double>(file, recipe, train, threads, apart), ours_single = losses<float>(file, recipe, train, threads, apart);

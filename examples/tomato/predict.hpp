@@ -52,6 +52,10 @@ template <class D, class T> Answer ask_on(D device, T, const std::filesystem::pa
   lamina::Dataset set = pictures_of(answer.names);
   if (!set.size()) return answer;
   lamina::EvaluationIterator pictures(std::move(set), evaluation(side, threads));
+  if (const auto bad = pictures.check(); !bad.empty()) {                  // all are named, the last by the sentence that the program ends with
+    for (std::size_t i = 0; i + 1 < bad.size(); ++i) std::fprintf(stderr, "tomato: %s\n", printable(bad[i].problem).c_str());
+    throw lamina::Error(bad.back().problem);
+  }
   answer.evaluation = lamina::evaluate(model, pictures);
   return answer;
 }

@@ -46,6 +46,13 @@ TEST_CASE("image folder: classes by code point, files at any depth, endings in a
   CHECK(d.count() == std::vector<Index>{1, 1, 1, 3});
 }
 
+TEST_CASE("image folder: by folder and then by name, as os.walk() is sorted") {
+  const TemporaryFolder t;
+  for (const char* file : {"b/z.png", "b/a.jpg", "b/a/x.jpg", "b/a-1/y.jpg", "b/a/b/w.jpg", "c/1.png"}) write(t.path / file, {1});
+  // Python 3.11: [os.path.join(r, f) for r, _, files in sorted(os.walk(folder), key=lambda x: x[0]) for f in sorted(files)]
+  CHECK(names(ImageFolder(t.path)) == std::vector<std::string>{"b/a.jpg", "b/z.png", "b/a/x.jpg", "b/a-1/y.jpg", "b/a/b/w.jpg", "c/1.png"});
+}
+
 TEST_CASE("image folder: every mistake is one sentence with the path and what to do") {
   const TemporaryFolder t;
   CHECK(says(complaint(t.path / "missing"), "there is no folder " + (t.path / "missing").string()));

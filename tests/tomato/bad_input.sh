@@ -90,6 +90,9 @@ grep -qF "or leave such out: --on-bad-image skip" complained || fail "it does no
 refuses 2 "--on-bad-image: ignore not in" train bad "${train[@]}" run --on-bad-image ignore
 [[ ! -e run/last.safetensors ]] || fail "bad pictures begin a training"
 
+lines=5 refuses 1 "cannot be used" evaluate whole bad
+[[ $(wc -l < complained) == 5 ]] || fail "evaluate does not name each of the five pictures that it cannot use"
+
 # --- pictures that are left out: named, counted, and as if they had never been there
 mkdir whole_set spoilt_set && cp -r leaves whole_set/train && cp -r leaves whole_set/val && cp -r bad spoilt_set/train && cp -r leaves spoilt_set/val
 : > spoilt_set/val/$healthy/empty.png
@@ -264,7 +267,7 @@ refuses 1 "text.jpg" predict run bad/$healthy/text.jpg
 refuses 1 "nine has no folder for the class $healthy" evaluate run nine
 like eleven && cp -r leaves/$healthy eleven/Tomato___ripe
 refuses 1 "eleven has a folder Tomato___ripe, which is none of the 10 known classes" evaluate run eleven
-refuses 1 "bad/$healthy/" evaluate run bad
+lines=5 refuses 1 "bad/$healthy/" evaluate run bad
 mkdir both && like both/train && like both/val
 refuses 1 "both holds train/ and val/, and one folder of class folders can be evaluated: give both/val" evaluate run both
 

@@ -126,7 +126,7 @@ struct Transform {
   demand(o.mixed_batches >= 0 && o.mixed_batches <= 1, "mixed_batches", o.mixed_batches, "give a probability");
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
-  demand(o.prefetch >= 1, "prefetch", o.prefetch, "at least one batch is made ahead");
+  demand(o.prefetch >= 1 && o.prefetch <= 1024, "prefetch", o.prefetch, "from 1 to 1024 batches are made ahead");
 }
 
 /// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.

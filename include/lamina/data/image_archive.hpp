@@ -76,7 +76,8 @@ class FoundInArchives {
 };
 }  // namespace detail
 
-/// The headers are read once; a picture is read when its batch is made, so memory stays flat however large the archives are. They have to stay as they are meanwhile.
+/// The headers are read once; a picture is read when its batch is made, so that memory is what an iterator keeps of decoded pictures (its cache_bytes, none with 0) however large the archives are. They have to
+/// stay as they are meanwhile.
 ///
 /// Class folders, class/.../name.jpg (tar -C folder -cf pictures.tar .): classes, order, names and fingerprint are those of ImageFolder(folder), and so is the stream of
 /// batches. Links are passed over: pack what they lead to (tar -h --hard-dereference).
@@ -124,6 +125,7 @@ struct ImageArchive : Dataset {
   [[gnu::cold]] void take_labels(const detail::FoundInArchives& found, const std::vector<std::string>& expected) {
     if (!found.twice.empty()) throw Error("the archive ", found.twice, " beside one label: take one of them away");
     std::erase_if(samples, [](const Sample& s) { return s.label == detail::FoundInArchives::companion; });
+    refuse_doubles();
     std::int32_t largest = 1;                                                        // two classes at least
     for (const Sample& s : samples) {
       if (s.label == found.no_label)
@@ -137,13 +139,22 @@ struct ImageArchive : Dataset {
     if (expected.empty()) for (std::int32_t c = 0; c <= largest; ++c) classes.push_back(std::to_string(c));
   }
 
+  /// A key may be in many archives, and once in each.
+  [[gnu::cold]] void refuse_doubles() const {
+    std::vector<const Sample*> all;
+    for (const Sample& s : samples) all.push_back(&s);
+    const auto key = [](const Sample* s) { return std::pair(s->archive.get(), std::string_view(s->name)); };
+    std::sort(all.begin(), all.end(), [&](const Sample* a, const Sample* b) { return key(a) < key(b); });
+    for (std::size_t i = 1; i < all.size(); ++i)
+      if (key(all[i - 1]) == key(all[i])) throw Error("the archive ", all[i]->archive->path(), " holds the picture ", all[i]->name, " twice: take one away, or pack it again");
+  }
   [[gnu::cold]] void take_folders(const detail::FoundInArchives& found, const std::vector<std::string>& expected) {
     std::erase_if(samples, [](const Sample& s) { return s.name.find('/') == s.name.npos; });
     classes = detail::class_folders(name, {found.folders.begin(), found.folders.end()}, expected);
     std::map<std::string_view, std::int32_t> number;
     for (std::size_t c = 0; c < classes.size(); ++c) number[classes[c]] = std::int32_t(c);
     for (Sample& s : samples) s.label = number.at(std::string_view(s.name).substr(0, s.name.find('/')));
-    std::sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.label != b.label ? a.label < b.label : a.name < b.name; });
+    std::sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.label != b.label ? a.label < b.label : detail::ByFolder()(a.name, b.name); });
     for (std::size_t i = 0; i + 1 < samples.size(); ++i)
       if (samples[i].name == samples[i + 1].name)
         throw Error("the picture ", samples[i].name, " is in ", samples[i].archive->path(), " and again in ", samples[i + 1].archive->path(), ": take one away");

@@ -14,8 +14,17 @@ namespace lamina {
 }
 
 namespace detail {
+/// By folder, then by name, each by code point: the order of os.walk() as Keras and torchvision sort it.
+struct ByFolder {
+  bool operator()(std::string_view a, std::string_view b) const {
+    const auto folder = [](std::string_view s) { return s.substr(0, s.rfind('/') == s.npos ? 0 : s.rfind('/')); };
+    return std::pair(folder(a), a) < std::pair(folder(b), b);
+  }
+};
+using Names = std::set<std::string, ByFolder>;
+
 /// The classes of folders that were found in `where`: with `expected` these, in this order, each of which has to be found and no other; else all, sorted.
-[[gnu::cold]] inline std::vector<std::string> class_folders(const std::string& where, std::set<std::string> found, const std::vector<std::string>& expected) {
+[[gnu::cold]] inline std::vector<std::string> class_folders(const std::string& where, Names found, const std::vector<std::string>& expected) {
   std::vector<std::string> classes = expected;
   for (const std::string& c : expected)
     if (!found.erase(c)) throw Error(where, " has no folder for the class ", c, ": add it, or train without that class");
@@ -30,7 +39,7 @@ namespace detail {
 }  // namespace detail
 
 /// folder/<class>/.../<picture>: a class is a folder, its number is its place among the sorted names (by code point: "B" < "a", "10" < "2").
-/// Files are taken at any depth, sorted by name, with the endings png, jpg and jpeg in any case; names that begin with a dot are passed over.
+/// Files are taken at any depth, sorted by folder and then by name, as Keras and torchvision do, with the endings png, jpg and jpeg in any case; names that begin with a dot are passed over.
 struct ImageFolder : Dataset {
   /// Throws Error if the folder is missing, cannot be read, is no folder, or has fewer than two classes, and if a class has no picture.
   /// With `expected` (say, the classes of the training folder) the class folders have to be exactly these, in this order of numbers.
@@ -63,8 +72,8 @@ struct ImageFolder : Dataset {
   }
 
   /// The names of the folders in it, or of the pictures at any depth below it.
-  [[gnu::cold]] static std::set<std::string> find(const std::filesystem::path& folder, Wanted wanted) {
-    std::set<std::string> found;
+  [[gnu::cold]] static detail::Names find(const std::filesystem::path& folder, Wanted wanted) {
+    detail::Names found;
     std::error_code failed, unknown;
     for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
       const std::filesystem::path name = it->path().lexically_relative(folder);
@@ -77,7 +86,7 @@ struct ImageFolder : Dataset {
   }
 
   [[gnu::cold]] void add_class(const std::filesystem::path& folder, std::int32_t label) {
-    const std::set<std::string> found = find(folder, Wanted::pictures);
+    const detail::Names found = find(folder, Wanted::pictures);
     if (found.empty())
       throw Error("the class folder ", folder, " holds no pictures (png, jpg, jpeg): put some into it or take the folder away");
     for (const std::string& file : found) {

@@ -1,5 +1,7 @@
 /// Batches whose pictures are mixed with each other: how much of whom, and what the targets are then.
 #pragma once
+#include <utility>
+
 #include "augmentation.hpp"
 
 namespace lamina {

@@ -136,7 +136,7 @@ inline void resize(const std::uint8_t* x, Size from, int channels, Size to, Inte
   if (from.w == to.w) return detail::resize_columns(x, from.h, made, to.h, kind, y);
   if (from.h == to.h) return detail::resize_rows(x, from.h, from.w, channels, to.w, kind, y);
   std::vector<std::uint8_t> between;
-  if (to.h < from.h && Index(to.h) * from.w < Index(to.w) * from.h) {            // as Pillow 13 does: the height shrinks more, so it goes first
+  if (to.h < from.h && from.h - to.h > 2 * (from.w - to.w)) {                    // as Pillow 13 does where this saves the most rows
     between.resize(std::size_t(to.h) * line);
     detail::resize_columns(x, from.h, line, to.h, kind, between.data());
     detail::resize_rows(between.data(), to.h, from.w, channels, to.w, kind, y);
