@@ -259,7 +259,7 @@ inline std::vector<OddFile> odd_files() {
       {"cut short.png", part(sound, sound.size() - 5), "cut short"}, {"wrong bit.png", wrong_bit, "wrong checksum"}, {"60000 a side.png", png_header(60000, 60000), "larger than 16384 pixels along one side"},
       // 1.1 MB, within what 600x600 may take, are 180 MB of zeros, and half a MB are 500
       {"bomb.png", png_of(600, 600, packed_copies(700'000)), "more data than its pixels can need"}, {"bomb of half a megabyte.png", png_of(700, 700, packed_most(500'000)), "more data than its pixels can need"},
-      {"swollen.png", png_of(4, 4, Bytes(120'000, 0)), "more data than its pixels can need"}, {"distance of no meaning.png", png_of(46, 13, packed_copies(7, 30)), "packed data make no sense"},
+      {"swollen.png", png_of(4, 4, Bytes(1'200'000, 0)), "more data than its pixels can need"}, {"distance of no meaning.png", png_of(46, 13, packed_copies(7, 30)), "packed data make no sense"},
       {"packed with a dictionary.png", png_of(4, 4, {0x78, 0x20, 0, 0, 0, 1}), "packed data make no sense"}, {"too few rows.png", png_of(5, 5, stored(Bytes(79))), "less data than its pixels need"},
       {"rows behind its last.png", png_of(5, 5, packed_copies(254))}, {"far more rows.png", png_of(5, 5, packed_copies(255)), "more data than its pixels can need"},
       {"no data.png", empty_png, "without any picture"}, {"for Apple alone.png", apple, "CgBI"},
