@@ -119,7 +119,9 @@ TEST_CASE("archive: what is wrong with its pictures and labels is one sentence")
   t = keyed("7").add("1.cls", "7");
   CHECK(says(complaint(t), "holds 1.cls twice"));
   t = keyed("7").add("2.png", picture).add("2.cls", "1").add("1.png", picture).add("1.cls", "3");
-  CHECK(complaint(t) == "the archive a.tar holds the picture 1.png twice: take one away, or pack it again");
+  CHECK(complaint(t) == "the archive a.tar holds the pictures 1.png and 1.png of one key: take one away, or pack it again");
+  t = keyed("7").add("2.png", picture).add("2.cls", "1").add("1.jpg", picture).add("1.cls", "3");
+  CHECK(says(complaint(t), "of one key"));
 
   t = Tar().add("root.png", picture);
   CHECK(says(complaint(t), "a.tar holds no class folders"));

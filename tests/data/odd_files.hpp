@@ -99,6 +99,30 @@ inline Bytes packed_copies(std::size_t copies, unsigned distance = 0) {
   z.fixed(256);
   return z.end();
 }
+/// Lengths of codes for the first meanings, and of one more that may lie far behind.
+inline Bytes lengths(Bytes first, std::size_t other, int bits) {
+  if (first.size() <= other) first.resize(other + 1);
+  first[other] = std::uint8_t(bits);
+  return first;
+}
+
+/// A stream that consists of a block with codes of its own, which begins; their lengths are told by codes of four bits (3.2.7).
+inline PackedWriter own_codes(const Bytes& of_lengths, const Bytes& of_distances, bool last = true) {
+  PackedWriter z;
+  z.block(2, last), z.put(unsigned(of_lengths.size()) - 257, 5), z.put(unsigned(of_distances.size()) - 1, 5), z.put(19 - 4, 4);
+  for (int i = 0; i < 19; ++i) z.put(i < 3 ? 0 : 4, 3);                            // 16, 17 and 18 come first, and have none
+  for (const std::uint8_t bits : of_lengths) z.code(bits, 4);
+  for (const std::uint8_t bits : of_distances) z.code(bits, 4);
+  return z;
+}
+/// As far as packing goes: two zero bits are 258 zeros.
+inline Bytes packed_most(std::size_t bytes) {
+  PackedWriter z = own_codes(lengths(lengths({2}, 256, 2), 285, 1), {1});
+  z.code(2, 2);
+  append(z.bytes, Bytes(bytes));
+  z.code(3, 2);
+  return z.end();
+}
 inline Bytes png_of(std::uint32_t w, std::uint32_t h, const Bytes& packed) {
   Bytes bytes = png_header(w, h);
   chunk(bytes, "IDAT", packed), chunk(bytes, "IEND", {});
@@ -233,9 +257,9 @@ inline std::vector<OddFile> odd_files() {
       {"60000 a side.jpg", with_frame(whole, 5, {0xEA, 0x60, 0xEA, 0x60}), "larger than 16384 pixels along one side"}, {"ends at once.jpg", {0xFF, 0xD8, 0xFF, 0xD9}, "without any picture"},
       // PNGs of damaged or hostile kinds
       {"cut short.png", part(sound, sound.size() - 5), "cut short"}, {"wrong bit.png", wrong_bit, "wrong checksum"}, {"60000 a side.png", png_header(60000, 60000), "larger than 16384 pixels along one side"},
-      // 1.1 MB, within what 600x600 may take, are 180 MB of zeros; 30 KB are 5 MB
-      {"bomb.png", png_of(600, 600, packed_copies(700'000)), "more data than its pixels can need"}, {"small bomb.png", png_of(600, 600, packed_copies(19'000)), "more data than its pixels can need"},
-      {"swollen.png", png_of(4, 4, Bytes(120'000, 0)), "more data than its pixels can need"}, {"distance of no meaning.png", png_of(43, 2, packed_copies(1, 30)), "packed data make no sense"},
+      // 1.1 MB, within what 600x600 may take, are 180 MB of zeros, and half a MB are 500
+      {"bomb.png", png_of(600, 600, packed_copies(700'000)), "more data than its pixels can need"}, {"bomb of half a megabyte.png", png_of(700, 700, packed_most(500'000)), "more data than its pixels can need"},
+      {"swollen.png", png_of(4, 4, Bytes(1'200'000, 0)), "more data than its pixels can need"}, {"distance of no meaning.png", png_of(46, 13, packed_copies(7, 30)), "packed data make no sense"},
       {"packed with a dictionary.png", png_of(4, 4, {0x78, 0x20, 0, 0, 0, 1}), "packed data make no sense"}, {"too few rows.png", png_of(5, 5, stored(Bytes(79))), "less data than its pixels need"},
       {"rows behind its last.png", png_of(5, 5, packed_copies(254))}, {"far more rows.png", png_of(5, 5, packed_copies(255)), "more data than its pixels can need"},
       {"no data.png", empty_png, "without any picture"}, {"for Apple alone.png", apple, "CgBI"},

@@ -7,6 +7,7 @@ folder=$(mktemp -d)
 "$make_odd_files" "$folder/odd"
 mkdir "$folder/found"
 cd "$folder"
+export GLIBC_TUNABLES=glibc.malloc.tcache_count=0    # small blocks too come with the byte that the target asks of malloc
 if ! "$fuzzer" -max_total_time="$seconds" -seed=1 -max_len=16384 -timeout=20 -rss_limit_mb=1024 "${@:4}" found odd > said 2>&1; then
   tail -n 60 said
   echo "what it is lies in $folder"

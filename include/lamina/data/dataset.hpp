@@ -33,7 +33,7 @@ struct SplitDataset;
 
 /// Which pictures are kept for validation. `stratified` draws round(validation * n) of the n of every class, at least one and never all (of a single picture none). The other two are Keras's, to the
 /// picture where the samples have the order of an ImageFolder: `keras_generator`, that of ImageDataGenerator, keeps the first int(validation * n) of every class and draws nothing (its first names are
-/// seldom typical); `keras_directory`, that of image_dataset_from_directory, the last int(validation * n) of all pictures once numpy's RandomState(seed) has shuffled them, whatever their classes.
+/// seldom typical); `keras_directory`, that of image_dataset_from_directory, the last int(validation * n) of all pictures once numpy's RandomState(seed) has shuffled them, whatever their classes; where that is none it is none, and not all as Keras has it.
 enum class SplitRule { stratified, keras_generator, keras_directory };
 
 /// validation: the share that is kept for validation, in [0, 1). seed: which pictures those are.

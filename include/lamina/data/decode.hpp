@@ -67,7 +67,7 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   std::vector<std::uint8_t> whole;
   if (png.colours && png.colours < 256) whole = with_whole_palette(b, n), b = whole.data(), n = whole.size();
   // What stb_image asks for most: twice the unpacked data of sixteen bits and four channels, twice the packed ones; a JPEG is made of rectangles of up to 32 pixels a side.
-  stb_may_take = std::size_t(found.size.h + 32) * std::size_t(found.size.w + 32) * 20 + (256 << 10);
+  stb_may_take = std::size_t(found.size.h + 32) * std::size_t(found.size.w + 32) * 20 + 2 * n + (256 << 10);
   int w = 0, h = 0, c = 0;
   struct Free { void operator()(std::uint8_t* p) const { stb::stbi_image_free(p); } };
   if (!stb::stbi_info_from_memory(b, int(n), &w, &h, &c) || Size{h, w} != found.size)
@@ -90,7 +90,7 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, of an animation it is the picture that stands for it, and of 16 bits
 /// the upper eight; four inks become the light that they let through, and a colour that a palette does not have is black. What the bytes are is decided by how they begin, never by the name of the file.
 /// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
-/// A PNG has checksums: any damage is found, by those of its chunks (the one of the unpacked data, Adler-32, is not compared). A JPEG has none: what is found is tables that make no
+/// A PNG has checksums of its chunks, which show what was changed after it was made (the one of the unpacked data, Adler-32, is not compared). A JPEG has none: what is found is tables that make no
 /// sense and pixels that are lost; damage that changes pixels and loses none is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
 /// belong or a number in a header is strange.
 inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {}) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "../core/shape.hpp"
 
@@ -129,13 +130,6 @@ template <int short_bits> class PackedCodes {
       }
     return true;
   }
-  /// Lets the short bits that hold two bytes by themselves make both at once.
-  void pair_bytes() {
-    for (std::size_t at = short_.size(); at-- > 0;) {                              // from the end on: the second one is still by itself
-      const PackedCode first = short_[at], second = short_[at >> first.bits];
-      if (first.base == 1 && second.base == 1 && first.bits + second.bits <= short_bits) short_[at] = {2, 0, std::uint8_t(first.bits + second.bits)};
-    }
-  }
 
   /// What comes next, no_code if that is nothing. The stream has 15 bits ready.
   template <class Bits> PackedCode read(Bits& bits) const {
@@ -164,7 +158,7 @@ template <int short_bits> class PackedCodes {
   std::array<PackedCode, 1 << short_bits> short_{};    // the code that these bits, the lowest first, begin with
 };
 
-using PackedLengthCodes = PackedCodes<11>;
+using PackedLengthCodes = PackedCodes<10>;
 using PackedDistanceCodes = PackedCodes<8>;
 
 /// Reads the tables of a block that has its own (3.2.7). False if they make no sense.
@@ -185,9 +179,7 @@ template <class Bits> bool read_codes(Bits& bits, PackedLengthCodes& lengths, Pa
     std::fill_n(of + i, times, std::uint8_t(code.base < 16 ? code.base : code.base == 16 ? of[i - 1] : 0));
     i += times;
   }
-  if (!of[256] || !lengths.define({of, n}, packed_lengths, true) || !distances.define({of + n, all - n}, packed_distances, true)) return false;
-  lengths.pair_bytes();
-  return true;
+  return of[256] && lengths.define({of, n}, packed_lengths, true) && distances.define({of + n, all - n}, packed_distances, true);
 }
 
 /// How many bytes a stream unpacks to, or something above `most` if they are more; -1 if it is damaged or cut off, by zlib's own rules. Its Adler-32 is not compared: that takes the bytes.
@@ -216,7 +208,6 @@ template <class Next> [[gnu::hot, gnu::noinline]] Index unpacked_bytes(Next next
       const unsigned size = bits.take(16), inverse = bits.take(16);
       if (bits.over() || (size ^ inverse) != 0xFFFF || !bits.skip(size)) return -1;
       n += size;
-      if (n > most) return n;
       continue;
     }
     if (kind == 3 || (kind == 2 && !read_codes(bits, own_lengths, own_distances))) return -1;
@@ -225,11 +216,11 @@ template <class Next> [[gnu::hot, gnu::noinline]] Index unpacked_bytes(Next next
     for (;;) {
       bits.fill();
       PackedCode length = lengths.read(bits);
-      for (int more = 2; more && length.base - 1u < 2; --more) n += length.base, length = lengths.read(bits);    // of at most 15 bits each
+      for (int more = 2; more && length.base == 1; --more) n += 1, length = lengths.read(bits);    // of at most 15 bits each
       if (length.base == no_code) return -1;
       if (length.base == 0) break;
-      if (length.base < 3) {
-        n += length.base;
+      if (length.base == 1) {
+        n += 1;
       } else {
         bits.fill();
         const Index copied = length.base + Index(bits.take(length.extra));

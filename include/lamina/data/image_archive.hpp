@@ -143,10 +143,10 @@ struct ImageArchive : Dataset {
   [[gnu::cold]] void refuse_doubles() const {
     std::vector<const Sample*> all;
     for (const Sample& s : samples) all.push_back(&s);
-    const auto key = [](const Sample* s) { return std::pair(s->archive.get(), std::string_view(s->name)); };
+    const auto key = [](const Sample* s) { return std::pair(s->archive.get(), std::string_view(s->name).substr(0, s->name.find('.', s->name.rfind('/') + 1))); };
     std::sort(all.begin(), all.end(), [&](const Sample* a, const Sample* b) { return key(a) < key(b); });
     for (std::size_t i = 1; i < all.size(); ++i)
-      if (key(all[i - 1]) == key(all[i])) throw Error("the archive ", all[i]->archive->path(), " holds the picture ", all[i]->name, " twice: take one away, or pack it again");
+      if (key(all[i - 1]) == key(all[i])) throw Error("the archive ", all[i]->archive->path(), " holds the pictures ", all[i - 1]->name, " and ", all[i]->name, " of one key: take one away, or pack it again");
   }
   [[gnu::cold]] void take_folders(const detail::FoundInArchives& found, const std::vector<std::string>& expected) {
     std::erase_if(samples, [](const Sample& s) { return s.name.find('/') == s.name.npos; });

@@ -106,7 +106,7 @@ inline Index unpacked_png(const std::uint8_t* b, std::size_t at, Index most) {
       found.size = {int(h), int(w)};
       header = {.size = found.size, .depth = data[8], .kind = data[9], .interlaced = data[12] == 1};
       if (!header.allowed(data + 10)) return refuse("it is a PNG whose header makes no sense: the file is damaged, copy it again");
-      room = header.unpacked() + header.unpacked() / 8 + spare_bytes;
+      room = 8 * header.unpacked() + (1 << 20);                                      // a packer that ends a block with every row of one pixel takes as much
     } else if (kind == "PLTE") {
       header.colours = int(std::min<std::size_t>(length / 3, 256));
     } else if (kind == "IDAT") {
