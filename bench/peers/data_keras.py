@@ -37,6 +37,7 @@ def by_workers():
 
 
 measure_stream(o, "Keras", "alone" if o.alone else "workers", keras.__version__, batches.samples, in_turn() if o.alone else by_workers())
-for worker in multiprocessing.active_children():   # they would complain
+for worker in multiprocessing.active_children():   # they would complain; waited for, they count as this program's work
     worker.kill()
+    worker.join()
 os._exit(0)
