@@ -9,19 +9,17 @@ def options(description, *flags):
     p = argparse.ArgumentParser(description=description)
     p.add_argument("--mode", choices=("train", "predict"), required=True)
     p.add_argument("--net", choices=("leaf", "vgg11", "resnet18", "mobilenetv2"), default="leaf")
-    for name, default in (("size", 64), ("batch", 32), ("threads", 2)):
-        p.add_argument("--" + name, type=int, default=default)
-    p.add_argument("--seconds", type=float, default=3)
-    p.add_argument("--json", action="store_true")
-    for name, words in flags:
-        p.add_argument("--" + name, action="store_true", help=words)
-    return p.parse_args()
+    return common_options(p, flags)
 
 
 def data_options(description, *flags):
     """The command line of what makes batches of the pictures in a folder of class folders."""
     p = argparse.ArgumentParser(description=description)
     p.add_argument("--pictures", required=True)
+    return common_options(p, flags)
+
+
+def common_options(p, flags):
     for name, default in (("size", 64), ("batch", 32), ("threads", 2)):
         p.add_argument("--" + name, type=int, default=default)
     p.add_argument("--seconds", type=float, default=3)

@@ -7,7 +7,7 @@ namespace lamina::detail {
 
 inline bool is_gzip(std::span<const std::uint8_t> bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
 
-/// The bytes that were packed. stb's inflate is there for PNG. Throws Error, with `name` in it, if the file is damaged, cut off, or of several parts.
+/// The bytes that were packed. stb's inflate is there for PNG. Throws Error, with `name` in it, if the file is damaged, cut off, or of several parts that are not the same.
 [[gnu::cold]] inline std::vector<std::uint8_t> unpack_gzip(std::span<const std::uint8_t> bytes, std::string_view name) {
   const auto damaged = [&](const char* why) { return Error("the file ", name, " cannot be unpacked (", why, "): copy it again, or unpack it with gunzip"); };
   const std::size_t n = bytes.size();
