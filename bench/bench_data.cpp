@@ -15,8 +15,6 @@ using namespace lamina;
 
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 struct Options {
   std::string pictures;
   int size = 64, batch = 32, threads = 0;
@@ -54,9 +52,9 @@ int main(int argc, char** argv) try {
 
   Index epoch = 0, taken = 0;
   const auto take_for = [&](double seconds) {
-    const double begin = now();
+    const double begin = bench::now();
     double end = begin;
-    for (taken = 0; end - begin < seconds; end = now()) {
+    for (taken = 0; end - begin < seconds; end = bench::now()) {
       Batch b;
       while (!pictures.next(b)) pictures.start(++epoch, 0);
       taken += b.n;

@@ -5,13 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <fstream>
 #include <string>
 
-namespace bench {
+#include "work.hpp"
 
-inline double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+namespace bench {
 
 /// What the threads of this program have worked, seconds.
 inline double processor_seconds() {

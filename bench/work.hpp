@@ -44,6 +44,9 @@ struct Work {
   }
 };
 
+/// Seconds, from some moment on.
+inline double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 /// The times of steps. The first do not count: five of them, and half a second.
 class Steps {
  public:
@@ -68,7 +71,6 @@ class Steps {
   }
 
  private:
-  static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
   double seconds_, begin_, last_;
   bool warm_ = false;
   int cold_ = 0;
