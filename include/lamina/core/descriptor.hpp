@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -47,6 +49,27 @@ class Descriptor {
     default: return s + ": check the disk";
   }
 }
+
+/// While this lives a write beyond the limit on the size of files (ulimit -f) fails in this thread with EFBIG, as a full disk does with ENOSPC. By default its signal ends the process.
+class LimitsAreErrors {
+ public:
+  LimitsAreErrors() {
+    sigemptyset(&signal_), sigaddset(&signal_, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  LimitsAreErrors(const LimitsAreErrors&) = delete;
+  ~LimitsAreErrors() {
+    if (sigismember(&before_, SIGXFSZ)) return;
+    const int error = errno;
+    const ::timespec at_once{};
+    while (::sigtimedwait(&signal_, nullptr, &at_once) < 0 && errno == EINTR) {}      // what has come of it would end the process now
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = error;
+  }
+
+ private:
+  ::sigset_t signal_, before_;
+};
 
 inline bool write_all(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {

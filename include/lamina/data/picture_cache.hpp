@@ -90,6 +90,7 @@ class PictureCache {
   }
 
   [[gnu::cold]] void make_file(int file, Header header, int workers, Make make) {
+    const LimitsAreErrors guard;
     const std::uint64_t size = page + header.count * header.bytes;
     if (::ftruncate(file, 0) != 0) fail(errno);
     if (const int error = ::posix_fallocate(file, 0, ::off_t(size)); error && error != EOPNOTSUPP && error != EINVAL) fail(error);    // a disk too small shows before anything is decoded

@@ -64,6 +64,7 @@ struct WriteOptions {
   if (exists && kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::symlink)
     throw Error("cannot write ", path.string(), ": something that is not a file has that name; give another");
 
+  const detail::LimitsAreErrors guard;
   const auto fail = [&](int error) { return Error("cannot write ", path, ": ", detail::error_text(error), exists ? " (the version before is untouched)" : ""); };
   detail::Descriptor file(detail::open_locked(partial.c_str()));
   if (!file.open() && (errno == EISDIR || errno == ELOOP)) throw Error("cannot write ", path, ": ", partial, " is in the way and is not a file; take it away");
