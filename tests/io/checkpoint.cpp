@@ -119,6 +119,35 @@ TEST_CASE("other settings, other data, another network and a damaged file are re
   CHECK(bytes(last) == damaged);
 }
 
+TEST_CASE("other batches of pictures than before are refused, however the texts are; how they are made may change") {
+  lamina_test::TemporaryFolder folder;
+  Dataset pictures{{"dark", "light"}, {}, "greys"};
+  for (int i = 0; i < 24; ++i) pictures.add({8, 8, 1, std::vector<std::uint8_t>(64, std::uint8_t(i % 2 ? 160 + i : 60 + i))}, i % 2);
+  const auto go_on = [&](const Dataset& d, const AugmentationOptions& o, Index stop, Index val_batch = 8) {
+    Model<Net, Cpu> model({.batch = 12, .seed = 1}, Cpu(1));
+    AugmentationIterator train(d, o);
+    EvaluationIterator val(pictures, {.size = {8, 8}, .batch = val_batch});
+    Checkpoint checkpoint(folder.path, pictures.classes);
+    return fit(model, train, val, Adam{}, Constant{}, {.epochs = 2, .stop_after = stop}, checkpoint).steps;
+  };
+  const AugmentationOptions before{.size = {8, 8}, .batch = 8, .seed = 3, .rotation = 10};
+  CHECK(go_on(pictures, before, 2) == 2);
+  const std::string saved = bytes(folder.path / "last.safetensors");
+  const auto refused = [&](const Dataset& d, const AugmentationOptions& o, Index val_batch = 8) {
+    CHECK_THROWS_WITH_AS(go_on(d, o, 1, val_batch), doctest::Contains("holds a training on other batches than now, by their pictures, size, seed or augmentation"), Error);
+    CHECK(bytes(folder.path / "last.safetensors") == saved);
+  };
+  AugmentationOptions other = before;
+  refused(pictures, (other.rotation = 11, other));
+  refused(pictures, (other = before, other.seed = 4, other));
+  refused(pictures, (other = before, other.batch = 12, other));
+  refused(pictures, before, 12);
+  Dataset more = pictures;
+  more.add(*pictures.samples[0].picture, 0);
+  refused(more, before);
+  CHECK(go_on(pictures, (other = before, other.workers = 3, other.prefetch = 5, other), 1) == 3);
+}
+
 TEST_CASE("another variant of the optimizer and another schedule are refused in a sentence") {
   lamina_test::TemporaryFolder folder, learned;
   train(folder.path, {.epochs = 1});

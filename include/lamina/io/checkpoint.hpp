@@ -131,9 +131,9 @@ template <class M> SafeTensors load_model(const std::filesystem::path& path, M& 
 }
 
 /// A callback that keeps a training in a folder: last.safetensors after every epoch and when it is stopped, the one before it as last.safetensors.previous,
-/// best.safetensors by validation accuracy, history.csv; and of an epoch that was stopped in its midst, interrupted.csv with the seconds so far. Where last.safetensors is, the training goes on from it, to the bit. `settings`, and `data` for what it is
-/// trained on, must not change between the two: another text is refused. So is a folder that holds the other files alone, unless a first epoch left them that was
-/// ended while it was saved.
+/// best.safetensors by validation accuracy, history.csv; and of an epoch that was stopped in its midst, interrupted.csv with the seconds so far. Where last.safetensors is, the training goes on
+/// from it, to the bit: other pictures, batches, seeds or augmentation than before are refused, as far as the sources say what they hand out (FingerprintedSource), and so is another text of
+/// `settings`, or of `data` for what it is trained on. A folder that holds the other files alone is refused too, unless a first epoch left them that was ended while it was saved.
 class Checkpoint {
  public:
   explicit Checkpoint(std::filesystem::path folder, std::vector<std::string> classes = {}, std::string settings = {}, std::string data = {})
@@ -145,6 +145,7 @@ class Checkpoint {
   std::filesystem::path best() const { return path_of("best.safetensors"); }
 
   template <class R> [[gnu::cold]] void start(R& run) {
+    handed_out_ = std::to_string(run.data());
     std::error_code failed;
     if (!std::filesystem::exists(last(), failed)) {
       if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
@@ -158,6 +159,9 @@ class Checkpoint {
     if (const std::string& theirs = detail::meta(file, "data"); theirs != data_)
       throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_,
                   "): undo what was added, taken away or changed there, or give another folder");
+    if (detail::meta(file, "handed_out") != handed_out_)
+      throw Error(folder_, " holds a training on other batches than now, by their pictures, size, seed or augmentation, of training or of validation: give the iterators what they had, or give another folder"
+                  " (with load_model, another training may begin from the weights of this one)");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
     if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)
       throw Error(folder_, " holds a training with the optimizer ", theirs, " and this one has ", optimizer, ": repeat its command, or give another folder");
@@ -281,7 +285,7 @@ class Checkpoint {
     const Totals t = run.model.totals();
     const auto note = [&](const char* key, std::string value) __attribute__((noinline)) { file.metadata[key] = std::move(value); };
     const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };
-    note("settings", settings_), note("data", data_), note("optimizer", detail::optimizer_name(run.optimizer));
+    note("settings", settings_), note("data", data_), note("handed_out", handed_out_), note("optimizer", detail::optimizer_name(run.optimizer));
     count("epoch", run.epoch), count("batch", run.batch), count("step", run.step);
     std::vector<std::string> losses;
     for (const double loss : t.losses) losses.push_back(detail::exact(loss));
@@ -298,6 +302,7 @@ class Checkpoint {
   std::filesystem::path folder_;
   std::vector<std::string> classes_;
   std::string settings_, data_;
+  std::string handed_out_;                               // fingerprint of all batches
   double best_accuracy_ = 0;
   Index best_epoch_ = 0;
 };

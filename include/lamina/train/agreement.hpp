@@ -101,6 +101,17 @@ template <class S> [[gnu::cold]] std::string words_of_source(const char* what, c
   return s;
 }
 
+/// Of what both hand out in all epochs, as far as they say what that is.
+template <class Train, class Val> [[gnu::cold]] std::uint64_t fingerprint_of_sources(const Train& train, const Val& val) {
+  Fingerprint print;
+  const auto add = [&](const auto& source) {
+    print.add(source.samples(), source.batch_size());
+    if constexpr (FingerprintedSource<std::remove_cvref_t<decltype(source)>>) print.add(source.fingerprint());
+  };
+  add(train), add(val);
+  return print.value();
+}
+
 /// Throws Error on all ranks if what they are told to train is not the same. What a checkpoint brings may be on rank 0 alone.
 template <class R, class Train, class Val> [[gnu::cold]] void agree_on_training(R& run, const Train& train, const Val& val) {
   using T = typename R::Model::Parameter;
