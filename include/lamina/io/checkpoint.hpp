@@ -278,10 +278,10 @@ class Checkpoint {
 
   template <class R> [[gnu::cold]] void save(R& run) {
     SafeTensors file = model_tensors(run.model, classes_);
-    const auto slots = detail::on_host(run.model.device(), run.optimizer.state(), run.optimizer.state_count());
     const std::vector<NamedTensor> tensors = run.model.tensors();
-    for (Index k = 0, at = 0; at < std::ssize(slots); ++k, at += run.model.program().parameters)
-      detail::put_block(file, "optimizer." + std::to_string(k) + ".", tensors, slots.data() + at, true);
+    const Index parameters = run.model.program().parameters;
+    for (Index k = 0; k * parameters < run.optimizer.state_count(); ++k)
+      detail::put_block(file, "optimizer." + std::to_string(k) + ".", tensors, detail::on_host(run.model.device(), run.optimizer.state() + k * parameters, parameters).data(), true);
     const Totals t = run.model.totals();
     const auto note = [&](const char* key, std::string value) __attribute__((noinline)) { file.metadata[key] = std::move(value); };
     const auto count = [&](const char* key, Index value) __attribute__((noinline)) { note(key, std::to_string(value)); };

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <thread>
 
 #include "../core/descriptor.hpp"
@@ -54,9 +55,9 @@ struct WriteOptions {
   bool keep_previous = false;        // the version before this one stays as <name>.previous
 };
 
-/// Writes a file so that at any moment, a loss of power included, `path` is the old version or the new one, whole: the bytes go to <name>.partial in the same
+/// Writes a file of these bytes, one part after the other, so that at any moment, a loss of power included, `path` is the old version or the new one, whole: the bytes go to <name>.partial in the same
 /// folder, reach the disk, and take the name over. Throws Error if that fails (disk full, no permission, no such folder); then the old version is untouched.
-[[gnu::cold]] inline void write_file_whole(const std::filesystem::path& path, std::string_view bytes, WriteOptions options = {}) {
+[[gnu::cold]] inline void write_file_whole(const std::filesystem::path& path, std::span<const std::string_view> parts, WriteOptions options = {}) {
   const std::filesystem::path partial = path.string() + ".partial", previous = path.string() + ".previous";
   std::error_code ignored;
   const auto kind = std::filesystem::symlink_status(path, ignored).type();
@@ -77,7 +78,11 @@ struct WriteOptions {
     }
     return ::rename(partial.c_str(), path.c_str()) == 0;
   };
-  if (::ftruncate(file.number(), 0) != 0 || !detail::write_all(file.number(), bytes) || ::fsync(file.number()) != 0 || !named()) {
+  const auto written = [&] {
+    for (const std::string_view bytes : parts) if (!detail::write_all(file.number(), bytes)) return false;
+    return true;
+  };
+  if (::ftruncate(file.number(), 0) != 0 || !written() || ::fsync(file.number()) != 0 || !named()) {
     const int error = errno;
     ::unlink(partial.c_str());
     throw fail(error);
@@ -85,6 +90,8 @@ struct WriteOptions {
   if (file.close() != 0 || !detail::sync_folder(path.parent_path()))
     throw Error("cannot be sure that ", path, " reached the disk: ", detail::error_text(errno));
 }
+
+inline void write_file_whole(const std::filesystem::path& path, std::string_view bytes, WriteOptions options = {}) { write_file_whole(path, std::span(&bytes, 1), options); }
 
 /// A folder that belongs to this object alone, by a lock on its file `.lock`; the system gives it free however the process ends. Throws Error if another has it:
 /// at once if that run goes on, after two seconds if it was killed and has not ended by then.

@@ -107,27 +107,45 @@ inline constexpr std::string_view our_header = R"({"__metadata__":{"checksum":")
 inline constexpr std::size_t length_bytes = 8, checksum_at = length_bytes + our_header.size(), head_bytes = 64, largest_header = 100'000'000;
 static_assert(checksum_at + no_checksum.size() <= head_bytes);
 
-/// A 64-bit hash of a file of at least 64 bytes, the digits of its checksum read as 0: one accumulator of xxHash64 (github.com/Cyan4973/xxHash) over words of eight
-/// bytes, the last filled up with zeros, then the length and the final mixing. Each step can be undone, so that damage within one word always shows; other damage
-/// is missed once in 2^64.
-inline std::string checksum(std::string_view bytes) {
-  constexpr std::uint64_t p1 = 0x9E3779B185EBCA87, p2 = 0xC2B2AE3D27D4EB4F, p3 = 0x165667B19E3779F9;
-  char head[head_bytes];
-  std::memcpy(head, bytes.data(), head_bytes);
-  std::memcpy(head + checksum_at, no_checksum.data(), no_checksum.size());
-  std::uint64_t h = p1 + p2;
-  for (std::size_t i = 0; i < bytes.size(); i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, i < head_bytes ? head + i : bytes.data() + i, std::min<std::size_t>(8, bytes.size() - i));
-    h = std::rotl(h + word * p2, 31) * p1;
+/// A 64-bit hash of the bytes of a file, in parts: one accumulator of xxHash64 (github.com/Cyan4973/xxHash) over words of eight bytes, the last filled up with zeros, then the length and the final
+/// mixing. Each step can be undone, so that damage within one word always shows; other damage is missed once in 2^64.
+class Checksum {
+ public:
+  void add(std::string_view bytes) {
+    length_ += bytes.size();
+    while (!bytes.empty()) {
+      const std::size_t n = std::min(sizeof word_ - filled_, bytes.size());
+      if (n == sizeof word_) std::memcpy(&word_, bytes.data(), sizeof word_);           // a single load
+      else std::memcpy(reinterpret_cast<char*>(&word_) + filled_, bytes.data(), n);
+      bytes.remove_prefix(n);
+      if ((filled_ += n) == sizeof word_) mix();
+    }
   }
-  h ^= bytes.size() * p3;
-  h = (h ^ (h >> 33)) * p2;
-  h = (h ^ (h >> 29)) * p3;
-  h ^= h >> 32;
-  std::string digits;
-  for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[h >> shift & 15];
-  return digits;
+  /// Sixteen hexadecimal ones.
+  std::string digits() {
+    if (filled_) mix();
+    std::uint64_t h = hash_ ^ length_ * p3;
+    h = (h ^ (h >> 33)) * p2;
+    h = (h ^ (h >> 29)) * p3;
+    h ^= h >> 32;
+    std::string text;
+    for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[h >> shift & 15];
+    return text;
+  }
+
+ private:
+  static constexpr std::uint64_t p1 = 0x9E3779B185EBCA87, p2 = 0xC2B2AE3D27D4EB4F, p3 = 0x165667B19E3779F9;
+  void mix() { hash_ = std::rotl(hash_ + word_ * p2, 31) * p1, word_ = filled_ = 0; }
+  std::uint64_t hash_ = p1 + p2, word_ = 0, length_ = 0;
+  std::size_t filled_ = 0;                // bytes of the word
+};
+/// Of a file of at least 64 bytes, the digits of its own checksum read as 0.
+inline std::string checksum_of(std::string_view bytes) {
+  std::string head(bytes.substr(0, head_bytes));
+  head.replace(checksum_at, no_checksum.size(), no_checksum);
+  Checksum sum;
+  sum.add(head), sum.add(bytes.substr(head_bytes));
+  return sum.digits();
 }
 
 /// Reads one header.
@@ -224,7 +242,7 @@ class SafeTensorsReader {
     const auto signature = metadata.find("written_by");
     const bool signed_by_us = signature != metadata.end() && signature->second == "lamina", begins_as_ours = bytes_.substr(length_bytes).starts_with(our_header);
     if (!signed_by_us && !begins_as_ours) return;
-    if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum(bytes_))
+    if (!signed_by_us || !begins_as_ours || bytes_.size() < head_bytes || bytes_.substr(checksum_at, no_checksum.size()) != checksum_of(bytes_))
       fail({"its checksum is not that of its bytes"});
     metadata.erase(signature);
     metadata.erase(metadata.find("checksum"));             // it is there: so begins a header of ours
@@ -236,26 +254,30 @@ class SafeTensorsReader {
 };
 }  // namespace detail
 
-/// The bytes of a file that holds `file`, a function of its contents alone. The data begin at a multiple of 64 bytes and go by the size of a number, the largest
-/// first, then by name. The metadata get a "checksum" (of all bytes, its own digits read as 0) and "written_by". Throws Error on text that is not UTF-8.
-[[gnu::cold]] inline std::string safetensors_bytes(const SafeTensors& file) {
+namespace detail {
+/// The bytes of a file: what comes before the data, and where these are.
+struct SafeTensorsParts {
+  std::string head;
+  std::vector<std::string_view> data;
+};
+[[gnu::cold]] inline SafeTensorsParts safetensors_parts(const SafeTensors& file) {
   for (const auto& [name, t] : file.tensors)
-    if (t.count() < 0 || t.data.size() != std::size_t(t.count()) * detail::bytes_of(t.dtype))
+    if (t.count() < 0 || t.data.size() != std::size_t(t.count()) * bytes_of(t.dtype))
       throw Error("the tensor \"", name, "\" of type ", t.dtype, " does not hold the numbers that its shape says: fill it with put()");
   std::vector<const std::pair<const std::string, SafeTensor>*> in_order;
   for (const std::size_t bytes : {8u, 4u, 1u})
-    for (const auto& entry : file.tensors) if (detail::bytes_of(entry.second.dtype) == bytes) in_order.push_back(&entry);
+    for (const auto& entry : file.tensors) if (bytes_of(entry.second.dtype) == bytes) in_order.push_back(&entry);
 
-  std::string header = detail::sentence({detail::our_header, detail::no_checksum, "\""});
+  std::string header = sentence({our_header, no_checksum, "\""});
   std::size_t end = 0;
   try {
     for (const auto& [key, value] : file.metadata)
-      if (key != "checksum" && key != "written_by") header += detail::sentence({",", detail::json_text(key), ":", detail::json_text(value)});
+      if (key != "checksum" && key != "written_by") header += sentence({",", json_text(key), ":", json_text(value)});
     header += R"(,"written_by":"lamina"})";
     for (const auto* entry : in_order) {
       const auto& [name, t] = *entry;
-      header += detail::sentence({",", detail::json_text(name), R"(:{"data_offsets":[)", end, ",", end + t.data.size(), R"(],"dtype":")", t.dtype, R"(","shape":[)"});
-      for (std::size_t i = 0; i < t.shape.size(); ++i) header += detail::sentence({i ? "," : "", t.shape[i]});
+      header += sentence({",", json_text(name), R"(:{"data_offsets":[)", end, ",", end + t.data.size(), R"(],"dtype":")", t.dtype, R"(","shape":[)"});
+      for (std::size_t i = 0; i < t.shape.size(); ++i) header += sentence({i ? "," : "", t.shape[i]});
       header += "]}";
       end += t.data.size();
     }
@@ -263,14 +285,23 @@ class SafeTensorsReader {
   } catch (const Error&) {
     throw Error("a name or a text of the metadata is not UTF-8, and a safetensors file takes no other: rename it");
   }
-  header.resize((detail::length_bytes + header.size() + 63) / 64 * 64 - detail::length_bytes, ' ');
+  header.resize((length_bytes + header.size() + 63) / 64 * 64 - length_bytes, ' ');
   const std::uint64_t length = header.size();
-  std::string bytes(detail::length_bytes, '\0');
-  std::memcpy(bytes.data(), &length, detail::length_bytes);
-  bytes.reserve(bytes.size() + header.size() + end);
-  bytes += header;
-  for (const auto* entry : in_order) bytes.append(reinterpret_cast<const char*>(entry->second.data.data()), entry->second.data.size());
-  std::memcpy(bytes.data() + detail::checksum_at, detail::checksum(bytes).data(), detail::no_checksum.size());
+  SafeTensorsParts parts{std::string(length_bytes, '\0') + header, {}};
+  std::memcpy(parts.head.data(), &length, length_bytes);
+  Checksum sum;
+  sum.add(parts.head);
+  for (const auto* entry : in_order) sum.add(parts.data.emplace_back(reinterpret_cast<const char*>(entry->second.data.data()), entry->second.data.size()));
+  parts.head.replace(checksum_at, no_checksum.size(), sum.digits());
+  return parts;
+}
+}  // namespace detail
+
+/// The bytes of a file that holds `file`, a function of its contents alone. The data begin at a multiple of 64 bytes and go by the size of a number, the largest
+/// first, then by name. The metadata get a "checksum" (of all bytes, its own digits read as 0) and "written_by". Throws Error on text that is not UTF-8.
+[[gnu::cold]] inline std::string safetensors_bytes(const SafeTensors& file) {
+  auto [bytes, data] = detail::safetensors_parts(file);
+  for (const std::string_view part : data) bytes += part;
   return bytes;
 }
 
@@ -282,7 +313,9 @@ inline SafeTensors read_safetensors(const std::filesystem::path& path) { return 
 
 /// Throws Error if the file cannot be written whole; then the version before is untouched.
 inline void write_safetensors(const std::filesystem::path& path, const SafeTensors& file, WriteOptions options = {}) {
-  write_file_whole(path, safetensors_bytes(file), options);
+  auto [head, parts] = detail::safetensors_parts(file);
+  parts.insert(parts.begin(), head);
+  write_file_whole(path, parts, options);
 }
 
 }  // namespace lamina
