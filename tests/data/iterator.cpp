@@ -301,6 +301,28 @@ TEST_CASE("iterator: the parts of all replicas put together are the whole, sampl
     for (Index i = 0; i < b.n; ++i) CHECK((b.pictures->pixels[i] == nullptr) == (b.pictures->changes[i].place == 7));
 }
 
+TEST_CASE("iterator: chunks of a batch, as PyTorch and TensorFlow divide it, hold the samples of the whole") {
+  AugmentationOptions o = everything(2);
+  o.batch = 7;                                                                     // 45 pictures: six batches, and three more
+  AugmentationIterator all(garden(), o), it(garden(), o);
+  const auto whole = shown(all, 2);
+  for (const Index of : {1, 2, 4, 5}) {
+    std::vector<ShownBatch> together(whole.size());
+    for (Index chunk = 0; chunk < of; ++chunk) {
+      it.hand_out({chunk, 1, of, true});
+      const auto part = shown(it, 2);
+      REQUIRE(part.size() == whole.size());
+      for (std::size_t k = 0; k < part.size(); ++k) {
+        const Index n = whole[k].whole, each = (n + of - 1) / of, first = std::min(chunk * each, n);
+        CHECK((part[k].whole == n && part[k].first == Index(k) * 7 + first && Index(part[k].samples.size()) == std::min(each, n - first)));
+        together[k].samples.insert(together[k].samples.end(), part[k].samples.begin(), part[k].samples.end());
+      }
+    }
+    for (std::size_t k = 0; k < whole.size(); ++k) CHECK(together[k].samples == whole[k].samples);
+  }
+  CHECK(sentence([&] { it.hand_out({2, 1, 2, true}); }) == "a batch of garden has 2 chunks, and 1 from chunk 2 on were asked for: give at least one, and none that is not there");
+}
+
 TEST_CASE("iterator: shares that there are not are refused, and change nothing") {
   AugmentationIterator it(garden(), everything(1));
   it.hand_out_part(4, 4);

@@ -257,6 +257,46 @@ void check_recipe(Parallel parallel) {
 TEST_CASE("dataparallel is nn.DataParallel: gradients of the mean over the batch, moments of each replica, running values of replica 0") { check_recipe(Parallel::dataparallel); }
 TEST_CASE("mirrored is Keras under MirroredStrategy: the mean of the replicas' means, moments of each replica") { check_recipe(Parallel::mirrored); }
 
+namespace {
+/// A source that hands out whole batches and nothing else.
+template <class S> struct Whole {
+  S& source;
+  Shape shape() const { return source.shape(); }
+  Index samples() const { return source.samples(); }
+  Index batches() const { return source.batches(); }
+  Index batch_size() const { return source.batch_size(); }
+  void start(Index epoch, Index first_batch) { source.start(epoch, first_batch); }
+  bool next(Batch& b) { return source.next(b); }
+};
+}  // namespace
+TEST_CASE("replicas that divide batches as PyTorch and Keras do are handed out their own samples, and learn what they would of whole batches") {
+  Dataset pictures{{"dark", "light"}, {}, "greys"};
+  for (int i = 0; i < 25; ++i) pictures.add({8, 8, 1, std::vector<std::uint8_t>(64, std::uint8_t(i % 2 ? 160 + i : 60 + i))}, i % 2);
+  for (const Parallel parallel : {Parallel::dataparallel, Parallel::mirrored}) {
+    const auto learn = [&](bool divided) {
+      std::vector<Told> told(4);
+      LocalGroup(4).run([&](auto& rank) {
+        DataParallel<One> model({.batch = 8, .seed = 1}, rank, {.parallel = parallel}, Cpu(1));
+        AugmentationIterator train(pictures, {.size = {8, 8}, .batch = 8, .rotation = 10, .brightness = {0.7, 1.3}});       // of the last batch, of one, three replicas have nothing
+        EvaluationIterator val(pictures, {.size = {8, 8}, .batch = 7});
+        const auto run = [&](auto& t, auto& v) { return fit(model, t, v, Adam{}, Constant{}, {.epochs = 2}); };
+        Whole<AugmentationIterator> whole_train{train};
+        Whole<EvaluationIterator> whole_val{val};
+        Told& mine = told[std::size_t(rank.rank())];
+        mine.fit = divided ? run(train, val) : run(whole_train, whole_val);
+        mine.w.assign(model.parameters(), model.parameters() + model.program().parameters);
+      });
+      return told;
+    };
+    const std::vector<Told> parts = learn(true), whole = learn(false);
+    for (std::size_t r = 0; r < 4; ++r) {
+      CHECK(differences(parts[r].w, whole[r].w) == 0);
+      CHECK(parts[r].fit.history[1].loss == whole[r].fit.history[1].loss);
+      CHECK(parts[r].fit.history[1].val_loss == whole[r].fit.history[1].val_loss);
+    }
+  }
+}
+
 TEST_CASE("with moments of its own each replica normalises by itself") {
   using M = Model<Dense2, Cpu, double>;
   const auto gradients = [](const ParallelOptions& options) {

@@ -18,6 +18,22 @@ struct Shares {
   LAMINA_HD constexpr Index begin(Index i) const { return first_of_share(first + i, n, of) - first_of_share(first, n, of); }
 };
 
+/// Which samples of a batch one of several works on: those of some shares, or, as PyTorch and TensorFlow divide a batch, the chunk `first` of ceil(n / of) samples each, which leaves some without any.
+struct Portion {
+  Index first = 0, count = shares, of = shares;
+  bool chunk = false;
+  constexpr Index begin(Index n) const { return chunk ? whole_chunks(first, n) : first_of_share(first, n, of); }
+  constexpr Index end(Index n) const { return chunk ? whole_chunks(first + count, n) : first_of_share(first + count, n, of); }
+  /// The most that there are of n samples or fewer.
+  constexpr Index most(Index n) const { return (count * n + of - 1) / of; }
+
+ private:
+  constexpr Index whole_chunks(Index chunks, Index n) const {
+    const Index samples = chunks * ((n + of - 1) / of);
+    return samples < n ? samples : n;
+  }
+};
+
 /// Which part of a batch a device works on, and how it learns in the midst of a pass what the others have. By itself it has the whole.
 struct Replica {
   Index first = 0, count = shares, of = shares;

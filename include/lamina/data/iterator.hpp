@@ -68,7 +68,7 @@ class BatchMaker {
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
       : BatchMaker((validate(options), std::make_shared<PictureStore>(std::move(dataset), options.size, options.interpolation, options.cache_bytes, decoding(options))), options, shuffled) {}
   [[gnu::cold]] BatchMaker(std::shared_ptr<PictureStore> store, const AugmentationOptions& options, bool shuffled)
-      : options_((validate(options), options)), shuffled_(shuffled), store_(fitting(std::move(store), options)), part_{batch_size()}, threads_(options.workers),
+      : options_((validate(options), options)), shuffled_(shuffled), store_(fitting(std::move(store), options)), threads_(options.workers),
         arena_(threads_.count()), tools_(std::size_t(threads_.count())), order_(std::size_t(samples())), kept_(std::size_t(samples())) {
     std::iota(order_.begin(), order_.end(), Index(0));
     for (Index i = 0; i <= options_.prefetch; ++i) {
@@ -125,11 +125,16 @@ class BatchMaker {
   /// From the next start() on batches are one replica's parts of those that there are: the samples of the shares [first, first + count) of so many (see core/shares.hpp), with the bits that
   /// they have in the whole. No others are decoded, and n is 0 where a small batch leaves none. By itself the part is the whole. A running epoch ends. Throws Error if there are no such shares.
   [[gnu::cold]] void hand_out_part(Index first, Index count, Index of = shares) {
-    if (first < 0 || count < 1 || count > of - first)
-      throw Error("a batch of ", dataset().name, " has ", of, " shares, and ", count, " from share ", first, " on were asked for: give at least one, and none that is not there");
+    hand_out({first, count, of});
+  }
+  /// The same, for batches that are divided otherwise too.
+  [[gnu::cold]] void hand_out(const Portion& p) {
+    if (p.first < 0 || p.count < 1 || p.count > p.of - p.first)
+      throw Error("a batch of ", dataset().name, " has ", p.of, p.chunk ? " chunks, and " : " shares, and ", p.count, p.chunk ? " from chunk " : " from share ", p.first,
+                  " on were asked for: give at least one, and none that is not there");
     std::unique_lock lock(mutex_);
     halt(lock);
-    part_ = {batch_size(), first, count, of};
+    portion_ = p;
   }
 
   /// Begins an epoch, at any batch of it, whatever was going on before. Throws Error if there is no such batch.
@@ -229,7 +234,7 @@ class BatchMaker {
     return store;
   }
   /// No part of a batch has more samples: at least one.
-  Index largest_part() const { return (part_.count * part_.n + part_.of - 1) / part_.of; }
+  Index largest_part() const { return portion_.most(batch_size()); }
 
   /// Nobody fills anything after this.
   void halt(std::unique_lock<std::mutex>& lock) {
@@ -263,9 +268,8 @@ class BatchMaker {
   /// What the first sample that failed threw, if one did.
   std::exception_ptr fill(Slot& slot, Index b) {
     const Index begin = b * options_.batch, picture = lamina::size(shape());
-    Shares part = part_;
-    slot.whole = part.n = std::min(options_.batch, samples() - begin);
-    slot.n = part.begin(part.count), slot.first = begin + first_of_share(part.first, part.n, part.of);
+    slot.whole = std::min(options_.batch, samples() - begin);
+    slot.first = begin + portion_.begin(slot.whole), slot.n = begin + portion_.end(slot.whole) - slot.first;
     const BatchMixing mixing = draw_mixing(options_, mixing_, b);
     slot.pictures.mixing = mixing.pixels;
     const Index others = slot.n > 0 && !mixing.pixels.off() ? 1 : 0, before = others && slot.first == begin ? begin + slot.whole : slot.first;
@@ -298,7 +302,7 @@ class BatchMaker {
   const void* taker_ = nullptr;               // who is handed out pictures
   std::shared_ptr<const void> source_ = std::make_shared<char>();    // nobody else has the same
   std::shared_ptr<PictureStore> store_;
-  Shares part_;                               // what is handed out of the largest batch; of others the same shares
+  Portion portion_;                           // what is handed out of each batch
   Threads threads_;
   tbb::task_arena arena_;
   std::vector<Tools> tools_;                  // (threads)

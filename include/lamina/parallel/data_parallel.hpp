@@ -85,8 +85,10 @@ template <class Base> class Replicated {
   }
   /// A source that can do so hands out parts, if it divides batches as this does.
   template <class S> void divide(S& source) const {
-    if constexpr (DividedSource<S>)
-      if (part_.by_shares()) source.hand_out_part(rank() * part_.count(), part_.count(), part_.of());
+    const Portion mine = part_.portion(rank());
+    if constexpr (requires { source.hand_out(mine); }) source.hand_out(mine);
+    else if constexpr (DividedSource<S>)
+      if (!mine.chunk) source.hand_out_part(mine.first, mine.count, mine.of);
   }
 
   /// All. total and first as those of a model: first is the place of the first sample of b.

@@ -36,14 +36,14 @@ struct ReplicaPart {
   Index count() const { return parallel == Parallel::exact ? shares / ranks : shares; }      // of shares
   Index of() const { return count() * ranks; }
   struct Samples { Index first, count; };
+  Portion portion(int r) const { return by_shares() ? Portion{r * count(), count(), of()} : Portion{r, 1, ranks, true}; }
   Samples samples(Index n, int r) const {
-    if (by_shares()) return {first_of_share(r * count(), n, of()), Shares{n, r * count(), count(), of()}.begin(count())};
-    const Index each = (n + ranks - 1) / ranks, first = std::min(r * each, n);
-    return {first, std::min(first + each, n) - first};
+    const Portion p = portion(r);
+    return {p.begin(n), p.end(n) - p.begin(n)};
   }
   Samples samples(Index n) const { return samples(n, rank); }
   /// The most that are samples of one rank, in batches of at most n.
-  Index most(Index n) const { return by_shares() ? (count() * n + of() - 1) / of() : (n + ranks - 1) / ranks; }
+  Index most(Index n) const { return portion(rank).most(n); }
   /// What the sum of the losses of `here` of n samples is divided by, if that of all is by `total`.
   Index total(Index here, Index n, Index total) const { return parallel == Parallel::mirrored ? here * ranks * (total / n) : total; }
 };
