@@ -5,6 +5,7 @@
 
 #include <sys/wait.h>
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -381,6 +382,28 @@ TEST_CASE("ranks of one process work together in the memory of all, among other 
     });
   Solo solo;
   CHECK(AnyCommunicator(solo).shared() == nullptr);
+}
+TEST_CASE("a rank that waits, for whatever it is, does tasks of others meanwhile") {
+  const std::pair<const char*, void (*)(LocalGroup::Rank&)> ways[] = {
+      {"barrier", [](LocalGroup::Rank& rank) { rank.barrier("all"); }},
+      {"together", [](LocalGroup::Rank& rank) { std::vector<float> mine(8); sum_together(rank, rank, mine, "sums"); }},
+      {"gather", [](LocalGroup::Rank& rank) { const int one = 1; std::array<int, 2> all; rank.all_gather(std::span(&one, 1), all, "ones"); }},
+      {"begun", [](LocalGroup::Rank& rank) { std::vector<float> x(8); rank.finish(rank.begin(std::span(x), "x")); }}};
+  for (const auto& [name, wait] : ways) {
+    INFO(name);
+    std::atomic<int> helped = 0;
+    LocalGroup(2).run([&](LocalGroup::Rank& rank) {
+      rank.barrier("start");
+      if (rank.rank() == 0)
+        rank.tasks()->run(0, 4, [&](Index, int worker) {
+          if (worker) ++helped;
+          const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+          while (!worker && helped < 3 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();      // a task that is held up for as long as there are others
+        });
+      wait(rank);
+    });
+    CHECK(helped == 3);
+  }
 }
 TEST_CASE("a rank that fails in the midst of what all do together ends all, once nobody touches the memory of others") {
   for (const bool known : {true, false}) {

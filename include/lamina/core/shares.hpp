@@ -2,6 +2,7 @@
 /// replicas work on the batch, as long as each has a branch of the tree.
 #pragma once
 #include "shape.hpp"
+#include "shared_tasks.hpp"
 #include "task.hpp"
 
 namespace lamina {
@@ -47,6 +48,8 @@ struct Replica {
   /// Where the memory of all replicas is that of one process, else null: see SharedRanks.
   void (*work_together)(void* replicas, const void* mine, std::size_t bytes, detail::FunctionRef<const void* const*> part) = nullptr;
   Index together_from = 0;                           // a layer with fewer parameters is not worth a meeting
+  detail::SharedTasks* tasks = nullptr;              // likewise: of all replicas; one that waits for the others helps them with theirs
+  int place = 0;                                     // among these
   bool joins_moments() const { return gather && !own_moments; }
   bool joins_step(Index parameters) const { return work_together && parameters >= together_from; }
   constexpr int rank() const { return int(first / count); }

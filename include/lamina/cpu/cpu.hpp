@@ -37,8 +37,10 @@ class Cpu {
   explicit Cpu(int threads = 0) : shared_(std::make_shared<Shared>(threads)) {}
 
   /// For people.
-  std::string name() const { return "CPU, " + std::to_string(threads()) + " threads"; }
-  int threads() const { return alone_ ? 1 : shared_->threads.count(); }
+  std::string name() const { return "CPU, " + std::to_string(own_threads()) + " threads"; }
+  /// That may be at work at once: its own, and those of other replicas that help.
+  int threads() const { return helped() ? replica.tasks->places() : own_threads(); }
+  int own_threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
   /// As many numbers as formulas work on at once. (When nvcc compiles for the GPU it reads what is for the CPU too, and objects to vectors in formulas that are for both.)
 #if defined(__CUDA_ARCH__)
@@ -118,10 +120,12 @@ class Cpu {
       for (Index task = 0; task < tasks; ++task) f(task, 0);
       return;
     }
-    const auto one = [&](Index task) {
+    const auto by = [&](Index task, int worker) {
       const detail::FlushToZero flush;
-      f(task, tbb::this_task_arena::current_thread_index());
+      f(task, worker);
     };
+    if (helped()) return replica.tasks->run(replica.place, tasks, by);
+    const auto one = [&](Index task) { by(task, tbb::this_task_arena::current_thread_index()); };
     shared_->crew.execute([&, each = detail::TaskRef(one)] { tbb::parallel_for(Index(0), tasks, each, tbb::simple_partitioner{}); });
   }
 
@@ -140,6 +144,9 @@ class Cpu {
 
  private:
   static constexpr std::size_t huge_page = std::size_t(1) << 21;
+  /// Replicas of one thread each help one another.
+  bool helped() const { return replica.tasks && !alone_ && shared_->threads.count() == 1; }
+
   struct Shared {
     detail::Threads threads;
     tbb::task_arena crew;

@@ -329,10 +329,11 @@ template <class M> class DataParallel : detail::Holds<M, typename detail::BaseOf
   }
   /// The device knows its part of a batch, and how to ask the others.
   static D told(D device, Index batch, detail::DeviceRanks<D>& ranks, const detail::ReplicaPart& part, const ParallelOptions& parallel) {
-    if (!part.by_shares()) return device;
-    const bool many = part.ranks > 1;
-    device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, many ? &gather : nullptr, &ranks, many ? &gather_on_host : nullptr,
-                      ranks.queued(), many && ranks.shared() ? &work_together : nullptr, parallel.bucket};
+    const bool many = part.ranks > 1, in_process = many && ranks.shared();
+    if (part.by_shares())
+      device.replica = {part.rank * part.count(), part.count(), part.of(), batch, parallel.own_moments, many ? &gather : nullptr, &ranks, many ? &gather_on_host : nullptr,
+                        ranks.queued(), in_process ? &work_together : nullptr, parallel.bucket};
+    if (in_process) device.replica.tasks = ranks.shared()->tasks(), device.replica.place = part.rank;
     return device;
   }
   static void gather(void* ranks, const void* mine, std::size_t bytes, void* all) { static_cast<detail::DeviceRanks<D>*>(ranks)->gather(mine, bytes, all, "sums of a batch"); }

@@ -40,6 +40,8 @@ class LocalTransport {
     meeting_->part(rank_);
   }
   void abort(std::string_view reason) noexcept { meeting_->abort(rank_, reason); }
+  template <class F> void help_until(const F& there) { meeting_->look_out(rank_, there); }
+  SharedTasks& tasks() { return meeting_->tasks(); }
 
  private:
   void do_part(const Request& work) {
@@ -82,6 +84,7 @@ class LocalGroup {
    public:
     Rank(std::shared_ptr<detail::Meeting> meeting, int rank) : Operations(std::in_place, std::move(meeting), rank) {}
     SharedRanks* shared() { return this; }
+    detail::SharedTasks* tasks() override { return &transport().tasks(); }
     void work_together(const void* mine, std::size_t bytes, std::string_view name, detail::FunctionRef<const void* const*> part) override {
       run({{detail::Action::work_together, 0, bytes, name}, static_cast<const std::byte*>(mine), nullptr, &part});
     }

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "../core/shared_tasks.hpp"
 #include "operation.hpp"
 
 namespace lamina::detail {
@@ -15,8 +16,9 @@ namespace lamina::detail {
 /// Each rank comes with its work; once all have come with the same they do it, each its part, and part. Whoever does not come in time, gives up or ends makes it fail, for good and for all.
 class Meeting {
  public:
-  Meeting(int size, double deadline) : deadline_(deadline), ranks_(std::size_t(size)) {}
+  Meeting(int size, double deadline) : deadline_(deadline), tasks_(size), ranks_(std::size_t(size)) {}
   int size() const { return int(ranks_.size()); }
+  SharedTasks& tasks() { return tasks_; }
 
   /// Returns when all ranks have come with the same operation. Throws Error on all of them if that is not to be.
   void come(int rank, const Request& work) {
@@ -40,7 +42,7 @@ class Meeting {
       return;
     }
     const std::uint64_t meeting = meetings_;
-    look_out(lock, [&] { return meetings_ != meeting || failed_; });
+    look_out(lock, work.idle ? rank : nobody, [&] { return meetings_ != meeting || failed_; });
     const auto end = end_of_patience();
     while (meetings_ == meeting && failure_.empty())
       if (wake_.wait_until(lock, end) == std::cv_status::timeout && meetings_ == meeting && failure_.empty()) fail(late());
@@ -63,7 +65,7 @@ class Meeting {
       ++partings_;
       wake_.notify_all();
     }
-    look_out(lock, [&] { return partings_ != parting; });
+    look_out(lock, work.idle ? rank : nobody, [&] { return partings_ != parting; });
     wake_.wait(lock, [&] { return partings_ != parting; });
     if (broken_ && !reason) give_up(rank, work);
   }
@@ -97,6 +99,16 @@ class Meeting {
   }
   double deadline() const { return deadline_; }
 
+  /// Before a rank sleeps, from which it takes some 30 us to wake, it looks for a while whether what it waits for is there. Between two looks it helps others with their tasks, or lets others have its core.
+  template <class F> void look_out(int rank, const F& there) {
+    const auto later = [] { return std::chrono::steady_clock::now() + std::chrono::microseconds(500); };
+    for (auto end = later(); !there();) {
+      if (rank != nobody && tasks_.help(rank)) end = later();
+      else if (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+      else return;
+    }
+  }
+
  private:
   struct Rank {
     Request work;                        // the last it came with
@@ -104,11 +116,12 @@ class Meeting {
     bool here = false, ended = false;
   };
 
-  /// Before a rank sleeps, from which it takes some 30 us to wake, it looks for a while whether what it waits for is there. Others may have its core between two looks.
-  template <class F> static void look_out(std::unique_lock<std::mutex>& lock, const F& there) {
+  static constexpr int nobody = -1;
+
+  template <class F> void look_out(std::unique_lock<std::mutex>& lock, int rank, const F& there) {
     if (there()) return;
     lock.unlock();
-    for (const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(500); !there() && std::chrono::steady_clock::now() < end;) std::this_thread::yield();
+    look_out(rank, there);
     lock.lock();
   }
   std::chrono::steady_clock::time_point end_of_patience() const {
@@ -133,6 +146,7 @@ class Meeting {
   }
 
   const double deadline_;             // seconds
+  SharedTasks tasks_;                 // of the ranks
   std::mutex mutex_;                  // over all that follows
   std::condition_variable wake_;
   std::vector<Rank> ranks_;

@@ -35,6 +35,7 @@ struct Request {
   const std::byte* in = nullptr;
   std::byte* out = nullptr;
   const FunctionRef<const void* const*>* part = nullptr;
+  bool idle = false;                     // whoever waits for it has nothing else to do
 };
 
 /// all_reduce "gradients of step 7" (operation 12, 4096 bytes)

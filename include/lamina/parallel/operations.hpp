@@ -26,8 +26,8 @@ template <class Transport> class Operations {
 
   Index begin(std::span<float> x, std::string_view name) { return begin(sum_of(x, name)); }
   Index begin(std::span<double> x, std::string_view name) { return begin(sum_of(x, name)); }
-  void finish(Index begun) { queue_.wait_for(std::uint64_t(begun)); }
-  void finish() { queue_.wait(); }
+  void finish(Index begun) { wait_for(std::uint64_t(begun)); }
+  void finish() { wait_for(queue_.begun()); }
 
   /// x: a span, vector or array of anything that may be copied byte by byte. Throws Error at once, before anybody else is concerned, if there is no such rank.
   template <class R> void broadcast(R&& x, int root, std::string_view name) {
@@ -76,8 +76,9 @@ template <class Transport> class Operations {
  protected:
   Transport& transport() { return transport_; }
   void run(Request work) {
-    queue_.wait();
+    finish();
     work.operation.number = ++count_;
+    work.idle = true;
     transport_.perform(work);
   }
 
@@ -106,6 +107,11 @@ template <class Transport> class Operations {
     return {part(a), part(b)};
   }
 
+  /// Meanwhile, where that is possible, others are helped.
+  void wait_for(std::uint64_t begun) {
+    if constexpr (requires { transport_.help_until([] { return true; }); }) transport_.help_until([&] { return queue_.has_done(begun); });
+    queue_.wait_for(begun);
+  }
   Index begin(Request work) {
     work.operation.number = ++count_;
     if (size() == 1) transport_.perform(work);

@@ -45,7 +45,11 @@ class Queue {
     wake_.wait(lock, [&] { return first_ + done_ >= count || failure_; });
     if (failure_) std::rethrow_exception(failure_);
   }
-  void wait() { wait_for(begun()); }
+  /// Whether that is so, or will never be.
+  bool has_done(std::uint64_t count) const {
+    const std::lock_guard lock(mutex_);
+    return first_ + done_ >= count || failure_;
+  }
   /// Waits until nothing is being done, whether it succeeded or not.
   void settle() noexcept {
     std::unique_lock lock(mutex_);

@@ -33,8 +33,8 @@ template <Device D, class T> class Passes {
 
   /// `prepares`: weights are made ready in every pass.
   [[gnu::cold]] Passes(D& device, Rows rows, Sizes sizes, bool prepares)
-      : device_(device), beside_(fork(device)), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
-        inner_(device, working_ * sizes.inner), ready_(device, numbers()), moments_(device, sizes.batch * moments()), steps_(rows.size()), parts_(rows.size()) {}
+      : device_(device), beside_(fork(device)), rows_(rows), sizes_(sizes), prepares_(prepares), working_(sizes.at_once * own_threads()), arena_(reserve()), workspace_(device, sizes.batch * sizes.bytes),
+        inner_(device, sizes.at_once * threads() * sizes.inner), ready_(device, numbers()), moments_(device, sizes.batch * moments()), steps_(rows.size()), parts_(rows.size()) {}
 
   /// The address of a tensor of n samples; x is the input of the network.
   T* at(const PlanView& plan, int id, const T* x, Index n) const {
@@ -136,6 +136,11 @@ template <Device D, class T> class Passes {
   int threads() const {
     if constexpr (Slices<D>) return device_.threads();
     else return 1;
+  }
+  /// But for those of others that help.
+  int own_threads() const {
+    if constexpr (requires { device_.own_threads(); }) return device_.own_threads();
+    else return threads();
   }
   /// Room in the arena for the whole batch and for the workers, each with a few samples; returns what a worker has.
   [[gnu::cold]] Index reserve() {
@@ -280,7 +285,7 @@ template <Device D, class T> class Passes {
   Rows rows_;
   Sizes sizes_;
   bool prepares_;
-  Index working_, arena_;                                         // samples that are within joined steps at one time; bytes of a worker's arena
+  Index working_, arena_;                                         // samples that go through joined steps whole, since there are so few; bytes of a worker's arena
   Buffer<D, std::byte> workspace_, inner_;
   Buffer<D, Master<T>> ready_;                                    // of devices that store other numbers than they compute with only parts of gradients
   Buffer<D, T> moments_;
