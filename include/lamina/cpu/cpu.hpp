@@ -129,10 +129,10 @@ class Cpu {
     shared_->crew.execute([&, each = detail::TaskRef(one)] { tbb::parallel_for(Index(0), tasks, each, tbb::simple_partitioner{}); });
   }
 
-  /// The calling thread by itself, in the midst of a task, with an arena of its own.
+  /// The calling thread by itself, in the midst of a task, with an arena of its own. The few samples it works on are no part of a batch to it.
   Cpu alone(std::byte* arena) const {
     Cpu one = *this;
-    one.alone_ = true, one.arena_ = arena;
+    one.alone_ = true, one.arena_ = arena, one.replica = Replica();
     return one;
   }
 
