@@ -50,10 +50,11 @@ TEST_CASE("who waits does the tasks of one that is held up") {
 }
 
 TEST_CASE("every task of many jobs is done once, and before its job returns") {
-  constexpr int places = 4;
+  constexpr int places = 6;
   SharedTasks tasks(places);
+  CHECK(tasks.workers() == 4);
   std::atomic<int> left = places;
-  std::array<std::atomic<Index>, places> by_others = {};
+  std::array<std::array<std::atomic<bool>, 4>, places> at_work = {};
   std::atomic<bool> wrong = false;
   at_all_places(places, [&](int place) {
     std::vector<int> times(40);
@@ -62,8 +63,9 @@ TEST_CASE("every task of many jobs is done once, and before its job returns") {
       std::fill_n(times.begin(), n, 0);
       tasks.run(place, Index(n), [&](Index task, int worker) {
         ++times[std::size_t(task)];
-        if (worker != place) ++by_others[std::size_t(place)];
-        if (worker < 0 || worker >= places) wrong = true;
+        if (worker < 0 || worker >= tasks.workers()) wrong = true;
+        if (at_work[std::size_t(place)][std::size_t(worker)].exchange(true)) wrong = true;         // nobody else is this worker
+        at_work[std::size_t(place)][std::size_t(worker)] = false;
       });
       for (std::size_t i = 0; i < n; ++i) if (times[i] != 1) wrong = true;
       tasks.help(place);

@@ -1,5 +1,6 @@
 /// Threads that help each other with their tasks.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -13,21 +14,22 @@
 namespace lamina::detail {
 
 /// Several threads of one process, each with a place of its own. One that waits for others takes tasks of theirs meanwhile: so what holds up one of them, or is more work than the others have, holds up
-/// nobody else for longer than a task takes.
+/// nobody else for longer than a task takes. Each is helped by the few places behind its own, so that it needs no memory for workers by the dozen.
 class SharedTasks {
  public:
-  explicit SharedTasks(int places) : places_(std::size_t(places)) {}
-  int places() const { return int(places_.size()); }
+  explicit SharedTasks(int places) : places_(std::size_t(places)), workers_(std::min(places, 4)) {}
+  /// Threads that may be at work on the tasks of one.
+  int workers() const { return workers_; }
 
-  /// f(task, worker) for every task in [0, tasks), called by the thread of this place and by those that help; worker is the place of who runs it. Throws what one of the tasks threw.
+  /// f(task, worker) for every task in [0, tasks), called by the thread of this place, which is worker 0, and by those that help; worker in [0, workers()). Throws what one of the tasks threw.
   void run(int place, Index tasks, FunctionRef<Index, int> f) {
     Place& mine = places_[std::size_t(place)];
-    if (mine.f) return in_turn(tasks, [&](Index task) { f(task, place); });                   // a task that shares out tasks of its own
+    if (mine.f) return in_turn(tasks, [&](Index task) { f(task, 0); });                       // a task that shares out tasks of its own
     mine.f = &f, mine.done = 0;
     mine.tasks.store(tasks, std::memory_order_release);
     const std::uint64_t first = mine.ticket.load(std::memory_order_relaxed) / next_job * next_job + next_job;
     mine.ticket.store(first, std::memory_order_release);
-    for (Index task; (task = Index(mine.ticket.fetch_add(1, std::memory_order_acq_rel) - first)) < tasks;) mine.do_task(task, place);
+    for (Index task; (task = Index(mine.ticket.fetch_add(1, std::memory_order_acq_rel) - first)) < tasks;) mine.do_task(task, 0);
     while (mine.done.load(std::memory_order_acquire) < tasks) std::this_thread::yield();
     mine.ticket.store(first + (next_job - 1), std::memory_order_release);                     // none of the tasks of a job to come is taken for one of this
     mine.f = nullptr;
@@ -36,13 +38,13 @@ class SharedTasks {
 
   /// Does one task of another place, for the thread of this one; false if there is none.
   bool help(int place) {
-    for (std::size_t i = 1; i < places_.size(); ++i) {
-      Place& other = places_[(std::size_t(place) + i) % places_.size()];
+    for (int worker = 1; worker < workers_; ++worker) {
+      Place& other = places_[(std::size_t(place) + places_.size() - std::size_t(worker)) % places_.size()];
       std::uint64_t ticket = other.ticket.load(std::memory_order_acquire);
       const Index task = Index(ticket % next_job);
       // Where the job has ended meanwhile the ticket is another; and where it is the same the job does not end before this task does.
       if (task >= other.tasks.load(std::memory_order_acquire) || !other.ticket.compare_exchange_strong(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
-      other.do_task(task, place);
+      other.do_task(task, worker);
       return true;
     }
     return false;
@@ -70,6 +72,7 @@ class SharedTasks {
     }
   };
   std::vector<Place> places_;
+  int workers_;
 };
 
 }  // namespace lamina::detail

@@ -39,7 +39,7 @@ class Cpu {
   /// For people.
   std::string name() const { return "CPU, " + std::to_string(own_threads()) + " threads"; }
   /// That may be at work at once: its own, and those of other replicas that help.
-  int threads() const { return helped() ? replica.tasks->places() : own_threads(); }
+  int threads() const { return helped() ? replica.tasks->workers() : own_threads(); }
   int own_threads() const { return alone_ ? 1 : shared_->threads.count(); }
 
   /// As many numbers as formulas work on at once. (When nvcc compiles for the GPU it reads what is for the CPU too, and objects to vectors in formulas that are for both.)

@@ -19,7 +19,7 @@ struct Factors {
   constexpr bool off() const { return low == 1 && high == 1; }
 };
 
-/// What batches say of the classes, as Keras calls it: labels, or targets that are 1 in the place of the class and 0 elsewhere.
+/// What batches say of the classes, as Keras calls it: labels, or targets that are 1 in the place of the class and 0 elsewhere. (Its `binary` is two classes here, its None what a prediction asks for.)
 enum class ClassMode { sparse, categorical };
 
 /// Options of AugmentationIterator, with the names and meanings of Keras's ImageDataGenerator where it has them. What is not given is off.
@@ -59,7 +59,7 @@ struct AugmentationOptions {
 
   FillMode fill_mode = FillMode::nearest;
   double cval = 0;                     // grey level outside the picture, with FillMode::constant
-  bool linear = true;                  // between pixels; false takes the nearest pixel (interpolation_order 1 and 0)
+  bool linear = true;                  // between pixels; false takes the nearest pixel (interpolation_order 1 and 0; there are no splines of higher order)
   KerasVersion keras = KerasVersion::corrected;
 
   Interpolation interpolation = Interpolation::nearest;   // for resizing; Keras's default too
