@@ -1,9 +1,13 @@
 #include <lamina/data/decode.hpp>
 
 #include <doctest/doctest.h>
+#include <malloc.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/sanitized.hpp"
 #include "../support/temporary.hpp"
 #include "odd_files.hpp"
 
@@ -117,6 +121,44 @@ TEST_CASE("decode: other formats are refused whatever they are called") {
   CHECK(says(complaint({0xFF, 0xD8, 0xFF, 0xD9}), "without any picture"));
 }
 
+#if defined(__GLIBC__) && !defined(LAMINA_TEST_SANITIZED)
+TEST_CASE("decode: want of memory is a shortage, and never a fault of the picture") {
+  const lamina_test::TemporaryFolder t;
+  lamina_test::write(t.path / "a.png", png(noise(2000, 1500, 3))), lamina_test::write(t.path / "b.jpg", jpeg(slope(2000, 1500)));
+  for (const char* name : {"a.png", "b.jpg"}) {
+    int short_of = 0;
+    for (const rlim_t megabytes : {0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 400}) {
+      CAPTURE(name);
+      CAPTURE(megabytes);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::mallopt(M_MMAP_THRESHOLD, 1 << 17), ::malloc_trim(0);                    // what was freed before is given back
+        long pages = 0;
+        std::FILE* const statm = std::fopen("/proc/self/statm", "r");
+        if (!statm || std::fscanf(statm, "%ld", &pages) != 1) ::_exit(9);
+        std::fclose(statm);
+        const rlimit limit{rlim_t(pages) * rlim_t(::sysconf(_SC_PAGESIZE)) + (megabytes << 20), RLIM_INFINITY};
+        ::setrlimit(RLIMIT_AS, &limit);
+        try {
+          ::_exit(decode(t.path / name).pixels.size() == 9'000'000 ? 0 : 8);
+        } catch (const Shortage& e) {
+          ::_exit(says(e.what(), name) ? 1 : 7);
+        } catch (const std::exception&) {
+          ::_exit(6);
+        }
+      }
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      REQUIRE(WIFEXITED(status));
+      CHECK(WEXITSTATUS(status) <= 1);
+      short_of += WEXITSTATUS(status) == 1;
+      if (megabytes == 400) CHECK(status == 0);
+    }
+    CHECK(short_of >= 4);
+  }
+}
+#endif
+
 TEST_CASE("decode: from a file, a regular one") {
   const lamina_test::TemporaryFolder t;
   const Picture p = noise(4, 3, 3);
@@ -131,14 +173,14 @@ TEST_CASE("decode: from a file, a regular one") {
   std::filesystem::create_symlink(t.path / "nowhere", t.path / "link.png");
   CHECK(says(of("link.png"), "leads nowhere"));
   std::filesystem::create_symlink("loop.png", t.path / "loop.png");
-  CHECK(says(of("loop.png"), "the file " + (t.path / "loop.png").string() + " cannot be read (Too many levels of symbolic links)"));
+  CHECK(says(of("loop.png"), "the file " + (t.path / "loop.png").string() + " is a link that leads in a circle: take it out of the folder"));
 
   lamina_test::write(t.path / "closed/a.png", png(p));
   lamina_test::write(t.path / "closed.png", png(p));
   using std::filesystem::perms, std::filesystem::permissions;
   permissions(t.path, perms(0755)), permissions(t.path / "closed", perms::none), permissions(t.path / "closed.png", perms::none);
   if (const Nobody nobody; nobody.is) {
-    CHECK(says(of("closed/a.png"), "the file " + (t.path / "closed/a.png").string() + " cannot be read (Permission denied): check that it may be read by this user"));
+    CHECK(says(of("closed/a.png"), "the file " + (t.path / "closed/a.png").string() + " cannot be opened (Permission denied): check that it may be read by this user"));
     CHECK(says(of("closed.png"), "cannot be opened (Permission denied)"));
   }
   permissions(t.path / "closed", perms::owner_all);

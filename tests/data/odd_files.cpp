@@ -168,5 +168,8 @@ TEST_CASE("odd files: a header of 60000 pixels a side, and data that unpack to 1
       std::filesystem::resize_file(t.path / f.name, 500 << 20);                    // of which the disk holds what was written
       CHECK(peak_of([&] { sentence([&] { decode(t.path / f.name); }); }) < 100 << 20);
       CHECK(says(sentence([&] { decode(t.path / f.name); }), f.refusal));
+      const Sample member{{}, 0, nullptr, f.name, 500 << 20, std::make_shared<const Archive>(t.path / f.name)};
+      CHECK(peak_of([&] { sentence([&] { decode(member); }); }) < 100 << 20);
+      CHECK(says(sentence([&] { decode(member); }), f.refusal));
     }
 }

@@ -64,4 +64,10 @@ class Error : public std::runtime_error {
   [[gnu::cold, gnu::noinline]] explicit Error(std::initializer_list<detail::Part> parts) : std::runtime_error(detail::sentence(parts)) {}
 };
 
+/// The machine has too little of something, memory or open files: that says nothing of what was to be read.
+class Shortage : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace lamina

@@ -81,12 +81,13 @@ class Archive {
   }
   [[gnu::cold]] Error changed() const { return Error("the file ", path_, " was changed or replaced while it was in use: leave it as it is until the training ends, and start again"); }
   [[noreturn, gnu::cold]] void refuse(int error) const {
+    if (error == EMFILE || error == ENFILE || error == ENOMEM) throw Shortage("the file ", path_, " cannot be opened (", std::generic_category().message(error), "): take fewer threads, or raise that limit (ulimit -n)");
     throw Error("the file ", path_, " cannot be read (", std::generic_category().message(error), "): check that it is there, may be read by this user, and the disk");
   }
   std::vector<std::uint8_t> room(std::uint64_t n) const try {
     return std::vector<std::uint8_t>(std::size_t(n));
   } catch (const std::bad_alloc&) {
-    throw Error("there is no memory for ", n, " bytes of the file ", path_);
+    throw Shortage("there is no memory for ", n, " bytes of the file ", path_, ": take fewer threads, or end other programs");
   }
 
   std::string path_;

@@ -2,12 +2,13 @@
 #pragma once
 #include <cerrno>
 #include <climits>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 
+#include "../core/descriptor.hpp"
 #include "jpeg.hpp"
 #include "orientation.hpp"
 #include "png.hpp"
@@ -44,6 +45,10 @@ inline Found look_through(const std::uint8_t* b, std::size_t n, bool count_codes
   return is_png(b, n) ? look_through_png(b, n, png) : Found{"it is neither a JPEG nor a PNG, whatever its name says: convert it or take it away", {}};
 }
 
+[[gnu::cold]] inline Shortage no_memory_to_decode(std::string_view name) {
+  return Shortage("there is no memory to decode the picture ", name, ": take fewer threads, or end other programs");
+}
+
 /// An RGB picture, turned as it is stored.
 inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string_view name, [[maybe_unused]] Size at_least) {
   const auto refuse = [&](const char* why) { throw Error("the picture ", name, " cannot be used: ", why); };
@@ -57,6 +62,7 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
     Picture p;
     const Turbo outcome = decode_turbo(bytes, found.size, at_least, p);
     if (outcome == Turbo::decoded) return p;
+    if (outcome == Turbo::no_memory) throw no_memory_to_decode(name);
     if (outcome == Turbo::damaged) refuse(pixels_lost);
   }
 #endif
@@ -70,10 +76,18 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
   stb_may_take = std::size_t(found.size.h + 32) * std::size_t(found.size.w + 32) * 20 + 2 * n + (256 << 10);
   int w = 0, h = 0, c = 0;
   struct Free { void operator()(std::uint8_t* p) const { stb::stbi_image_free(p); } };
-  if (!stb::stbi_info_from_memory(b, int(n), &w, &h, &c) || Size{h, w} != found.size)
+  // Where stb_image fails it says a reason, and not always that of this picture.
+  const auto require_memory = [&] {
+    const auto all = std::size_t(size(Shape{found.size.h, found.size.w, 8})) + 2 * n + (1 << 20);
+    if (const std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[all]); !room) throw no_memory_to_decode(name);
+  };
+  if (!stb::stbi_info_from_memory(b, int(n), &w, &h, &c) || Size{h, w} != found.size) {
+    require_memory();
     refuse("its header makes no sense: the file is damaged or of a rare kind, convert it to PNG");
+  }
   const std::unique_ptr<std::uint8_t, Free> pixels(stb::stbi_load_from_memory(b, int(n), &w, &h, &c, 0));
   if (!pixels) {
+    require_memory();
     const char* why = stb::stbi_failure_reason();
     throw Error("the picture ", name, " cannot be decoded (", why ? why : "no reason given", "): it is damaged or of a rare kind, convert it to PNG");
   }
@@ -89,44 +103,60 @@ inline Picture decode_as_stored(std::span<const std::uint8_t> bytes, std::string
 
 /// The bytes of a JPEG or PNG -> an RGB picture; grey becomes three equal channels, transparency is left out, of an animation it is the picture that stands for it, and of 16 bits
 /// the upper eight; four inks become the light that they let through, and a colour that a palette does not have is black. What the bytes are is decided by how they begin, never by the name of the file.
-/// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels.
+/// Throws Error, with `name` in it, if the bytes are no whole JPEG or PNG, are damaged, or the picture is larger than 16384 a side or 50 million pixels, and Shortage if there is no memory.
 /// A PNG has checksums of its chunks, which show what was changed after it was made (the one of the unpacked data, Adler-32, is not compared). A JPEG has none: what is found is tables that make no
 /// sense and pixels that are lost; damage that changes pixels and loses none is not, nor that finer scans of a progressive one are missing as a whole; in part only where libjpeg-turbo decodes, which it leaves to stb_image if bytes stand where none
 /// belong or a number in a header is strange.
-inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {}) {
+inline Picture decode(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {}) try {
   const Size at_least = options.at_least;
   if (!options.exif_orientation) return detail::decode_as_stored(bytes, name, at_least);
   const int orientation = detail::orientation(bytes);
   Picture stored = detail::decode_as_stored(bytes, name, detail::lies_on_its_side(orientation) ? Size{at_least.w, at_least.h} : at_least);
   if (orientation == 1) return stored;
   return detail::upright(stored, orientation);
+} catch (const std::bad_alloc&) {
+  throw detail::no_memory_to_decode(name);
 }
 
 namespace detail {
-inline constexpr std::uintmax_t largest_file = 512u << 20;
+/// Of a file so large only the beginning is read before it is known that it may be a picture.
+inline constexpr std::uint64_t large_file = 4u << 20, largest_file = 512u << 20;
+[[gnu::cold]] inline void require_size(std::uint64_t bytes, std::string_view name) {
+  if (bytes > largest_file) throw Error("the picture ", name, " cannot be used: it takes ", bytes, " bytes, more than any picture of 50 million pixels");
+}
+/// Throws Error unless a picture may begin with these bytes.
+[[gnu::cold]] inline void require_beginning(std::span<const std::uint8_t> bytes, std::string_view name) {
+  PngHeader png;
+  if (const char* problem = look_through(bytes.data(), bytes.size(), false, png).problem; problem && problem != jpeg_ends && problem != png_ends)
+    throw Error("the picture ", name, " cannot be used: ", problem);
+}
 
-[[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
-  constexpr std::uintmax_t large = 4u << 20;                                       // a large file is begun, and read to its end if what there is of it may be a picture
-  std::error_code failed;
-  const auto status = std::filesystem::status(path, failed);
-  if (status.type() == std::filesystem::file_type::not_found) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
-  const std::uintmax_t size = std::filesystem::is_regular_file(status) ? std::filesystem::file_size(path, failed) : 0;
-  if (failed) throw Error("the file ", path, " cannot be read (", failed.message(), "): check that it may be read by this user");
-  if (!std::filesystem::is_regular_file(status)) throw Error(path, " is not a regular file: take it out of the folder");
-  if (size > largest_file) throw Error("the picture ", path, " cannot be used: it takes ", size, " bytes, more than any picture of 50 million pixels");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) throw Error("the file ", path, " cannot be opened (", std::strerror(errno), "): check that it may be read by this user");
-  std::vector<std::uint8_t> bytes(std::size_t(std::min(size, large)));
-  std::size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
-  if (got == large) {
-    PngHeader png;
-    if (const char* problem = look_through(bytes.data(), got, false, png).problem; problem && problem != jpeg_ends && problem != png_ends)
-      throw Error("the picture ", path, " cannot be used: ", problem);
-    bytes.resize(std::size_t(size));
-    got += std::fread(bytes.data() + got, 1, bytes.size() - got, file.get());
-  }
-  if (got != bytes.size()) throw Error("the file ", path, " could not be read to its end, ", got, " of ", size, " bytes: check the disk");
+[[gnu::cold]] inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) try {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));    // a pipe opens at once
+  struct ::stat about = {};
+  const int error = !file.open() || ::fstat(file.number(), &about) != 0 ? errno : 0;
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) throw Shortage("the file ", path, " cannot be opened (", std::generic_category().message(error), "): take fewer threads, or raise that limit (ulimit -n)");
+  if (error == ENOENT || error == ENOTDIR) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
+  if (error == ELOOP) throw Error("the file ", path, " is a link that leads in a circle: take it out of the folder");
+  if ((error == 0 && !S_ISREG(about.st_mode)) || error == ENXIO) throw Error(path, " is not a regular file: take it out of the folder");
+  if (error) throw Error("the file ", path, " cannot be opened (", std::generic_category().message(error), "): check that it may be read by this user");
+  const auto size = std::uint64_t(about.st_size);
+  require_size(size, path.string());
+  std::vector<std::uint8_t> bytes(std::size_t(std::min(size, large_file)));
+  std::size_t have = 0;
+  const auto fill = [&] {
+    while (have < bytes.size()) {
+      const ::ssize_t n = ::read(file.number(), bytes.data() + have, bytes.size() - have);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) throw Error("the file ", path, " could not be read to its end, ", have, " of ", size, " bytes: check the disk");
+      have += std::size_t(n);
+    }
+  };
+  fill();
+  if (size > large_file) require_beginning(bytes, path.string()), bytes.resize(std::size_t(size)), fill();
   return bytes;
+} catch (const std::bad_alloc&) {
+  throw no_memory_to_decode(path.string());
 }
 }  // namespace detail
 

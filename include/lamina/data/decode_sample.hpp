@@ -9,7 +9,8 @@ namespace lamina {
 inline Picture decode(const Sample& s, const DecodeOptions& options = {}) {
   if (s.picture) return *s.picture;
   if (!s.archive) return decode(std::filesystem::path(s.path), options);
-  if (s.bytes > detail::largest_file) throw Error("the picture ", s.where(), " cannot be used: it takes ", s.bytes, " bytes, more than any picture of 50 million pixels");
+  detail::require_size(s.bytes, s.where());
+  if (s.bytes > detail::large_file) detail::require_beginning(s.archive->read(s.offset, detail::large_file), s.where());
   return decode(s.archive->read(s.offset, s.bytes), s.where(), options);
 }
 

@@ -25,7 +25,7 @@ inline bool is_gzip(std::span<const std::uint8_t> bytes) { return bytes.size() >
   if (flags & 2) at += 2;                                                            // FHCRC
   if (at + 10 > n) throw damaged("it ends too soon");
   const std::size_t packed = n - 8 - at, whole = little_endian(n - 4);
-  if (n > INT_MAX || whole > INT_MAX) throw damaged("it takes two gigabytes or more");
+  if (n > INT_MAX || whole > INT_MAX) throw damaged("it ends too soon, or takes two gigabytes or more");
   if (whole / 1032 > packed) throw damaged("it says that it is larger than it can be");    // deflate's best: 258 bytes in two bits
   std::vector<std::uint8_t> y(whole);
   const auto* const from = reinterpret_cast<const char*>(bytes.data() + at);

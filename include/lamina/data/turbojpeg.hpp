@@ -17,7 +17,7 @@ namespace lamina::detail {
 inline constexpr int TJFLAG_LIMITSCANS = 0;
 #endif
 
-enum class Turbo { decoded, damaged, undecided };
+enum class Turbo { decoded, damaged, undecided, no_memory };
 
 /// What a JPEG's sides are divided by when it is decoded for a picture of at least this size: 8, 4, 2, or 1 if none was given. As Pillow's draft().
 constexpr int divisor(Size whole, Size at_least) {
@@ -28,11 +28,11 @@ constexpr int divisor(Size whole, Size at_least) {
 }
 
 /// The bytes of a JPEG of this size -> an RGB picture, of this size or at_least of another. It counts all codes of all scans as it goes, and `damaged` is one that ends too soon or has wrong ones. What it cannot
-/// decode, or remarks on without a pixel being lost for certain (bytes too many, a strange number in a header), is left to others. Throws Error if it cannot begin for want of memory.
+/// decode, or remarks on without a pixel being lost for certain (bytes too many, a strange number in a header), is left to others.
 [[gnu::cold]] inline Turbo decode_turbo(std::span<const std::uint8_t> bytes, Size whole, Size at_least, Picture& p) {
   struct Destroy { void operator()(void* handle) const { tjDestroy(handle); } };
   const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
-  if (!decoder) throw Error("there is no memory to decode pictures: take fewer threads");
+  if (!decoder) return Turbo::no_memory;
   int w = 0, h = 0, sampling = 0, colours = 0;
   if (tjDecompressHeader3(decoder.get(), bytes.data(), bytes.size(), &w, &h, &sampling, &colours) || h != whole.h || w != whole.w) return Turbo::undecided;
   const int divided = divisor(whole, at_least);
@@ -42,6 +42,7 @@ constexpr int divisor(Size whole, Size at_least) {
   if (tjDecompress2(decoder.get(), bytes.data(), bytes.size(), p.pixels.data(), w, 0, h, inks ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS | TJFLAG_STOPONWARNING)) {
     const std::string_view remark = tjGetErrorStr2(decoder.get());
     const auto says = [&](std::string_view what) { return remark.find(what) != remark.npos; };
+    if (says("emory")) return Turbo::no_memory;                  // it has several sentences for that
     return says("premature end") || says("Premature end") || says("bad Huffman code") || says("instead of RST") ? Turbo::damaged : Turbo::undecided;
   }
   if (!inks) return Turbo::decoded;
