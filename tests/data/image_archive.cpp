@@ -123,6 +123,13 @@ TEST_CASE("archive: what is wrong with its pictures and labels is one sentence")
   t = keyed("7").add("2.png", picture).add("2.cls", "1").add("1.jpg", picture).add("1.cls", "3");
   CHECK(says(complaint(t), "of one key"));
 
+  t = Tar().add("./a/./1.png", picture).add(".//b//1.png", picture).add("c/.", {}, {.kind = '5'}).add("c/./d/././1.png", picture).add("a/../f/1.png", picture);
+  const TemporaryFolder folder;
+  write(folder.path / "a.tar", t.end().bytes);
+  const ImageArchive dots(folder.path / "a.tar");                                    // parts of a name that mean nothing
+  CHECK(dots.classes == std::vector<std::string>{"a", "b", "c"});
+  REQUIRE(dots.size() == 3);
+  CHECK((dots.samples[0].name == "a/1.png" && dots.samples[1].name == "b/1.png" && dots.samples[2].name == "c/d/1.png"));
   t = Tar().add("root.png", picture);
   CHECK(says(complaint(t), "a.tar holds no class folders"));
   t = Tar().add("train/a/1.png", picture).add("train/b/1.png", picture);

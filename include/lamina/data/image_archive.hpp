@@ -23,7 +23,7 @@ class FoundInArchives {
     Group group;
     for (TarMember m; reader.next(m);) {
       if (hidden(m.name)) continue;
-      if (const std::size_t slash = m.name.find('/'); slash != m.name.npos && folders.find(std::string_view(m.name).substr(0, slash)) == folders.end())
+      if (const std::size_t slash = m.name.find('/'); (slash != m.name.npos || (m.folder && !m.name.empty())) && folders.find(std::string_view(m.name).substr(0, slash)) == folders.end())
         folders.insert(m.name.substr(0, slash));
       if (m.folder) continue;
       const bool picture = is_picture(m.name), label = m.name.ends_with(".cls");

@@ -12,7 +12,7 @@ namespace lamina::detail {
 
 /// A file in an archive, or a folder.
 struct TarMember {
-  std::string name;                    // without the "./" or "/" that it may begin with
+  std::string name;                    // "class/name.jpg", without what means nothing in "./class/./name.jpg"
   bool folder = false;
   std::uint64_t offset = 0, bytes = 0;
 };
@@ -52,8 +52,9 @@ class TarReader {
       }
       at_ = begin + (bytes + block - 1) / block * block;
       if (known || kind == '5') {
-        member = {plain(name.empty() ? name_of(h) : std::move(name)), kind == '5', begin, bytes};
-        if (member.name.ends_with('/')) member.folder = true;                       // as before POSIX
+        if (name.empty()) name = name_of(h);
+        const bool folder = kind == '5' || name.ends_with('/');                     // as before POSIX
+        member = {plain(std::move(name)), folder, begin, bytes};
         return true;
       }
       if (kind != 'L' && kind != 'x' && kind != 'K' && kind != 'g') name.clear(), sized = false;    // a link or a device takes the headers before it along
@@ -131,12 +132,19 @@ class TarReader {
     const std::string name = field(0, 100);
     return std::memcmp(h + 257, "ustar", 6) == 0 && h[345] ? field(345, 155) + "/" + name : name;
   }
+  /// Without parts that are empty or ".".
   static std::string plain(std::string name) {
-    std::size_t from = 0;
-    for (;;)
-      if (name[from] == '/') ++from;
-      else if (name.compare(from, 2, "./") == 0) from += 2;
-      else return from ? name.substr(from) : name;
+    std::size_t to = 0;
+    for (std::size_t from = 0, end; from < name.size(); from = end + 1) {
+      end = std::min(name.find('/', from), name.size());
+      const std::size_t n = end - from;
+      if (n == 0 || (n == 1 && name[from] == '.')) continue;
+      if (to) name[to++] = '/';
+      std::memmove(name.data() + to, name.data() + from, n);
+      to += n;
+    }
+    name.resize(to);
+    return name;
   }
 
   /// Records "length key=value\n" of a pax header.
