@@ -87,6 +87,8 @@ TEST_CASE("augmentation: contrast and saturation by hand") {
   const auto y = made(p, t);
   CHECK(y[0] == doctest::Approx(124.9925));
   CHECK(y[5] == doctest::Approx(174.9925));
+  const auto one = made({1, 2, 1, {100, 200}}, t);                                // one channel is its own grey: the mean is 150
+  CHECK((one[0] == 125 && one[1] == 175));
   Transform grey;
   grey.saturation = 0;
   const auto g = made({1, 1, 3, {255, 0, 0}}, grey);

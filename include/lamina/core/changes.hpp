@@ -32,7 +32,7 @@ struct alignas(16) Changes {
   float margin = 0;                                       // pixels: places that lie no further beyond the edge are not outside
   bool flip_vertical = false, flip_horizontal = false;    // of what the map makes
   double channel_shift = 0;                               // grey levels added, kept within the picture's own range
-  double brightness = 1, contrast = 1, saturation = 1;    // factors; the last two, and the hue, of pictures with colours
+  double brightness = 1, contrast = 1, saturation = 1;    // factors; the last, and the hue, of pictures with colours
   double hue = 0;                                         // by how much of the circle it is turned
   Rectangle erased = {};                                  // zero, at the end
 };
@@ -57,7 +57,7 @@ struct Mixing {
 
 /// Whether a pixel depends on all others of its picture; or is turned on the circle of hues, for which the registers of a kernel that looks at one pixel alone do not suffice.
 constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, int channels) {
-  return all.centred || all.standardised || c.channel_shift != 0 || (all.stretches && c.brightness != 1) || (channels == 3 && (c.contrast != 1 || c.hue != 0));
+  return all.centred || all.standardised || c.channel_shift != 0 || (all.stretches && c.brightness != 1) || c.contrast != 1 || (channels == 3 && c.hue != 0);
 }
 
 /// A batch as bytes, with what is to be done to them. All of it belongs to the source and holds as long as the batch does.

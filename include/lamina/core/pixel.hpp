@@ -90,6 +90,11 @@ LAMINA_HD inline float brighten(float v, float factor) { return whole_level(brig
 /// least ... least + range -> 0 ... 255.
 LAMINA_HD inline float stretch(float v, float least, float range) { return (v - least) / range * 255; }
 LAMINA_HD inline float grey(const float* colour) { return product(0.2989f, colour[0]) + product(0.587f, colour[1]) + product(0.114f, colour[2]); }
+/// Of one channel or three.
+template <int C> LAMINA_HD float grey_of(const float* colour) {
+  if constexpr (C == 1) return colour[0];
+  else return grey(colour);
+}
 /// The distance from `middle` times a factor.
 LAMINA_HD inline float spread(float v, float middle, float factor) { return within(blend(middle, v, factor), 0.f, 255.f); }
 /// Red, green and blue turned on the circle of hues by so many sixths of it, -6 to 6, as in HSV: the largest of the three, and the distance of the smallest from it, stay.

@@ -75,9 +75,9 @@ template <int C, bool Whole> struct ChangedPicture {
   LAMINA_DEVICE float shifted(float v) const { return c.channel_shift != 0 ? pixel::within(v + float(c.channel_shift), least, most) : v; }
   LAMINA_DEVICE Colour in_grey_levels(int i, int j) const {
     Colour y = before_contrast(i, j);
+    if (c.contrast != 1)
+      for (float& v : y.v) v = pixel::spread(v, middle, float(c.contrast));
     if constexpr (C == 3) {
-      if (c.contrast != 1)
-        for (float& v : y.v) v = pixel::spread(v, middle, float(c.contrast));
       if (c.saturation != 1) {
         const float grey = pixel::grey(y.v);
         for (float& v : y.v) v = pixel::spread(v, grey, float(c.saturation));
@@ -178,8 +178,7 @@ template <class T, int C, bool Whole, bool Mixed> struct Augment {
       p.least = block_fold<threads>(least, room, [](float a, float b) { return a < b ? a : b; });
       p.most = block_fold<threads>(most, room, [](float a, float b) { return a > b ? a : b; });
     }
-    if constexpr (C == 3)
-      if (p.c.contrast != 1) p.middle = float(sum_over(p, [&](int i, int j) { return double(pixel::grey(p.before_contrast(i, j).v)); }) / double(pixels));
+    if (p.c.contrast != 1) p.middle = float(sum_over(p, [&](int i, int j) { return double(pixel::grey_of<C>(p.before_contrast(i, j).v)); }) / double(pixels));
     if (!p.all.centred && !p.all.standardised) return;
     const double mean = sum_over(p, [&](int i, int j) { return pixel::channel_sum<C>(p.in_grey_levels(i, j).v); }) / double(C * pixels);
     if (p.all.standardised) p.variance = sum_over(p, [&](int i, int j) { return pixel::channel_squares<C>(p.in_grey_levels(i, j).v, mean); }) / double(C * pixels);

@@ -41,7 +41,7 @@ struct AugmentationOptions {
   bool vertical_flip = false;
   Factors brightness{};                // grey levels times a factor, cut to whole levels as Pillow does
   Factors contrast{};                  // distance from the picture's mean grey times a factor (torchvision's adjust_contrast)
-  Factors saturation{};                // distance from each pixel's own grey times a factor (torchvision's adjust_saturation)
+  Factors saturation{};                // distance from each pixel's own grey times a factor (torchvision's adjust_saturation); of pictures with three channels, as the hue
   double hue = 0;                      // share of the circle of hues, up to 0.5, to either side (torchvision's adjust_hue)
   int crop_padding = 0;                // pixels: moved by up to this many along either side, the border mirrored (random crop of a padded picture)
   double erase = 0;                    // probability that a rectangle of 2 to 33 % of the area is set to zero (Zhong et al. 2020)
@@ -278,8 +278,8 @@ inline void turn_hues(float sixths, Index pixels, float* y) {
 }
 
 /// The changes of colour, in grey levels 0..255.
-inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, float* y) {
-  const Index n = lamina::size(s), pixels = n / s.c;
+template <int C> void change_colours(const Changes& c, const CommonChanges& all, Index pixels, float* y) {
+  const Index n = C * pixels;
   if (c.channel_shift != 0) {
     const auto [low, high] = std::minmax_element(y, y + n);
     const float least = *low, most = *high, shift = float(c.channel_shift);
@@ -297,11 +297,11 @@ inline void change_colours(const Changes& c, const CommonChanges& all, Shape s, 
     for (Index i = 0; i < n; ++i) y[i] = pixel::brighter(y[i], factor);
     for (Index i = 0; i < n; ++i) y[i] = pixel::whole_level(y[i]);
   }
-  if (s.c != 3) return;
   if (c.contrast != 1) {
-    const float middle = float(sum_over(pixels, [&](Index i) { return double(pixel::grey(y + 3 * i)); }) / double(pixels)), factor = float(c.contrast);
+    const float middle = float(sum_over(pixels, [&](Index i) { return double(pixel::grey_of<C>(y + C * i)); }) / double(pixels)), factor = float(c.contrast);
     for (Index i = 0; i < n; ++i) y[i] = pixel::spread(y[i], middle, factor);
   }
+  if (C != 3) return;
   if (c.saturation != 1)
     for (Index i = 0; i < pixels; ++i) {
       const float middle = pixel::grey(y + 3 * i);
@@ -335,7 +335,7 @@ template <int C> void change_picture(const std::uint8_t* x, Size s, const Change
   }
   if (c.map == Affine()) copy_picture<C>(x, s, c.flip_vertical, c.flip_horizontal, y);
   else map_picture<C>(x, s, c, all.fill, all.outside, all.linear, y, scratch);
-  change_colours(c, all, shape, y);
+  change_colours<C>(c, all, lamina::size(shape) / C, y);
   normalise<C>(all, Index(s.h) * s.w, y);
   for (int i = 0; i < c.erased.h; ++i) std::fill_n(y + (Index(c.erased.y + i) * s.w + c.erased.x) * C, c.erased.w * C, 0.f);
 }
