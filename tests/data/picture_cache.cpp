@@ -121,21 +121,42 @@ TEST_CASE("cache file: one that is damaged or cut off anywhere is made anew, and
     b[at] ^= 1;
     CHECK(remade(b));
   }
-  for (const std::size_t n : {std::size_t(0), std::size_t(10), std::size_t(30), std::size_t(4096), good.size() - 1}) CHECK(remade({good.begin(), good.begin() + std::ptrdiff_t(n)}));
+  for (const std::size_t n : {std::size_t(0), std::size_t(16), std::size_t(30), std::size_t(4096), good.size() - 1}) CHECK(remade({good.begin(), good.begin() + std::ptrdiff_t(n)}));
   Bytes longer = good;
   longer.push_back(0);
   CHECK(remade(longer));
   CHECK(!remade(good));
-  const Bytes letter = Tar::of("Dear reader");
-  write(p.file, letter);
-  CHECK(sentence([&] { p.store(); }) == p.file.string() + " is no file of pictures that Lamina has kept, and is left as it is: give another name");
-  CHECK(detail::read_file(p.file) == letter);
+  for (const char* text : {"Dear reader", "l", "A letter that is longer than what such a file begins with"}) {
+    const Bytes letter = Tar::of(text);
+    write(p.file, letter);
+    CHECK(sentence([&] { p.store(); }) == p.file.string() + " is no file of pictures that Lamina has kept, and is left as it is: give another name");
+    CHECK(detail::read_file(p.file) == letter);
+  }
   fs::remove(p.file), fs::create_directory(p.file);
   CHECK(says(sentence([&] { p.store(); }), "is left as it is"));
-  write(p.t.path / "pictures.partial", good);                                      // of a run that was killed
   fs::remove(p.file);
-  CHECK(right(p.store()));
-  CHECK(files(p.t.path) == 2);
+  const fs::path partial = p.t.path / "pictures.partial";
+  const std::string in_the_way = "the file of pictures " + p.file.string() + " cannot be made: " + partial.string() + " is in the way and is none that Lamina has begun; take it away, or give another name";
+  for (const char* text : {"Dear reader", "l"}) {
+    const Bytes letter = Tar::of(text);
+    write(partial, letter);
+    CHECK(sentence([&] { p.store(); }) == in_the_way);
+    CHECK(detail::read_file(partial) == letter);
+  }
+  fs::remove(partial), fs::create_directory(partial);
+  CHECK(sentence([&] { p.store(); }) == in_the_way);
+  fs::remove(partial), fs::create_symlink("elsewhere", partial);
+  CHECK(sentence([&] { p.store(); }) == in_the_way);
+  fs::remove(partial);
+  REQUIRE(::mkfifo(partial.c_str(), 0600) == 0);
+  CHECK(sentence([&] { p.store(); }) == in_the_way);
+  fs::remove(partial);
+  for (const Bytes& begun : {good, Bytes(), Bytes(10), Bytes(9000)}) {                // of a run that was killed
+    write(partial, begun);
+    CHECK(right(p.store()));
+    CHECK(files(p.t.path) == 2);
+    fs::remove(p.file);
+  }
 }
 
 TEST_CASE("cache file: what cannot be made is one sentence, and nothing is left of it") {

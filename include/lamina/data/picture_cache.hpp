@@ -35,7 +35,9 @@ class PictureCache {
     if (map(header)) return;
     const std::string partial = path_ + ".partial";
     const Descriptor lock(open_locked(partial.c_str(), true));
+    if (!lock.open() && (errno == EISDIR || errno == ELOOP || errno == ENXIO)) throw in_the_way(partial);
     if (!lock.open()) fail(errno);
+    if (!is_begun(partial)) throw in_the_way(partial);
     try {
       if (!map(header)) make_file(lock.number(), header, file.workers, make);        // another may have made it meanwhile
       else ::unlink(partial.c_str());
@@ -71,7 +73,7 @@ class PictureCache {
     const bool regular = S_ISREG(about.st_mode);
     const ::ssize_t have = regular ? ::pread(file.number(), &found, sizeof found, 0) : 0;
     if (have < 0) fail(errno);
-    if (!regular || std::memcmp(found.magic, Header().magic, std::min(std::size_t(have), sizeof found.magic)) != 0)
+    if (!regular || (have > 0 && (std::size_t(have) < sizeof found.magic || std::memcmp(found.magic, Header().magic, sizeof found.magic) != 0)))
       throw Error(path_, " is no file of pictures that Lamina has kept, and is left as it is: give another name");
     const std::uint64_t size = page + wanted.count * wanted.bytes;
     if (have != sizeof found || !found.fits(wanted) || std::uint64_t(about.st_size) != size) return false;
@@ -83,6 +85,17 @@ class PictureCache {
     if (whole.value() == found.pixels) return true;
     unmap();
     return false;
+  }
+  /// Whether it is empty, or what a program that was ended left of such a file: its header comes last.
+  [[gnu::cold]] bool is_begun(const std::string& partial) const {
+    const Descriptor file(::open(partial.c_str(), O_RDONLY | O_CLOEXEC));
+    char begin[sizeof Header().magic] = {};
+    const ::ssize_t have = file.open() ? ::pread(file.number(), begin, sizeof begin, 0) : -1;
+    if (have < 0) fail(errno);
+    return std::all_of(begin, begin + have, [](char c) { return c == 0; }) || std::memcmp(begin, Header().magic, sizeof begin) == 0;
+  }
+  [[gnu::cold]] Error in_the_way(const std::string& partial) const {
+    return Error("the file of pictures ", path_, " cannot be made: ", partial, " is in the way and is none that Lamina has begun; take it away, or give another name");
   }
   void unmap() {
     if (pixels_) ::munmap(const_cast<std::uint8_t*>(pixels_) - page, mapped_);
