@@ -1,6 +1,7 @@
 /// What lesson 8 learns from: a tar archive of drawn stripes, in ten class folders named after their slant.
 #pragma once
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -37,9 +38,11 @@ inline void write_member(std::FILE* file, const std::string& name, const std::st
   std::fwrite(header, 1, 512, file), std::fwrite(bytes.data(), 1, bytes.size(), file), std::fwrite(zeros, 1, (512 - bytes.size() % 512) % 512, file);
 }
 
-/// An archive of the first `count` pictures: slant_000/0.png, slant_018/1.png, ... Throws Error if it cannot be written.
+/// An archive of the first `count` pictures: slant_000/0.png, slant_018/1.png, ... Throws Error if it cannot be written; then there is none.
 inline void make_archive(const std::filesystem::path& path, int count) {
-  std::FILE* const file = std::fopen(path.c_str(), "wb");
+  const std::string partial = path.string() + ".partial";
+  std::signal(SIGXFSZ, SIG_IGN);                                                      // a limit on the size of files is then an error of fwrite
+  std::FILE* const file = std::fopen(partial.c_str(), "wb");
   if (!file) throw lamina::Error("the archive ", path, " cannot be written: check the path");
   char name[64];
   for (int i = 0; i < count; ++i) {
@@ -49,5 +52,8 @@ inline void make_archive(const std::filesystem::path& path, int count) {
   const char end[1024] = {};
   std::fwrite(end, 1, sizeof end, file);
   const bool failed = std::ferror(file);
-  if (std::fclose(file) || failed) throw lamina::Error("the archive ", path, " could not be written to its end: free some space there");
+  if (std::fclose(file) || failed || std::rename(partial.c_str(), path.c_str())) {
+    std::remove(partial.c_str());
+    throw lamina::Error("the archive ", path, " could not be written to its end: free some space there, or raise the limit on the size of files (ulimit -f)");
+  }
 }
