@@ -323,6 +323,13 @@ TEST_CASE("iterator: chunks of a batch, as PyTorch and TensorFlow divide it, hol
   CHECK(sentence([&] { it.hand_out({2, 1, 2, true}); }) == "a batch of garden has 2 chunks, and 1 from chunk 2 on were asked for: give at least one, and none that is not there");
 }
 
+TEST_CASE("iterator: a look for bad pictures ends where the machine is short of something") {
+  tbb::task_arena arena(2);
+  const Dataset d = garden();
+  CHECK(detail::find_bad(d, arena, [](Index i) { if (i % 9 == 4) throw Error("bad"); }).size() == 5);
+  CHECK_THROWS_WITH_AS(detail::find_bad(d, arena, [](Index i) { i == 7 ? throw Shortage("no memory") : throw Error("bad"); }), "no memory", Shortage);
+}
+
 TEST_CASE("iterator: shares that there are not are refused, and change nothing") {
   AugmentationIterator it(garden(), everything(1));
   it.hand_out_part(4, 4);

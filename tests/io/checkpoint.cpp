@@ -123,8 +123,8 @@ TEST_CASE("other batches of pictures than before are refused, however the texts 
   lamina_test::TemporaryFolder folder;
   Dataset pictures{{"dark", "light"}, {}, "greys"};
   for (int i = 0; i < 24; ++i) pictures.add({8, 8, 1, std::vector<std::uint8_t>(64, std::uint8_t(i % 2 ? 160 + i : 60 + i))}, i % 2);
-  const auto go_on = [&](const Dataset& d, const AugmentationOptions& o, Index stop, Index val_batch = 8) {
-    Model<Net, Cpu> model({.batch = 12, .seed = 1}, Cpu(1));
+  const auto go_on = [&](const Dataset& d, const AugmentationOptions& o, Index stop, Index val_batch = 8, std::uint64_t seed = 1) {
+    Model<Net, Cpu> model({.batch = 12, .seed = seed}, Cpu(1));
     AugmentationIterator train(d, o);
     EvaluationIterator val(pictures, {.size = {8, 8}, .batch = val_batch});
     Checkpoint checkpoint(folder.path, pictures.classes);
@@ -133,8 +133,8 @@ TEST_CASE("other batches of pictures than before are refused, however the texts 
   const AugmentationOptions before{.size = {8, 8}, .batch = 8, .seed = 3, .rotation = 10};
   CHECK(go_on(pictures, before, 2) == 2);
   const std::string saved = bytes(folder.path / "last.safetensors");
-  const auto refused = [&](const Dataset& d, const AugmentationOptions& o, Index val_batch = 8) {
-    CHECK_THROWS_WITH_AS(go_on(d, o, 1, val_batch), doctest::Contains("holds a training on other batches than now, by their pictures, size, seed or augmentation"), Error);
+  const auto refused = [&](const Dataset& d, const AugmentationOptions& o, Index val_batch = 8, std::uint64_t seed = 1) {
+    CHECK_THROWS_WITH_AS(go_on(d, o, 1, val_batch, seed), doctest::Contains("holds a training on other batches than now, by their pictures, size, seed or augmentation"), Error);
     CHECK(bytes(folder.path / "last.safetensors") == saved);
   };
   AugmentationOptions other = before;
@@ -142,9 +142,14 @@ TEST_CASE("other batches of pictures than before are refused, however the texts 
   refused(pictures, (other = before, other.seed = 4, other));
   refused(pictures, (other = before, other.batch = 12, other));
   refused(pictures, before, 12);
+  refused(pictures, before, 8, 2);                                                         // dropout goes by the model's seed
   Dataset more = pictures;
   more.add(*pictures.samples[0].picture, 0);
   refused(more, before);
+  Checkpoint nowhere(folder.path / "none");
+  Halves train(8, 8, 1), val(8, 8, 2);
+  Model<Net, Cpu> model({.batch = 8}, Cpu(1));
+  CHECK_THROWS_WITH_AS(fit(model, train, val, Adam{}, Constant{}, {.epochs = 1}, nowhere), doctest::Contains("to keep a training in: make it first, or give another"), Error);
   CHECK(go_on(pictures, (other = before, other.workers = 3, other.prefetch = 5, other), 1) == 3);
 }
 

@@ -46,12 +46,14 @@ inline std::exception_ptr run_all(tbb::task_arena& arena, Index tasks, TaskRef f
   return failure;
 }
 
-/// The names of what `look(sample)` throws at, in the order of the dataset.
+/// The names of what `look(sample)` throws at, in the order of the dataset. Throws Shortage where that is not a picture's fault.
 [[gnu::cold]] inline std::vector<BadPicture> find_bad(const Dataset& dataset, tbb::task_arena& arena, TaskRef look) {
   std::vector<std::string> problem(dataset.samples.size());
   run_in(arena, dataset.size(), [&](Index i) {
     try {
       look(i);
+    } catch (const Shortage&) {
+      throw;
     } catch (const Error& e) {
       problem[std::size_t(i)] = e.what();
     }
@@ -101,10 +103,11 @@ class BatchMaker {
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return dataset().classes; }
   const Dataset& dataset() const { return store_->dataset(); }
-  /// Of the pictures and of all options that decide what is handed out; the same whichever part of the batches that is. Pictures in files count by their names, labels and sizes.
+  /// Of the pictures and of all options that decide what is handed out; the same whichever part of the batches that is. Pictures in files count by their names, labels and sizes, and by what decodes JPEGs.
   [[gnu::cold]] std::uint64_t fingerprint() const {
     Fingerprint print;
     print.add(lamina::fingerprint(options_), shuffled_, dataset().fingerprint());
+    if (std::any_of(dataset().samples.begin(), dataset().samples.end(), [](const Sample& s) { return !s.picture; })) print.add_bytes(jpeg_decoder, std::strlen(jpeg_decoder));
     for (const Sample& s : dataset().samples)
       if (s.picture) print.add(s.picture->h, s.picture->w, s.picture->c).add_bytes(s.picture->pixels.data(), s.picture->pixels.size());
     return print.value();

@@ -145,8 +145,9 @@ class Checkpoint {
   std::filesystem::path best() const { return path_of("best.safetensors"); }
 
   template <class R> [[gnu::cold]] void start(R& run) {
-    handed_out_ = std::to_string(run.data());
     std::error_code failed;
+    if (!std::filesystem::is_directory(folder_, failed)) throw Error("there is no folder ", folder_, " to keep a training in: make it first, or give another");
+    handed_out_ = std::to_string(run.data());
     if (!std::filesystem::exists(last(), failed)) {
       if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
       return keep_remains();
@@ -160,7 +161,7 @@ class Checkpoint {
       throw Error(folder_, " holds a training with these settings on other data (", theirs, ") than now (", data_,
                   "): undo what was added, taken away or changed there, or give another folder");
     if (detail::meta(file, "handed_out") != handed_out_)
-      throw Error(folder_, " holds a training on other batches than now, by their pictures, size, seed or augmentation, of training or of validation: give the iterators what they had, or give another folder"
+      throw Error(folder_, " holds a training on other batches than now, by their pictures, size, seed or augmentation, of training or of validation, or with another seed of the model: give them what they had, or give another folder"
                   " (with load_model, another training may begin from the weights of this one)");
     const std::string optimizer = detail::optimizer_name(run.optimizer);
     if (const std::string& theirs = detail::meta(file, "optimizer"); theirs != optimizer)

@@ -47,6 +47,7 @@ template <class Base> class Replicated {
   AnyCommunicator& communicator() { return communicator_; }
   const auto& program() const { return model_.program(); }
   const auto& loss() const { return model_.loss(); }
+  std::uint64_t seed() const { return model_.seed(); }
   D& device() { return model_.device(); }
   Index batch() const { return batch_; }                       // of all replicas together
   Parameter* parameters() { return model_.parameters(); }

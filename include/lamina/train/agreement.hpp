@@ -101,9 +101,10 @@ template <class S> [[gnu::cold]] std::string words_of_source(const char* what, c
   return s;
 }
 
-/// Of what both hand out in all epochs, as far as they say what that is.
-template <class Train, class Val> [[gnu::cold]] std::uint64_t fingerprint_of_sources(const Train& train, const Val& val) {
+/// Of what both hand out in all epochs, as far as they say what that is, and of the seed that dropout goes by.
+template <class Train, class Val> [[gnu::cold]] std::uint64_t fingerprint_of_sources(const Train& train, const Val& val, std::uint64_t seed) {
   Fingerprint print;
+  print.add(seed);
   const auto add = [&](const auto& source) {
     print.add(source.samples(), source.batch_size());
     if constexpr (FingerprintedSource<std::remove_cvref_t<decltype(source)>>) print.add(source.fingerprint());

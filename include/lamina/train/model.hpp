@@ -85,6 +85,7 @@ template <Device D, class T = float, class Loss = CrossEntropy<>> class ModelBas
   D& device() { return device_; }
   Index batch() const { return batch_; }
   const Loss& loss() const { return loss_of_; }
+  std::uint64_t seed() const { return seed_; }
   Parameter* parameters() { return catch_up(), stale_ = has_low, w_.data(); }     // (program().parameters), in device memory, as all of these; to be written to before the next pass
   Parameter* gradients() { return open_gradients(), dw_.data(); }     // (program().parameters); to be asked for anew after learn()
   Parameter* state() { return catch_up(), state_.data(); }            // (program().state)
