@@ -17,7 +17,7 @@ faults() {
 
       # A third-party header and the files of include/lamina it may be in.
       third["^(Eigen|unsupported)/"] = "cpu/gemm"
-      third["^(one)?(tbb|api/tbb)(/|\\.h$)"] = "(core/threads|cpu/|data/iterator)"
+      third["^(one)?(tbb|api/tbb)(/|\\.h$)"] = "(core/threads|cpu/|data/check)"
       third["^stb"] = "data/stb_image"
       third["^turbojpeg"] = "data/turbojpeg"
       third["^nlohmann/"] = "io/"
