@@ -55,7 +55,7 @@ TEST_CASE("how batches are made, which part of them is handed out, and how far a
   CHECK(of([](auto& o) { o.cache_bytes = 0; }) == expected);
   CHECK(AugmentationIterator(std::make_shared<PictureStore>(garden(), Size{16, 12}), options).fingerprint() == expected);
   AugmentationIterator it(garden(), options);
-  it.hand_out_part(4, 4);
+  it.hand_out({4, 4});
   it.hand_out_pictures(&it);
   it.start(3, 1);
   Batch b;

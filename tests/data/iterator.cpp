@@ -267,7 +267,7 @@ TEST_CASE("iterator: the parts of all replicas put together are the whole, sampl
         for (const auto& [of, cut] : cuts) {
           std::vector<ShownBatch> together(whole.size());
           for (const auto& [first, count] : cut) {
-            it.hand_out_part(first, count, of);
+            it.hand_out({first, count, of});
             CHECK((it.samples() == 37 && it.batches() == Index(whole.size()) && it.batch_size() == batch));
             const auto part = shown(it, 3);
             REQUIRE(part.size() == whole.size());
@@ -286,8 +286,8 @@ TEST_CASE("iterator: the parts of all replicas put together are the whole, sampl
           for (std::size_t k = 0; k < whole.size(); ++k) CHECK(together[k].samples == whole[k].samples);
         }
         CHECK(empty == (batch == 16 ? 3 : 7 * 3 + 6 + 2 + 1 + 1));                    // by hand: of 5 in 8 parts 3 are empty, of 2 in 8 parts 6, in 4 parts 2, in each of the last two cuts 1
-        it.hand_out_part(0, 1), it.hand_out_pictures(nullptr), it.start(3, 0);       // numbers again, in room for few
-        it.hand_out_part(0, 8);
+        it.hand_out({0, 1}), it.hand_out_pictures(nullptr), it.start(3, 0);       // numbers again, in room for few
+        it.hand_out({0, 8});
         CHECK(shown(it, 3) == whole);
       }
   AugmentationIterator it(d, everything(1));
@@ -295,7 +295,7 @@ TEST_CASE("iterator: the parts of all replicas put together are the whole, sampl
   Batch b;
   REQUIRE(it.next(b));
   b.pictures->kept[7] = true;
-  it.hand_out_part(0, 4);                                                          // what the taker has kept it still has
+  it.hand_out({0, 4});                                                          // what the taker has kept it still has
   it.start(1, 0);
   for (Index k = 0; it.next(b); ++k)
     for (Index i = 0; i < b.n; ++i) CHECK((b.pictures->pixels[i] == nullptr) == (b.pictures->changes[i].place == 7));
@@ -332,15 +332,15 @@ TEST_CASE("iterator: a look for bad pictures ends where the machine is short of 
 
 TEST_CASE("iterator: shares that there are not are refused, and change nothing") {
   AugmentationIterator it(garden(), everything(1));
-  it.hand_out_part(4, 4);
+  it.hand_out({4, 4});
   it.start(0, 0);
   for (const Shares s : {Shares{0, -1, 1}, {0, 0, 0}, {0, 0, -1}, {0, 0, 9}, {0, 8, 1}, {0, 3, 6}, {0, 0, 1, 0}, {0, 0, 1, -8}})
-    CHECK(says(sentence([&] { it.hand_out_part(s.first, s.count, s.of); }), "from share " + std::to_string(s.first) + " on were asked for"));
-  CHECK(sentence([&] { it.hand_out_part(3, 6); }) == "a batch of garden has 8 shares, and 6 from share 3 on were asked for: give at least one, and none that is not there");
+    CHECK(says(sentence([&] { it.hand_out({s.first, s.count, s.of}); }), "from share " + std::to_string(s.first) + " on were asked for"));
+  CHECK(sentence([&] { it.hand_out({3, 6}); }) == "a batch of garden has 8 shares, and 6 from share 3 on were asked for: give at least one, and none that is not there");
   Batch b;
   REQUIRE(it.next(b));
   CHECK((b.n == 4 && b.first == 4 && b.whole == 8));
-  it.hand_out_part(0, 4);
+  it.hand_out({0, 4});
   CHECK(says(sentence([&] { it.next(b); }), "before an epoch was started"));
 }
 
@@ -375,7 +375,7 @@ TEST_CASE("iterator: several over one store decode each picture once, whoever ne
   const auto whole = shown(alone, 1);
   const auto pictures = std::make_shared<PictureStore>(folder, o.size);
   AugmentationIterator one(pictures, o), two(pictures, o);
-  one.hand_out_part(0, 4), two.hand_out_part(4, 4);
+  one.hand_out({0, 4}), two.hand_out({4, 4});
   std::thread other([&] { shown(two, 0); });
   shown(one, 0);
   other.join();

@@ -111,7 +111,7 @@ TEST_CASE("mixing: the parts of all replicas put together are the whole") {
       for (const Index ranks : {2, 4, 8}) {
         std::vector<Shown> together(whole.size());
         for (Index rank = 0; rank < ranks; ++rank) {
-          it.hand_out_part(rank * 8 / ranks, 8 / ranks);
+          it.hand_out({rank * 8 / ranks, 8 / ranks});
           const auto part = shown(it, 1);
           REQUIRE(part.size() == whole.size());
           for (std::size_t b = 0; b < part.size(); ++b) {

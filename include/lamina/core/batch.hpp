@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "changes.hpp"
+#include "shares.hpp"
 
 namespace lamina {
 
@@ -37,10 +38,10 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
 template <class S>
 concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { s.hand_out_pictures(taker) } -> std::same_as<const void*>; };
 
-/// One that hands out, of each batch, the samples of the shares [first, first + count) of so many (see shares.hpp) from the next start() on. n may be 0 then. samples(), batches() and
+/// One that hands out a portion of each batch (see shares.hpp) from the next start() on. n may be 0 then. samples(), batches() and
 /// batch_size() stay those of the whole.
 template <class S>
-concept DividedSource = BatchSource<S> && requires(S& s, Index first, Index count, Index of) { s.hand_out_part(first, count, of); };
+concept DividedSource = BatchSource<S> && requires(S& s, const Portion& portion) { s.hand_out(portion); };
 
 /// One that says what decides what it hands out, data, options and seed, as a number: sources with the same hand out the same, whichever parts of it and however they make it. Replicas compare it
 /// before they train, since batches of which each takes a part have to be the same batches; of other sources they compare the numbers of samples alone.

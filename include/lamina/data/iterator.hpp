@@ -94,12 +94,8 @@ class BatchMaker {
     return std::exchange(taker_, taker);
   }
 
-  /// From the next start() on batches are one replica's parts of those that there are: the samples of the shares [first, first + count) of so many (see core/shares.hpp), with the bits that
-  /// they have in the whole. No others are decoded, and n is 0 where a small batch leaves none. By itself the part is the whole. A running epoch ends. Throws Error if there are no such shares.
-  [[gnu::cold]] void hand_out_part(Index first, Index count, Index of = shares) {
-    hand_out({first, count, of});
-  }
-  /// The same, for batches that are divided otherwise too.
+  /// From the next start() on batches are one replica's portions of those that there are, with the bits that these samples have in the whole. No others are decoded, and n is 0 where a small batch leaves
+  /// none. By itself the portion is the whole. A running epoch ends. Throws Error if there is no such portion.
   [[gnu::cold]] void hand_out(const Portion& p) {
     if (p.first < 0 || p.count < 1 || p.count > p.of - p.first)
       throw Error("a batch of ", dataset().name, " has ", p.of, p.chunk ? " chunks, and " : " shares, and ", p.count, p.chunk ? " from chunk " : " from share ", p.first,

@@ -84,12 +84,9 @@ template <class Base> class Replicated {
     }
     return mine;
   }
-  /// A source that can do so hands out parts, if it divides batches as this does.
+  /// A source that can do so hands out this replica's portion of each batch.
   template <class S> void divide(S& source) const {
-    const Portion mine = part_.portion(rank());
-    if constexpr (requires { source.hand_out(mine); }) source.hand_out(mine);
-    else if constexpr (DividedSource<S>)
-      if (!mine.chunk) source.hand_out_part(mine.first, mine.count, mine.of);
+    if constexpr (DividedSource<S>) source.hand_out(part_.portion(rank()));
   }
 
   /// All. total and first as those of a model: first is the place of the first sample of b.

@@ -39,7 +39,7 @@ template <class M, BatchSource S> class Divides {
   Divides(const Divides&) = delete;
   Divides& operator=(const Divides&) = delete;
   ~Divides() {
-    if constexpr (whether) source_.hand_out_part(0, shares, shares);
+    if constexpr (whether) source_.hand_out(Portion());
   }
 
  private:
