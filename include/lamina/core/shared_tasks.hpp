@@ -24,7 +24,10 @@ class SharedTasks {
   /// f(task, worker) for every task in [0, tasks), called by the thread of this place, which is worker 0, and by those that help; worker in [0, workers()). Throws what one of the tasks threw.
   void run(int place, Index tasks, FunctionRef<Index, int> f) {
     Place& mine = places_[std::size_t(place)];
-    if (mine.f) return in_turn(tasks, [&](Index task) { f(task, 0); });                       // a task that shares out tasks of its own
+    if (mine.f) {                                                                             // a task that shares out tasks of its own
+      for (Index task = 0; task < tasks; ++task) f(task, 0);
+      return;
+    }
     mine.f = &f, mine.done = 0;
     mine.tasks.store(tasks, std::memory_order_release);
     const std::uint64_t first = mine.ticket.load(std::memory_order_relaxed) / next_job * next_job + next_job;
@@ -52,7 +55,6 @@ class SharedTasks {
 
  private:
   static constexpr std::uint64_t next_job = std::uint64_t(1) << 32;
-  template <class F> static void in_turn(Index tasks, const F& f) { for (Index task = 0; task < tasks; ++task) f(task); }
 
   struct alignas(64) Place {
     std::atomic<std::uint64_t> ticket = next_job - 1;  // which job, and which of its tasks is next: between two jobs none

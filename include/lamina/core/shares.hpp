@@ -2,10 +2,13 @@
 /// replicas work on the batch, as long as each has a branch of the tree.
 #pragma once
 #include "shape.hpp"
-#include "shared_tasks.hpp"
 #include "task.hpp"
 
 namespace lamina {
+
+namespace detail {
+class SharedTasks;
+}
 
 /// So many shares has a batch, or what one of more replicas than that has of it.
 inline constexpr Index shares = 8;

@@ -17,6 +17,7 @@
 
 #include "../core/device.hpp"
 #include "../core/error.hpp"
+#include "../core/shared_tasks.hpp"
 #include "../core/task.hpp"
 #include "../core/threads.hpp"
 #include "flush.hpp"
