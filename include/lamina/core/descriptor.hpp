@@ -7,12 +7,15 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "error.hpp"
 
 namespace lamina::detail {
 
@@ -48,6 +51,25 @@ class Descriptor {
     case ENAMETOOLONG: return s + ": give it a shorter one";
     default: return s + ": check the disk";
   }
+}
+
+/// Throws Shortage if that is why a file could not be opened.
+[[gnu::cold]] inline void require_enough(int error, std::string_view path) {
+  if (error == EMFILE || error == ENFILE || error == ENOMEM)
+    throw Shortage("the file ", path, " cannot be opened (", std::generic_category().message(error), "): take fewer threads, or raise that limit (ulimit -n)");
+}
+
+/// As many of the n bytes from `offset` on as there are; -1 with errno if they cannot be read.
+inline ::ssize_t read_up_to(int descriptor, void* to, std::size_t n, std::uint64_t offset) {
+  std::size_t have = 0;
+  while (have < n) {
+    const ::ssize_t got = ::pread(descriptor, static_cast<char*>(to) + have, n - have, static_cast<::off_t>(offset + have));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    if (got == 0) break;
+    have += std::size_t(got);
+  }
+  return ::ssize_t(have);
 }
 
 /// While this lives a write beyond the limit on the size of files (ulimit -f) fails in this thread with EFBIG, as a full disk does with ENOSPC. By default its signal ends the process.

@@ -54,15 +54,9 @@ class Archive {
 
   /// As many of the n bytes from `offset` on as there are, from the file that open() gave.
   std::size_t read_up_to(int number, std::uint8_t* y, std::size_t n, std::uint64_t offset) const {
-    std::size_t have = 0;
-    while (have < n) {
-      const ::ssize_t got = ::pread(number, y + have, n - have, static_cast<::off_t>(offset + have));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) refuse(errno);
-      if (got == 0) break;
-      have += std::size_t(got);
-    }
-    return have;
+    const ::ssize_t have = detail::read_up_to(number, y, n, offset);
+    if (have < 0) refuse(errno);
+    return std::size_t(have);
   }
 
  private:
@@ -81,7 +75,7 @@ class Archive {
   }
   [[gnu::cold]] Error changed() const { return Error("the file ", path_, " was changed or replaced while it was in use: leave it as it is until the training ends, and start again"); }
   [[noreturn, gnu::cold]] void refuse(int error) const {
-    if (error == EMFILE || error == ENFILE || error == ENOMEM) throw Shortage("the file ", path_, " cannot be opened (", std::generic_category().message(error), "): take fewer threads, or raise that limit (ulimit -n)");
+    detail::require_enough(error, path_);
     throw Error("the file ", path_, " cannot be read (", std::generic_category().message(error), "): check that it is there, may be read by this user, and the disk");
   }
   std::vector<std::uint8_t> room(std::uint64_t n) const try {

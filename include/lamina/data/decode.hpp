@@ -1,5 +1,6 @@
 /// JPEG and PNG files as pictures. Every file is looked through first; then libjpeg-turbo decodes JPEGs, where the build found it, and stb_image the rest.
 #pragma once
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -135,25 +136,22 @@ inline constexpr std::uint64_t large_file = 4u << 20, largest_file = 512u << 20;
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));    // a pipe opens at once
   struct ::stat about = {};
   const int error = !file.open() || ::fstat(file.number(), &about) != 0 ? errno : 0;
-  if (error == EMFILE || error == ENFILE || error == ENOMEM) throw Shortage("the file ", path, " cannot be opened (", std::generic_category().message(error), "): take fewer threads, or raise that limit (ulimit -n)");
+  require_enough(error, path.native());
   if (error == ENOENT || error == ENOTDIR) throw Error("there is no file ", path, ": it was taken away, or it is a link that leads nowhere");
   if (error == ELOOP) throw Error("the file ", path, " is a link that leads in a circle: take it out of the folder");
   if ((error == 0 && !S_ISREG(about.st_mode)) || error == ENXIO) throw Error(path, " is not a regular file: take it out of the folder");
   if (error) throw Error("the file ", path, " cannot be opened (", std::generic_category().message(error), "): check that it may be read by this user");
   const auto size = std::uint64_t(about.st_size);
   require_size(size, path.string());
-  std::vector<std::uint8_t> bytes(std::size_t(std::min(size, large_file)));
-  std::size_t have = 0;
-  const auto fill = [&] {
-    while (have < bytes.size()) {
-      const ::ssize_t n = ::read(file.number(), bytes.data() + have, bytes.size() - have);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) throw Error("the file ", path, " could not be read to its end, ", have, " of ", size, " bytes: check the disk");
-      have += std::size_t(n);
-    }
+  std::vector<std::uint8_t> bytes;
+  const auto read_to = [&](std::uint64_t end) {
+    const std::size_t begin = bytes.size();
+    bytes.resize(std::size_t(end));
+    if (const ::ssize_t n = read_up_to(file.number(), bytes.data() + begin, bytes.size() - begin, begin); n != ::ssize_t(bytes.size() - begin))
+      throw Error("the file ", path, " could not be read to its end, ", begin + std::size_t(std::max<::ssize_t>(n, 0)), " of ", size, " bytes: check the disk");
   };
-  fill();
-  if (size > large_file) require_beginning(bytes, path.string()), bytes.resize(std::size_t(size)), fill();
+  read_to(std::min(size, large_file));
+  if (size > large_file) require_beginning(bytes, path.string()), read_to(size);
   return bytes;
 } catch (const std::bad_alloc&) {
   throw no_memory_to_decode(path.string());
