@@ -147,7 +147,7 @@ class Checkpoint {
   template <class R> [[gnu::cold]] void start(R& run) {
     std::error_code failed;
     if (!std::filesystem::is_directory(folder_, failed)) throw Error("there is no folder ", folder_, " to keep a training in: make it first, or give another");
-    handed_out_ = std::to_string(run.data());
+    handed_out_ = detail::sentence({"model seed ", run.model.seed(), run.handed_out()});
     if (!std::filesystem::exists(last(), failed)) {
       if (failed) throw Error("cannot look at ", last(), " (", failed.message(), "): change the permissions, or give another folder");
       return keep_remains();
@@ -303,7 +303,7 @@ class Checkpoint {
   std::filesystem::path folder_;
   std::vector<std::string> classes_;
   std::string settings_, data_;
-  std::string handed_out_;                               // fingerprint of all batches
+  std::string handed_out_;                               // in all epochs, and the seed that dropout goes by
   double best_accuracy_ = 0;
   Index best_epoch_ = 0;
 };

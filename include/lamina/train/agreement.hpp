@@ -101,17 +101,7 @@ template <class S> [[gnu::cold]] std::string words_of_source(const char* what, c
   return s;
 }
 
-/// Of what both hand out in all epochs, as far as they say what that is, and of the seed that dropout goes by.
-template <class Train, class Val> [[gnu::cold]] std::uint64_t fingerprint_of_sources(const Train& train, const Val& val, std::uint64_t seed) {
-  Fingerprint print;
-  print.add(seed);
-  const auto add = [&](const auto& source) {
-    print.add(source.samples(), source.batch_size());
-    if constexpr (FingerprintedSource<std::remove_cvref_t<decltype(source)>>) print.add(source.fingerprint());
-  };
-  add(train), add(val);
-  return print.value();
-}
+template <class Train, class Val> [[gnu::cold]] std::string words_of_sources(const Train& train, const Val& val) { return words_of_source("training", train) + words_of_source("validation", val); }
 
 /// Throws Error on all ranks if what they are told to train is not the same. What a checkpoint brings may be on rank 0 alone.
 template <class R, class Train, class Val> [[gnu::cold]] void agree_on_training(R& run, const Train& train, const Val& val) {
@@ -121,7 +111,7 @@ template <class R, class Train, class Val> [[gnu::cold]] void agree_on_training(
                                            number_text(run.base_rate), "; clipping ", words_of_clip(o.clip), "; numbers of the optimizer ", run.optimizer.state_count(), "; options of the optimizer (fingerprint ",
                                            hexadecimal(fingerprint_of_optimizer<T>(run.optimizer.optimizer())), "); options of the loss (fingerprint ",
                                            hexadecimal(fingerprint_of_loss<T>(run.model.loss(), size(run.model.program().output))), ")"}));
-  run.model.communicator().agree("fit" + words_of_source("training", train) + words_of_source("validation", val));
+  run.model.communicator().agree("fit" + words_of_sources(train, val));
 }
 /// The same of the schedule, once what it has learned is that of rank 0 everywhere.
 template <class R> [[gnu::cold]] void agree_on_schedule(R& run) {

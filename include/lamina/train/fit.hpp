@@ -41,7 +41,7 @@ template <class M, class Opt, class Sched> struct Run {
   double base_rate;
   FitOptions options;
   Index samples, batches;                              // of an epoch
-  std::function<std::uint64_t()> data;                 // fingerprint of what is handed out for training and for validation, as far as the sources say what that is, and of the model's seed
+  std::function<std::string()> handed_out;             // what is handed out for training and for validation, as far as the sources say what that is
   Index epoch = 0, batch = 0, step = 0;                // whole epochs done, batches of this one done, steps done in all
   std::vector<EpochRow> history = {};
   EpochRow now = {};                                   // the epoch under way; where it is taken up in its midst, start() may say what its beginning took
@@ -119,7 +119,7 @@ template <class M, BatchSource Train, BatchSource Val, class Opt, class Sched, c
   const Divides<M, Train> divided(train, model);
   OptimizerState<Opt, typename M::DeviceType, typename M::Parameter> state(model.device(), optimizer, parameters);
   static_assert((Callback<Run<M, Opt, Sched>, Callbacks> && ...), "a callback of fit() is an object with some of: start(run), resumed(run), step(run), epoch(run), finish(run)");
-  Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches(), [&] { return detail::fingerprint_of_sources(train, val, model.seed()); }};
+  Run<M, Opt, Sched> run{model, state, schedule, optimizer.rate, options, train.samples(), train.batches(), [&] { return detail::words_of_sources(train, val); }};
   std::vector<Extent> tensors;
   for (const NamedTensor& t : model.tensors()) if (t.learned) tensors.push_back({t.at, t.dims.count()});
   model.zero_gradients();
