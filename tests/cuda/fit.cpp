@@ -10,6 +10,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "../support/plain_source.hpp"
 #include "../support/temporary.hpp"
 
 using namespace lamina;
@@ -45,17 +46,7 @@ Dataset garden(Index count, std::uint64_t seed) {
   }
   return d;
 }
-/// An iterator that says nothing of pictures.
-template <class It> struct AsNumbers {
-  It& it;
-  Shape shape() const { return it.shape(); }
-  Index samples() const { return it.samples(); }
-  Index batches() const { return it.batches(); }
-  Index batch_size() const { return it.batch_size(); }
-  void start(Index epoch, Index first) { it.start(epoch, first); }
-  bool next(Batch& b) { return it.next(b); }
-};
-static_assert(BatchSource<AsNumbers<EvaluationIterator>> && !PictureSource<AsNumbers<EvaluationIterator>>);
+static_assert(BatchSource<PlainSource<EvaluationIterator>> && !PictureSource<PlainSource<EvaluationIterator>>);
 
 /// How many allocations there were after the first epoch.
 struct Allocations {
@@ -93,8 +84,8 @@ template <class T> Trace train(const Settings& s) {
     const Sgd sgd{.rate = 0.1, .momentum = 0.5};
     return s.folder.empty() ? fit(model, a, b, sgd, Constant{}, options, allocations) : fit(model, a, b, sgd, Constant{}, options, Checkpoint{s.folder});
   };
-  AsNumbers<AugmentationIterator> train_numbers{train};
-  AsNumbers<EvaluationIterator> val_numbers{val};
+  PlainSource<AugmentationIterator> train_numbers{train};
+  PlainSource<EvaluationIterator> val_numbers{val};
   const FitResult result = s.numbers ? run(train_numbers, val_numbers) : run(train, val);
   Trace t{std::vector<float>(std::size_t(model.parameter_count)), {}, *dev.bytes};
   CHECK(allocations.later == 0);

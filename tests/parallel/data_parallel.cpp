@@ -5,6 +5,7 @@
 #include <lamina/parallel.hpp>
 
 #include "../support/halves.hpp"
+#include "../support/plain_source.hpp"
 #include "replicas_train.hpp"
 
 using namespace lamina;
@@ -257,18 +258,6 @@ void check_recipe(Parallel parallel) {
 TEST_CASE("dataparallel is nn.DataParallel: gradients of the mean over the batch, moments of each replica, running values of replica 0") { check_recipe(Parallel::dataparallel); }
 TEST_CASE("mirrored is Keras under MirroredStrategy: the mean of the replicas' means, moments of each replica") { check_recipe(Parallel::mirrored); }
 
-namespace {
-/// A source that hands out whole batches and nothing else.
-template <class S> struct Whole {
-  S& source;
-  Shape shape() const { return source.shape(); }
-  Index samples() const { return source.samples(); }
-  Index batches() const { return source.batches(); }
-  Index batch_size() const { return source.batch_size(); }
-  void start(Index epoch, Index first_batch) { source.start(epoch, first_batch); }
-  bool next(Batch& b) { return source.next(b); }
-};
-}  // namespace
 TEST_CASE("replicas that divide batches as PyTorch and Keras do are handed out their own samples, and learn what they would of whole batches") {
   Dataset pictures{{"dark", "light"}, {}, "greys"};
   for (int i = 0; i < 25; ++i) pictures.add({8, 8, 1, std::vector<std::uint8_t>(64, std::uint8_t(i % 2 ? 160 + i : 60 + i))}, i % 2);
@@ -280,8 +269,8 @@ TEST_CASE("replicas that divide batches as PyTorch and Keras do are handed out t
         AugmentationIterator train(pictures, {.size = {8, 8}, .batch = 8, .rotation = 10, .brightness = {0.7, 1.3}});       // of the last batch, of one, three replicas have nothing
         EvaluationIterator val(pictures, {.size = {8, 8}, .batch = 7});
         const auto run = [&](auto& t, auto& v) { return fit(model, t, v, Adam{}, Constant{}, {.epochs = 2}); };
-        Whole<AugmentationIterator> whole_train{train};
-        Whole<EvaluationIterator> whole_val{val};
+        PlainSource<AugmentationIterator> whole_train{train};
+        PlainSource<EvaluationIterator> whole_val{val};
         Told& mine = told[std::size_t(rank.rank())];
         mine.fit = divided ? run(train, val) : run(whole_train, whole_val);
         mine.w.assign(model.parameters(), model.parameters() + model.program().parameters);
