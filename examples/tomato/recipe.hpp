@@ -36,7 +36,7 @@ inline lamina::AugmentationOptions augmentation(const TrainSettings& s) {
   if (s.recipe == "lamina") {
     a.vertical_flip = true, a.crop_padding = s.size / 16;      // whole pixels: what blurs or stretches a leaf costs accuracy
   } else if (s.recipe == "pytorch") {
-    a.shear = 0.2, a.scale = 0.2, a.linear = false, a.fill_mode = lamina::FillMode::reflect;
+    a.shear = 0.2, a.scale = 0.2, a.interpolation_order = 0, a.fill_mode = lamina::FillMode::reflect;
   } else {
     a.shear = 0.2, a.zoom = 0.2;
   }

@@ -31,7 +31,7 @@ TEST_CASE("augmentation: what Keras makes of a picture, in both versions") {
     o.keras = c["version"] == "current" ? KerasVersion::current : KerasVersion::legacy_1_1_2;
     o.fill_mode = fill == "nearest" ? FillMode::nearest : fill == "constant" ? FillMode::constant : fill == "reflect" ? FillMode::reflect : FillMode::wrap;
     o.cval = c["cval"];
-    o.linear = c["interpolation_order"] == 1;
+    o.interpolation_order = c["interpolation_order"];
     Transform t;
     t.theta = c.value("theta", 0.0), t.tx = c.value("tx", 0.0), t.ty = c.value("ty", 0.0), t.shear = c.value("shear", 0.0);
     t.zx = c.value("zx", 1.0), t.zy = c.value("zy", 1.0);
@@ -283,6 +283,7 @@ TEST_CASE("augmentation: options that make no sense are errors that name them") 
   CHECK(says(complaint([](auto& o) { o.prefetch = 1'000'000'000; }), "prefetch"));
   CHECK(says(complaint([](auto& o) { o.rescale = NAN; }), "rescale"));
   CHECK(says(complaint([](auto& o) { o.hue = 0.6; }), "hue = 0.6"));
+  CHECK(says(complaint([](auto& o) { o.interpolation_order = 6; }), "interpolation_order = 6"));
   CHECK(says(complaint([](auto& o) { o.crop_area = 0.5; }), "crop_area = 0.5"));
   CHECK(says(complaint([](auto& o) { o.crop_area = {0, 1}; }), "crop_area = 0"));
   CHECK(says(complaint([](auto& o) { o.crop_ratio = {2, 1}; }), "crop_ratio = 2"));

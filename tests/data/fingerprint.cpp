@@ -33,7 +33,7 @@ TEST_CASE("each option that decides what is handed out makes another fingerprint
       [](O& o) { o.samplewise_center = true; }, [](O& o) { o.samplewise_deviation = true; }, [](O& o) { o.mixup = 1; }, [](O& o) { o.cutmix = 1; }, [](O& o) { o.mixed_batches = 0.5; },
       [](O& o) { o.class_mode = ClassMode::categorical; }, [](O& o) { o.crop_padding = 1; }, [](O& o) { o.erase = 0.1; }, [](O& o) { o.rescale = 1; },
       [](O& o) { o.mean[0] = 0.1; }, [](O& o) { o.mean[2] = 0.1; }, [](O& o) { o.deviation[1] = 0.1; }, [](O& o) { o.fill_mode = FillMode::constant; }, [](O& o) { o.cval = 1; },
-      [](O& o) { o.linear = false; }, [](O& o) { o.keras = KerasVersion::legacy_1_1_2; }, [](O& o) { o.interpolation = Interpolation::bilinear; },
+      [](O& o) { o.interpolation_order = 0; }, [](O& o) { o.keras = KerasVersion::legacy_1_1_2; }, [](O& o) { o.interpolation = Interpolation::bilinear; },
       [](O& o) { o.exif_orientation = true; }, [](O& o) { o.scaled_decoding = true; }};
   std::set<std::uint64_t> seen;
   for (const auto& change : changes) seen.insert(of(change));

@@ -41,7 +41,7 @@ struct alignas(16) Changes {
 struct CommonChanges {
   FillMode fill = FillMode::nearest;
   float outside = 0;                                      // with FillMode::constant
-  bool linear = true;                                     // between pixels; else the nearest
+  int order = 1;                                          // of the spline between pixels: of a device 0, the nearest pixel, or 1
   bool stretches = false;                                 // pictures that are made brighter or darker are stretched to 0..255 first
   bool centred = false, standardised = false;             // the mean of each picture over all its channels is taken from it; it is divided by its deviation times |rescale| + 1e-6
   double rescale = 1;

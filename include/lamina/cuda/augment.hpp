@@ -38,7 +38,7 @@ template <int C, bool Whole> struct ChangedPicture {
   }
   LAMINA_DEVICE pixel::Neighbours around(double place, int n) const {
     const double there = all.fill == FillMode::reflect ? pixel::reflect(place, n) : all.fill == FillMode::wrap ? pixel::wrap(place, n) : pixel::nearest(place, n);
-    return pixel::around(there, n, all.linear);
+    return pixel::around(there, n, all.order == 1);
   }
   /// Cropped and moved. Where a new row comes from old rows as they are, the CPU blends these first, and otherwise columns.
   LAMINA_DEVICE Colour moved(int i, int j) const {

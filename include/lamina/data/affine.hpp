@@ -66,6 +66,7 @@ struct Taps {
 struct Scratch {
   std::vector<float> numbers;          // (H, W, C), and one that nobody sees
   std::vector<std::uint8_t> picture;   // (H, W, C)
+  std::vector<double> coefficients;    // of splines
 };
 
 /// Four numbers at once, of which the colours of a pixel are the first.

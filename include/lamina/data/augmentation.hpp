@@ -5,8 +5,8 @@
 
 #include "../core/fingerprint.hpp"
 #include "../core/random.hpp"
-#include "affine.hpp"
 #include "resize.hpp"
+#include "spline.hpp"
 
 namespace lamina {
 
@@ -59,7 +59,7 @@ struct AugmentationOptions {
 
   FillMode fill_mode = FillMode::nearest;
   double cval = 0;                     // grey level outside the picture, with FillMode::constant
-  bool linear = true;                  // between pixels; false takes the nearest pixel (interpolation_order 1 and 0; there are no splines of higher order)
+  int interpolation_order = 1;         // of the spline between pixels: 0 takes the nearest pixel, 1 straight lines, 2 to 5 curves, which leave 0..255 here and there and are made by the CPU alone, slowly
   KerasVersion keras = KerasVersion::corrected;
 
   Interpolation interpolation = Interpolation::nearest;   // for resizing; Keras's default too
@@ -125,6 +125,7 @@ struct Transform {
     demand(alpha >= 0 && alpha <= 1000, name, alpha, "give the alpha of Beta(alpha, alpha), such as 0.2 or 1, or 0 for none");
   demand(o.mixed_batches >= 0 && o.mixed_batches <= 1, "mixed_batches", o.mixed_batches, "give a probability");
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
+  demand(o.interpolation_order >= 0 && o.interpolation_order <= highest_order, "interpolation_order", o.interpolation_order, "splines are of order 0 to 5");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
   demand(o.prefetch >= 1 && o.prefetch <= 1024, "prefetch", o.prefetch, "from 1 to 1024 batches are made ahead");
 }
@@ -132,11 +133,11 @@ struct Transform {
 /// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.
 [[gnu::cold]] inline std::uint64_t fingerprint(const AugmentationOptions& o) {
   const auto& [size, batch, seed, rotation, width_shift, height_shift, shear, zoom, scale, crop_area, crop_ratio, channel_shift, horizontal_flip, vertical_flip, brightness, contrast, saturation, hue, crop_padding, erase,
-               rescale, samplewise_center, samplewise_deviation, mean, deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, linear, keras, interpolation, exif_orientation, scaled_decoding,
+               rescale, samplewise_center, samplewise_deviation, mean, deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, interpolation_order, keras, interpolation, exif_orientation, scaled_decoding,
                workers, prefetch, cache_bytes] = o;      // a new option does not compile until it is named here
   Fingerprint print;
   print.add(size.h, size.w, batch, seed, rotation, width_shift, height_shift, shear, channel_shift, horizontal_flip, vertical_flip, hue, crop_padding, erase, rescale,
-            samplewise_center, samplewise_deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, linear, keras, interpolation, exif_orientation, scaled_decoding);
+            samplewise_center, samplewise_deviation, mixup, cutmix, mixed_batches, class_mode, fill_mode, cval, interpolation_order, keras, interpolation, exif_orientation, scaled_decoding);
   for (const Factors& f : {zoom, scale, crop_area, crop_ratio, brightness, contrast, saturation}) print.add(f.low, f.high);
   for (std::size_t k = 0; k < mean.size(); ++k) print.add(mean[k], deviation[k]);
   return print.value();
@@ -221,7 +222,7 @@ inline Changes changes(const Transform& t, Size size, KerasVersion version) {
   return c;
 }
 inline CommonChanges common_changes(const AugmentationOptions& o) {
-  CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .linear = o.linear, .stretches = o.keras == KerasVersion::legacy_1_1_2,
+  CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .order = o.interpolation_order, .stretches = o.keras == KerasVersion::legacy_1_1_2,
                     .centred = o.samplewise_center, .standardised = o.samplewise_deviation, .rescale = o.rescale};
   for (std::size_t k = 0; k < 3; ++k) all.scale[k] = float(o.rescale / o.deviation[k]), all.offset[k] = float(-o.mean[k] / o.deviation[k]);
   return all;
@@ -334,7 +335,8 @@ template <int C> void change_picture(const std::uint8_t* x, Size s, const Change
     x = scratch.picture.data();
   }
   if (c.map == Affine()) copy_picture<C>(x, s, c.flip_vertical, c.flip_horizontal, y);
-  else map_picture<C>(x, s, c, all.fill, all.outside, all.linear, y, scratch);
+  else if (all.order > 1) map_spline<C>(x, s, c, all.fill, all.outside, all.order, y, scratch);
+  else map_picture<C>(x, s, c, all.fill, all.outside, all.order == 1, y, scratch);
   change_colours<C>(c, all, lamina::size(shape) / C, y);
   normalise<C>(all, Index(s.h) * s.w, y);
   for (int i = 0; i < c.erased.h; ++i) std::fill_n(y + (Index(c.erased.y + i) * s.w + c.erased.x) * C, c.erased.w * C, 0.f);
