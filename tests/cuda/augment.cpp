@@ -95,6 +95,11 @@ TEST_CASE("every fill mode, between pixels and on them, in rows that come from o
     }
 }
 
+TEST_CASE("splines that no kernel makes get a sentence") {
+  Gpu dev;
+  CHECK_THROWS_WITH_AS(augment(dev, {7, 5, 3}, 1, nullptr, nullptr, {.order = 3}, {}, false, static_cast<float*>(nullptr)), doctest::Contains("splines of order 3"), Error);
+}
+
 TEST_CASE("whole shifts: places on the edge of a picture are not beyond it") {
   for (const FillMode fill : {FillMode::constant, FillMode::reflect, FillMode::wrap})
     for (const int order : {1, 0}) {
@@ -123,7 +128,7 @@ TEST_CASE("colours: channel shift, brightness, saturation, one by one and togeth
   check<float>({.brightness = {0.2, 1.9}, .keras = KerasVersion::legacy_1_1_2});
   check<float>({.saturation = {0, 2.5}});
   check<bf16>({.rotation = 30, .channel_shift = 90, .brightness = {0.2, 1.9}, .saturation = {0, 2.5}, .keras = KerasVersion::legacy_1_1_2});
-  check<float>({.rotation = 30, .channel_shift = 90, .brightness = {0.2, 1.9}, .fill_mode = FillMode::constant, .cval = 300});
+  check<float>({.rotation = 30, .channel_shift = 90, .brightness = {0.2, 1.9}, .fill_mode = FillMode::constant, .cval = 240});
 }
 
 TEST_CASE("a part of each picture becomes the whole, at the edge too") {

@@ -183,6 +183,17 @@ TEST_CASE("numbers and pictures by turns, and two data sets with the same sample
   CHECK(run(false) == run(true));
 }
 
+TEST_CASE("pictures that no kernel changes come as numbers") {
+  AugmentationIterator source(garden(4, 1), {.size = {7, 5}, .batch = 4, .rotation = 30, .interpolation_order = 3, .workers = 1});
+  Model<Net, Reads> model({.batch = 4}, Reads());
+  source.hand_out_pictures(&model);
+  source.start(0, 0);
+  Batch b;
+  REQUIRE(source.next(b));
+  model.forward_training(b);
+  CHECK(model.totals().samples == 4);
+}
+
 TEST_CASE("pictures of another size get a sentence") {
   EvaluationIterator other(garden(4, 1), {.size = {6, 6}, .batch = 4, .workers = 1});
   Model<Net, Reads> model({.batch = 4}, Reads());

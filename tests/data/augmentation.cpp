@@ -80,6 +80,28 @@ TEST_CASE("augmentation: channel shift stays within the picture's own range, bri
   CHECK(made(p, bright) == std::vector<float>{3, 33, 66});                        // 3.3, 33, 66.33
 }
 
+TEST_CASE("augmentation: brightness where grey levels leave 0..255, as Keras stretches them and takes it back") {
+  // Keras 3.15.1, apply_transform with theta 20, tx 1.5, ty -0.5, shear 5, zx 0.9, zy 1.1, of (37 i + 101 j + 13 i j) mod 256, 9 x 11 pixels: five of the new ones.
+  struct Recorded { FillMode fill; double cval; int order; double brightness, shift, pixels[5]; };
+  const Recorded recorded[] = {
+    {FillMode::nearest, 0, 3, 0.5, 0, {116.053, 81.442, 75.509, 98.253, 37.932}},     {FillMode::reflect, 0, 3, 1.3, 0, {262.741, 172.039, 197.807, 256.557, 259.649}},
+    {FillMode::wrap, 0, 5, 0.5, 0, {54.446, 87.046, 73.802, 102.327, 76.858}},        {FillMode::constant, 300, 1, 0.5, 0, {164.255, 164.255, 85.778, 97.444, 164.255}},
+    {FillMode::constant, 300, 1, 1.3, 40, {300, 300, 215.058, 247.589, 300}},         {FillMode::constant, -40, 2, 1.3, -25, {-40, -40, 183.410, 222.533, -40}},
+  };
+  constexpr int at[5][2] = {{0, 0}, {1, 9}, {4, 5}, {6, 2}, {8, 10}};
+  Picture p{9, 11, 1, {}};
+  for (int i = 0; i < p.h; ++i)
+    for (int j = 0; j < p.w; ++j) p.pixels.push_back(std::uint8_t((37 * i + 101 * j + 13 * i * j) % 256));
+  for (const Recorded& r : recorded) {
+    CAPTURE(r.cval);
+    AugmentationOptions o{.fill_mode = r.fill, .cval = r.cval, .interpolation_order = r.order, .keras = KerasVersion::current};
+    Transform t;
+    t.theta = 20, t.tx = 1.5, t.ty = -0.5, t.shear = 5, t.zx = 0.9, t.zy = 1.1, t.brightness = r.brightness, t.channel_shift = r.shift;
+    const auto y = made(p, t, o);
+    for (int k = 0; k < 5; ++k) CHECK(std::abs(double(y[std::size_t(at[k][0] * p.w + at[k][1])]) - r.pixels[k]) < 2e-3);
+  }
+}
+
 TEST_CASE("augmentation: contrast and saturation by hand") {
   const Picture p{1, 2, 3, {100, 100, 100, 200, 200, 200}};
   Transform t;
@@ -174,7 +196,7 @@ TEST_CASE("augmentation: the mean and the deviation of a picture, over all its c
   for (std::size_t i = 0; i < 6; ++i) CHECK(double(y[i]) == doctest::Approx(((0.2 * double(i) - 0.5) / (deviation + 1e-6) - o.mean[i % 3]) / o.deviation[i % 3]).epsilon(1e-6));
   o = {}, o.samplewise_deviation = true, o.rescale = -1 / 255e6;                  // a deviation that 1e-6 counts beside, and one is never below 0
   become();
-  for (std::size_t i = 0; i < 6; ++i) CHECK(double(y[i]) == doctest::Approx(-0.2e-6 * double(i) / (deviation * 1e-6 + 1e-6)).epsilon(1e-6));
+  for (std::size_t i = 0; i < 6; ++i) CHECK(double(y[i]) == doctest::Approx((0.5e-6 - 0.2e-6 * double(i)) / (deviation * 1e-6 + 1e-6)).epsilon(1e-6));   // centred, too
   const Picture flat{1, 2, 3, {9, 9, 9, 9, 9, 9}};
   o = {}, o.samplewise_center = o.samplewise_deviation = true;
   transform(flat.pixels.data(), flat.shape(), t, o, y.data(), scratch);

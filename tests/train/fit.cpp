@@ -1,9 +1,11 @@
 /// fit() learns, stops, accumulates gradients and refuses what does not fit.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include <lamina/lamina.hpp>
 
@@ -24,6 +26,15 @@ struct Count {
   template <class R> void step(R&) { ++steps; }
   template <class R> void epoch(R&) { ++epochs; }
   template <class R> void finish(R&) { ++finished; }
+};
+/// Batches that come late.
+struct Late : Halves {
+  using Halves::Halves;
+  static constexpr double seconds = 0.02;
+  bool next(Batch& b) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    return Halves::next(b);
+  }
 };
 struct Interrupt {
   template <class R> void step(R&) { std::raise(SIGINT); }
@@ -50,6 +61,20 @@ TEST_CASE("fit learns which half is brighter, and calls its callbacks") {
   CHECK(r.validation.samples() == 200);
   CHECK(r.validation.confusion.accuracy() == doctest::Approx(r.history.back().val_accuracy));
   CHECK(r.stopped.empty());
+}
+
+TEST_CASE("the timer tells what a training waited for its batches, and all parts of its time") {
+  M model({.batch = 32, .seed = 1});
+  Late train(128, 32, 1);
+  Halves val(32, 32, 2);
+  EpochTimer timer;
+  timer.print = false;
+  fit(model, train, val, Sgd{.rate = 0.01}, Constant{}, {.epochs = 3}, timer);
+  CHECK(timer.images == 3 * 128);
+  CHECK(timer.wait >= 3 * 4 * Late::seconds);
+  CHECK(timer.wait + timer.forward + timer.backward + timer.update <= timer.seconds);
+  CHECK(timer.forward + timer.backward + timer.update > 0);
+  CHECK(timer.validation > 0);
 }
 
 TEST_CASE("the same seed gives the same bits, another seed others") {

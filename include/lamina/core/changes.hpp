@@ -41,7 +41,7 @@ struct alignas(16) Changes {
 struct CommonChanges {
   FillMode fill = FillMode::nearest;
   float outside = 0;                                      // with FillMode::constant
-  int order = 1;                                          // of the spline between pixels: of a device 0, the nearest pixel, or 1
+  int order = 1;                                          // of the spline between pixels: the nearest pixel (0), straight lines (1); 2 to 5 are the CPU's alone
   bool stretches = false;                                 // pictures that are made brighter or darker are stretched to 0..255 first
   bool centred = false, standardised = false;             // the mean of each picture over all its channels is taken from it; it is divided by its deviation times |rescale| + 1e-6
   double rescale = 1;
@@ -54,6 +54,9 @@ struct Mixing {
   Rectangle box;                                          // where all is the other's
   constexpr bool off() const { return share == 1 && box.h == 0; }
 };
+
+/// Whether grey levels may lie outside 0..255 once a picture is moved.
+constexpr bool may_leave_bytes(const CommonChanges& all) { return all.order > 1 || (all.fill == FillMode::constant && (all.outside < 0 || all.outside > 255)); }
 
 /// Whether a pixel depends on all others of its picture; or is turned on the circle of hues, for which the registers of a kernel that looks at one pixel alone do not suffice.
 constexpr bool needs_whole_picture(const Changes& c, const CommonChanges& all, int channels) {

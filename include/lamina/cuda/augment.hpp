@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../core/changes.hpp"
+#include "../core/error.hpp"
 #include "places.hpp"
 
 namespace lamina {
@@ -198,6 +199,7 @@ void augment(D& dev, Shape shape, Index n, const std::uint8_t* x, const Changes*
     dev.template launch<K>(Grid{int(n * blocks)}, x, changes, all, mixing, shape.h, shape.w, int(blocks), y);
   };
   if (n == 0) return;
+  if (all.order > 1) throw Error("a device is to change pictures with splines of order ", all.order, ", and it knows orders 0 and 1: transform() of data/augmentation.hpp makes the others");
   const auto mixed = [&](auto c, auto of_whole) { mixing.off() ? launch(c, of_whole, std::false_type()) : launch(c, of_whole, std::true_type()); };
   const auto of = [&](auto c) { whole ? mixed(c, std::true_type()) : mixed(c, std::false_type()); };
   shape.c == 3 ? of(std::integral_constant<int, 3>()) : of(std::integral_constant<int, 1>());

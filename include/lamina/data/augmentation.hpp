@@ -29,7 +29,7 @@ struct AugmentationOptions {
   std::uint64_t seed = 0;              // every random number is a function of seed, epoch and the sample's place in the dataset
 
   double rotation = 0;                 // degrees: an angle is drawn from [-rotation, rotation]
-  double width_shift = 0;              // below 1 a share of the width, from 1 on pixels, to either side
+  double width_shift = 0;              // below 1 a share of the width, from 1 on pixels, to either side: any fraction of one, as Keras's floats (its whole numbers and lists draw from a few)
   double height_shift = 0;             // likewise of the height
   double shear = 0;                    // degrees, to either side
   Factors zoom{};                      // for height and width separately; below 1 magnifies, above 1 shrinks and shows the border
@@ -48,7 +48,7 @@ struct AugmentationOptions {
 
   double rescale = 1 / 255.0;          // x * rescale, then
   bool samplewise_center = false;      // less the mean of the picture, over all its channels
-  bool samplewise_deviation = false;   // divided by the deviation of the picture + 1e-6 (samplewise_std_normalization), then (x - mean) / deviation, for each channel
+  bool samplewise_deviation = false;   // that too, and divided by the deviation of the picture + 1e-6 (samplewise_std_normalization); then (x - mean) / deviation, for each channel
   std::array<double, 3> mean{0, 0, 0};
   std::array<double, 3> deviation{1, 1, 1};
 
@@ -105,10 +105,8 @@ struct Transform {
   demand(o.width_shift >= 0 && o.width_shift <= o.size.w, "width_shift", o.width_shift, "give a share below 1, or pixels up to the width");
   demand(o.height_shift >= 0 && o.height_shift <= o.size.h, "height_shift", o.height_shift, "give a share below 1, or pixels up to the height");
   demand(o.shear >= 0 && o.shear < 90, "shear", o.shear, "give degrees from 0 to below 90");
-  demand(o.zoom.low > 0 && o.zoom.low <= o.zoom.high && std::isfinite(o.zoom.high), "zoom", o.zoom.low,
-         "give one number from 0 to below 1, or {low, high} above 0");
-  demand(o.scale.low > 0 && o.scale.low <= o.scale.high && std::isfinite(o.scale.high), "scale", o.scale.low,
-         "give one number from 0 to below 1, or {low, high} above 0");
+  for (const auto& [name, f] : {std::pair{"zoom", o.zoom}, {"scale", o.scale}})
+    demand(f.low >= 0.001 && f.low <= f.high && f.high <= 1000, name, f.low, "give one number from 0 to 0.999, or {low, high} from 0.001 to 1000");
   demand(o.crop_area.low > 0 && o.crop_area.low <= o.crop_area.high && o.crop_area.high <= 1, "crop_area", o.crop_area.low, "give {low, high} above 0 and up to 1, such as {0.08, 1}");
   demand(o.crop_ratio.low > 0 && o.crop_ratio.low <= o.crop_ratio.high && std::isfinite(o.crop_ratio.high), "crop_ratio", o.crop_ratio.low, "give {low, high} above 0, such as {0.75, 1.33}");
   demand(o.channel_shift >= 0 && o.channel_shift <= 255, "channel_shift", o.channel_shift, "give grey levels from 0 to 255");
@@ -125,7 +123,7 @@ struct Transform {
     demand(alpha >= 0 && alpha <= 1000, name, alpha, "give the alpha of Beta(alpha, alpha), such as 0.2 or 1, or 0 for none");
   demand(o.mixed_batches >= 0 && o.mixed_batches <= 1, "mixed_batches", o.mixed_batches, "give a probability");
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
-  demand(o.interpolation_order >= 0 && o.interpolation_order <= highest_order, "interpolation_order", o.interpolation_order, "splines are of order 0 to 5");
+  demand(o.interpolation_order >= 0 && o.interpolation_order <= highest_interpolation_order, "interpolation_order", o.interpolation_order, "splines are of order 0 to 5");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
   demand(o.prefetch >= 1 && o.prefetch <= 1024, "prefetch", o.prefetch, "from 1 to 1024 batches are made ahead");
 }
@@ -144,6 +142,10 @@ struct Transform {
 }
 
 namespace detail {
+/// Whether no kernel of a device makes these pictures.
+constexpr bool for_the_cpu_alone(const AugmentationOptions& o) {
+  return o.interpolation_order > 1 || (!o.brightness.off() && may_leave_bytes({.fill = o.fill_mode, .outside = float(o.cval)}));
+}
 /// The part of a picture that RandomResizedCrop takes: of ten tries, each an area and a ratio, the first that fits, else the largest part in the middle with a ratio in bounds. number(k) is the k-th
 /// random number in [0, 1), of 22.
 template <class F> Rectangle draw_window(const AugmentationOptions& o, const F& number) {
@@ -223,7 +225,7 @@ inline Changes changes(const Transform& t, Size size, KerasVersion version) {
 }
 inline CommonChanges common_changes(const AugmentationOptions& o) {
   CommonChanges all{.fill = o.fill_mode, .outside = float(o.cval), .order = o.interpolation_order, .stretches = o.keras == KerasVersion::legacy_1_1_2,
-                    .centred = o.samplewise_center, .standardised = o.samplewise_deviation, .rescale = o.rescale};
+                    .centred = o.samplewise_center || o.samplewise_deviation, .standardised = o.samplewise_deviation, .rescale = o.rescale};
   for (std::size_t k = 0; k < 3; ++k) all.scale[k] = float(o.rescale / o.deviation[k]), all.offset[k] = float(-o.mean[k] / o.deviation[k]);
   return all;
 }
@@ -288,15 +290,19 @@ template <int C> void change_colours(const Changes& c, const CommonChanges& all,
   }
   if (c.brightness != 1) {                                                        // Pillow works on whole grey levels, and cuts what it makes of them
     const float factor = float(c.brightness);
-    if (all.stretches) {
+    float least = 0, most = 255;
+    if (all.stretches || may_leave_bytes(all)) {
       const auto [low, high] = std::minmax_element(y, y + n);
-      const float least = *low, range = *high > least ? *high - least : 1;
-      for (Index i = 0; i < n; ++i) y[i] = pixel::stretch(y[i], least, range);
-    } else
-      for (Index i = 0; i < n; ++i) y[i] = pixel::within(y[i], 0, 255);
+      least = *low, most = *high;
+    }
+    const bool stretched = all.stretches || least < 0 || most > 255;
+    if (stretched)
+      for (Index i = 0; i < n; ++i) y[i] = pixel::stretch(y[i], least, most > least ? most - least : 1);
     for (Index i = 0; i < n; ++i) y[i] = pixel::whole_level(y[i]);                 // brighten(), step by step: a compiler works on several numbers of each
     for (Index i = 0; i < n; ++i) y[i] = pixel::brighter(y[i], factor);
     for (Index i = 0; i < n; ++i) y[i] = pixel::whole_level(y[i]);
+    if (stretched && !all.stretches)                                              // and Keras takes it back
+      for (Index i = 0; i < n; ++i) y[i] = y[i] / 255 * (most - least) + least;
   }
   if (c.contrast != 1) {
     const float middle = float(sum_over(pixels, [&](Index i) { return double(pixel::grey_of<C>(y + C * i)); }) / double(pixels)), factor = float(c.contrast);

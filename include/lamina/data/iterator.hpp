@@ -85,9 +85,9 @@ class BatchMaker {
   double waited() const { return waited_; }
 
   /// From the next start() on batches are pictures as bytes, with what is to be done to them, for a taker that is not null, and else the numbers of a network; returns the taker before. If that
-  /// was another, a running epoch ends. A picture that the taker keeps is not decoded for it again. Splines of order 2 and more are made here: there is no taker then.
+  /// was another, a running epoch ends. A picture that the taker keeps is not decoded for it again. What no kernel makes is made here: there is no taker then.
   [[gnu::cold]] const void* hand_out_pictures(const void* taker) {
-    if (options_.interpolation_order > 1) taker = nullptr;
+    if (for_the_cpu_alone(options_)) taker = nullptr;
     if (taker == taker_) return taker;
     std::unique_lock lock(mutex_);
     halt(lock);

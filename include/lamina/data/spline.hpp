@@ -4,15 +4,15 @@
 
 namespace lamina {
 
-/// Of a spline between pixels: from the nearest pixel's own value (0) and straight lines (1) on.
-inline constexpr int highest_order = 5;
+/// Of the splines between pixels, of which order 0 is the nearest pixel and 1 straight lines.
+inline constexpr int highest_interpolation_order = 5;
 
 namespace detail {
 
 /// The coefficients that count at a place of a line: order + 1 of them, and how much each does.
 struct SplineWeights {
   int first;
-  double of[highest_order + 1];
+  double of[highest_interpolation_order + 1];
 };
 /// By the recursion of Cox and de Boor, with knots one apart; those of an even order lie between the pixels.
 inline SplineWeights spline_weights(double at, int order) {
@@ -78,11 +78,12 @@ inline void find_coefficients(double* c, Index n, Index stride, Index beside, in
 inline double place_on_spline(double at, int n, FillMode fill, int border) {
   if (fill == FillMode::reflect) return pixel::reflect(at, n);
   if (fill == FillMode::wrap) return pixel::wrap(at, n);
-  if (fill == FillMode::nearest) return std::clamp(at + border, -double(highest_order), double(n + 2 * border + highest_order));
+  if (fill == FillMode::nearest) return std::clamp(at + border, -double(highest_interpolation_order), double(n + 2 * border + highest_interpolation_order));
   return pixel::nearest(at, n);
 }
 
-/// map_picture() with a spline of this order, from 2 on: x (H, W, C) -> y (H, W, C), both grey levels, some of the new ones below 0 or above 255. Definition: scipy.ndimage.affine_transform.
+/// map_picture() with a spline of this order, from 2 on: x (H, W, C) -> y (H, W, C), both grey levels, some of the new ones below 0 or above 255. Definition: scipy.ndimage.affine_transform
+/// (which, with FillMode::reflect and fewer than eight pixels a side, misses what it defines: its filter begins with a number that it has changed).
 template <int C> void map_spline(const std::uint8_t* x, Size s, const Changes& c, FillMode fill, float outside, int order, float* y, Scratch& scratch) {
   const bool edge_twice = fill == FillMode::nearest || fill == FillMode::reflect;
   const int border = fill == FillMode::nearest ? 12 : 0, h = s.h + 2 * border, w = s.w + 2 * border;
@@ -107,11 +108,13 @@ template <int C> void map_spline(const std::uint8_t* x, Size s, const Changes& c
       }
       const SplineWeights rows = spline_weights(place_on_spline(from_row, s.h, fill, border), order);
       const SplineWeights columns = spline_weights(place_on_spline(from_column, s.w, fill, border), order);
+      int across[highest_interpolation_order + 1];
+      for (int b = 0; b <= order; ++b) across[b] = on_line(columns.first + b, w, fill) * C;
       double sum[C] = {};
       for (int a = 0; a <= order; ++a) {
         const double* const from = numbers.data() + Index(on_line(rows.first + a, h, fill)) * w * C;
         for (int b = 0; b <= order; ++b)
-          for (int k = 0; k < C; ++k) sum[k] += rows.of[a] * columns.of[b] * from[on_line(columns.first + b, w, fill) * C + k];
+          for (int k = 0; k < C; ++k) sum[k] += rows.of[a] * columns.of[b] * from[across[b] + k];
       }
       for (int k = 0; k < C; ++k) out[k] = float(sum[k]);
     }

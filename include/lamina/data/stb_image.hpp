@@ -13,7 +13,8 @@ inline thread_local std::size_t stb_may_take = 0;
 
 #if defined(LAMINA_LINK_STB)    // in all files of a program or in none
 // The build links libstb, Debian's stb_image, and the compiler is done a second earlier. (A program that defines these functions itself gives them to Lamina too.)
-// Its memory is malloc's, and nobody can put another in its place: there stb_may_take has no effect, and what look_through_png() lets pass has to fill it and no more.
+// Its memory is malloc's, and nobody can put another in its place: there stb_may_take has no effect, and what look_through_png() lets pass has to fill it and no more. It knows more formats than JPEG and
+// PNG, too, and is given none of them: what does not begin as those do never comes here.
 namespace lamina::detail::stb {
 extern "C" {
 int stbi_info_from_memory(const unsigned char* bytes, int size, int* width, int* height, int* channels);
