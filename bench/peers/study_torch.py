@@ -1,6 +1,6 @@
 """The study's network in PyTorch, as its users write it: study_torch.py DATA [--size 64] [--epochs 15] [--batch 32] [--seed 1] [--threads 2] [--parallel] [--follow DIR]
 
-DataLoader with two persistent workers, torchvision's transforms v2, channels_last, threads that wait passively, Adam, ExponentialLR once an epoch. --parallel: nn.DataParallel over all GPUs; where there is none,
+DataLoader with a persistent worker for each thread, torchvision's transforms v2 (pictures of another size are resized by the nearest pixel, as by Keras and by Lamina's trainer), channels_last, threads that wait passively, Adam, ExponentialLR once an epoch. --parallel: nn.DataParallel over all GPUs; where there is none,
 DistributedDataParallel through gloo, two processes that share the threads, the workers and the batch.
 
 Augmentation is that of Lamina's recipe `pytorch` but for what lies beyond the border: torchvision's RandomAffine fills it with black, the recipe mirrors it. Both shear by up to 0.2 degrees, scale
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 from torchvision.transforms import v2
 
-PROCESSES, WORKERS = 2, 2
+PROCESSES = 2
 
 
 def simple_cnn(size, classes, dropout=DROPOUT):
@@ -31,7 +31,7 @@ def simple_cnn(size, classes, dropout=DROPOUT):
 def pictures(part, augmented):
     """An ImageFolder of DATA/part: (3, size, size) in 0..1."""
     changes = [v2.RandomAffine(0, shear=SHEAR, scale=(1 - ZOOM, 1 + ZOOM)), v2.RandomHorizontalFlip()] if augmented else []
-    return torchvision.datasets.ImageFolder(os.path.join(o.data, part), v2.Compose([v2.Resize((o.size, o.size)), *changes, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))
+    return torchvision.datasets.ImageFolder(os.path.join(o.data, part), v2.Compose([v2.Resize((o.size, o.size), v2.InterpolationMode.NEAREST), *changes, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))
 
 
 class Timed:
@@ -81,7 +81,7 @@ def train(rank, processes, meeting):
         torch.manual_seed(o.seed * processes + rank)           # replicas change their pictures each in another way
     elif o.parallel:
         optimized = nn.DataParallel(net)
-    usual = {"num_workers": WORKERS // processes, "persistent_workers": True, "pin_memory": o.device == "cuda"}
+    usual = {"num_workers": max(1, o.threads // processes), "persistent_workers": True, "pin_memory": o.device == "cuda"}
     training = DataLoader(learned, o.batch // processes, shuffle=sampler is None, sampler=sampler, **usual)
     validation = DataLoader(validated, EVALUATION_BATCH // processes, **usual)
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
@@ -110,14 +110,16 @@ def follow():
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
     to_unit = v2.Lambda(lambda x: x.float() * torch.tensor(1 / 255))         # ToDtype divides, which Lamina and Keras do not
-    learned = torchvision.datasets.ImageFolder(os.path.join(o.data, "train"), v2.Compose([v2.Resize((o.size, o.size)), v2.PILToTensor(), to_unit]))
+    learned = torchvision.datasets.ImageFolder(os.path.join(o.data, "train"), v2.Compose([v2.Resize((o.size, o.size), v2.InterpolationMode.NEAREST), v2.PILToTensor(), to_unit]))
     first = simple_cnn(o.size, len(learned.classes), dropout=0)
-    order = torch.randperm(len(learned)).tolist()
+    order, rates = torch.randperm(len(learned)).tolist(), []
 
     def losses(number):
         net = copy.deepcopy(first).to(number, memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
         for x, y in DataLoader(learned, o.batch, sampler=order):
+            if number == torch.float64:
+                rates.append(optimizer.param_groups[0]["lr"])
             loss = F.cross_entropy(net(x.to(number, memory_format=torch.channels_last)), y)
             optimizer.zero_grad()
             loss.backward()
@@ -127,7 +129,7 @@ def follow():
     weights = [(f"{i // 2}.{name.split('.')[1]}", w.numpy()) for i, (name, w) in enumerate(first.state_dict().items())]
     paths = [os.path.relpath(learned.samples[i][0], o.data) for i in order]
     double, single = list(losses(torch.float64)), list(losses(torch.float32))
-    study_work.write_followed(o, "torch", torch.__version__, weights, paths, [learned.targets[i] for i in order], [RATE] * len(double), double, single)
+    study_work.write_followed(o, "torch", torch.__version__, weights, paths, [learned.targets[i] for i in order], rates, double, single)
 
 
 def main():

@@ -1,5 +1,5 @@
 """bench/study --check: the figures, the sentences and the report, on runs that nobody ran and whose figures are known by hand."""
-import copy, os, tempfile, types, unittest
+import copy, json, os, subprocess, tempfile, types, unittest
 import xml.etree.ElementTree as xml
 
 from . import figures, kept, processes, readers, report, systems, tables, words
@@ -150,6 +150,15 @@ class RunsCheck(unittest.TestCase):
                 file.write("{")
             with self.assertRaisesRegex(ValueError, "torch-2.json is no run of a study"):
                 kept.Folder(folder, COMMON)
+            without = a_run("torch", 2, (0.5, 0.6, 0.7))
+            del without["epochs"][0]["val_loss"]
+            with open(os.path.join(folder, "runs", "torch-2.json"), "w") as file:
+                json.dump(without, file)
+            with self.assertRaisesRegex(ValueError, "torch-2.json is no run of a study"):
+                kept.Folder(folder, COMMON)
+            with kept.alone(folder), self.assertRaisesRegex(ValueError, "another study writes to"):
+                kept.alone(folder)
+            kept.alone(folder).close()
 
     def test_peer_lines(self):
         reader = readers.PeerReader()
@@ -178,6 +187,17 @@ class RunsCheck(unittest.TestCase):
             self.assertEqual((len(asked), peak.bytes), (3, 100))
         finally:
             processes.resident, processes.memory_of = real
+
+    def test_others(self):
+        """A process that works beside a run counts, and the run's own does not."""
+        beside = subprocess.Popen(["sh", "-c", "i=0; while test $i -lt 100000; do i=$((i+1)); done; sleep 60"], start_new_session=True)
+        try:
+            its = lambda found: sum(seconds for (number, _), seconds in found.items() if int(number) == beside.pid)
+            while its(processes.worked()) < 0.02:
+                self.assertIsNone(beside.poll())
+            self.assertEqual(its(processes.worked(beside.pid)), 0)
+        finally:
+            processes.end(beside)
 
     def test_process(self):
         """A child that takes 64 MB is counted with its parent, and nothing outlives a run that is given up."""

@@ -1,5 +1,5 @@
 """Runs one process and what it starts: its lines as they come, the memory of the whole tree, and an end to all of it when somebody wants that."""
-import os, queue, signal, subprocess, threading, time
+import ctypes, os, queue, signal, subprocess, threading, time
 
 SAMPLED_EVERY, SAMPLING = 0.25, 0.01   # seconds; and the part of a core that asking for memory may take
 
@@ -54,20 +54,31 @@ def tree(leader):
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and session_of(name) == leader]
 
 
-def busy_seconds():
-    """What all processors have worked since the machine started."""
-    with open("/proc/stat") as stat:
-        user, nice, system, _, _, irq, softirq = map(int, stat.readline().split()[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+def worked(leader=None):
+    """Seconds that each process worked, with those of the children it waited for, by its number and its birth; this process and the session of the leader are left out. (The ticks that /proc/stat counts
+    miss too much of a run's work for a difference.)"""
+    found = {}
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{int(name)}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except (OSError, ValueError):
+            continue
+        if int(name) != os.getpid() and int(fields[3]) != leader:
+            found[name, fields[19]] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
-def own_seconds():
-    t = os.times()
-    return t.user + t.system + t.children_user + t.children_system
+def prepared(cores):
+    """What a child does before it begins: it keeps to the cores, and does not outlive this process, even where that is killed."""
+    def prepare():
+        os.sched_setaffinity(0, cores)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)                 # PR_SET_PDEATHSIG
+    return prepare
 
 
 class Finished:
-    """What a process left: `code`, its `lines`, its last `words` on standard error, `wall` seconds, `peak` bytes of its tree, and the share of the processors that `others` took beside it."""
+    """What a process left: `code`, its `lines`, its last `words` on standard error, `wall` seconds, `peak` bytes of its tree, and what `others` worked meanwhile, as a share of the cores that it had."""
 
     def __init__(self, code, lines, words, wall, peak, others):
         self.code, self.lines, self.words, self.wall, self.peak, self.others = code, lines, words, wall, peak, others
@@ -91,10 +102,10 @@ def end(process):
 
 def run(command, cores, environment, look):
     """Runs the command on these cores. look(line or None) is called for each line of standard output and four times a second. Whatever is thrown meanwhile ends the process first."""
-    begin, busy, own, peak, lines, words = time.monotonic(), busy_seconds(), own_seconds(), Peak(), [], []
+    begin, beside, peak, lines, words = time.monotonic(), worked(), Peak(), [], []
     came = queue.Queue()
     process = subprocess.Popen(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               errors="replace", start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+                               errors="replace", start_new_session=True, preexec_fn=prepared(cores))
 
     def read(stream, put):
         for line in stream:
@@ -119,6 +130,7 @@ def run(command, cores, environment, look):
             if over:
                 break
         wall = time.monotonic() - begin
+        others = sum(seconds - beside.get(who, 0) for who, seconds in worked(process.pid).items()) / (wall * len(cores))
         if tree(process.pid):                                   # workers that outlive the process they worked for
             end(process)
         for reader in readers:
@@ -129,5 +141,4 @@ def run(command, cores, environment, look):
     except BaseException:
         end(process)
         raise
-    others = max(0, busy_seconds() - busy - (own_seconds() - own)) / (wall * os.cpu_count())
     return Finished(process.returncode, lines, [line.strip() for line in words if line.strip()], wall, peak.bytes, others)

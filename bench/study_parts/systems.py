@@ -24,6 +24,10 @@ class System:
         found = all(glob.glob(os.path.join(PEERS, "lib/python*/site-packages", package)) for package in self.packages)
         return None if found else "not installed: bench/peers/install.sh"
 
+    def program(self, o):
+        """The files that its runs are made by."""
+        return [o.tomato] if self.ours else [os.path.join(BENCH, "peers", name) for name in (self.script, "study_work.py")]
+
     def command(self, o, seed, out):
         usual = [word for name in ("size", "epochs", "batch") for word in ("--" + name, str(getattr(o, name)))] + ["--seed", str(seed), "--device", o.device]
         if not self.ours:
