@@ -100,6 +100,13 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
   return largest;
 }
 
+/// How many steps pass before the losses differ by more than `most`.
+std::size_t steps_within(const std::vector<double>& a, const std::vector<double>& b, double most) {
+  std::size_t n = 0;
+  while (n < a.size() && std::abs(a[n] - b[n]) <= most) ++n;
+  return n;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -129,6 +136,7 @@ int main(int argc, char** argv) try {
   for (std::size_t i = 0; print && i < ours.size(); ++i) std::printf("%zu %.9f %.9f %.9f %.9f\n", i + 1, theirs[i], ours[i], theirs_single[i], ours_single[i]);
   std::printf("{\"framework\": \"%s\", \"version\": \"%s\", \"steps\": %zu, \"first_loss\": %.6f, \"last_loss\": %.6f, \"rates_apart\": %.3g, ", framework.c_str(), detail::meta(file, "version").c_str(),
               theirs.size(), theirs.front(), theirs.back(), apart);
+  std::printf("\"single_steps\": %zu, \"their_single_steps\": %zu, ", steps_within(ours_single, theirs_single, 1e-3), steps_within(theirs_single, theirs, 1e-3));
   std::printf("\"difference\": %.3g, \"single_difference\": %.3g, \"their_single_from_double\": %.3g, \"our_single_from_double\": %.3g}\n", largest_difference(ours, theirs),
               largest_difference(ours_single, theirs_single), largest_difference(theirs_single, theirs), largest_difference(ours_single, ours));
 } catch (const Error& e) {

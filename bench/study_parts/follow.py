@@ -33,7 +33,8 @@ def run(o):
                 within = told["difference"] <= WITHIN and told["rates_apart"] <= WITHIN
                 print(f"{system.name} {told['version']}: {told['steps']} steps, loss {told['first_loss']:.4f} to {told['last_loss']:.4f}. The recipe's rates differ by {told['rates_apart']:.2g} of themselves at most. "
                       f"In double precision Lamina's losses differ by {told['difference']:.2g} at most: {'within' if within else 'NOT within'} {WITHIN:g}. "
-                      f"In single precision by {told['single_difference']:.2g}, where {system.name}'s differ by {told['their_single_from_double']:.2g} from its own in double, and Lamina's by {told['our_single_from_double']:.2g}.")
+                      f"In single precision they stay within {WITHIN:g} for {told['single_steps']} steps and differ by {told['single_difference']:.2g} at most, where {system.name}'s stay within {WITHIN:g} of its own in "
+                      f"double for {told['their_single_steps']} steps and differ by {told['their_single_from_double']:.2g}, and Lamina's by {told['our_single_from_double']:.2g}.")
                 missed += not within
                 continue
             missed += 1
