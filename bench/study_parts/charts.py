@@ -16,9 +16,10 @@ def nice_step(span, parts):
 
 
 class Axis:
-    """From `low` or a little less to `high` or a little more, labelled in at most about `parts` steps of at least `least`."""
+    """From `low` or a little less to `high` or a little more, labelled in at most about `parts` steps of at least `least`; of a single value, from one less."""
 
     def __init__(self, low, high, parts, least=0.0):
+        low = low if low < high else high - 1
         step = max(least, nice_step(high - low, parts))
         self.low, self.high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
         self.ticks = [self.low + k * step for k in range(round((self.high - self.low) / step) + 1)]
@@ -45,7 +46,7 @@ def accuracy_chart(title, unit, rows, where, x_axis):
     """Validation accuracy of rows over where(epoch index, mean seconds): the mean of the seeds, and a band from the lowest to the highest."""
     curves = [(row, row.curve()) for row in rows]
     low, high = min(point[2] for _, c in curves for point in c), max(point[3] for _, c in curves for point in c)
-    y_axis = Axis(100 * low, min(100, max(100 * high, 100 * low + 10)), 6)
+    y_axis = Axis(min(100 * low, 90), min(100, max(100 * high, 100 * low + 10)), 6)
     x = lambda v: LEFT + x_axis.at(v) * (WIDTH - LEFT - RIGHT)
     y = lambda v: HEIGHT - BOTTOM - y_axis.at(100 * v) * (HEIGHT - TOP - BOTTOM)
     s, description = "", title

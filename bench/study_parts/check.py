@@ -2,7 +2,7 @@
 import copy, json, os, subprocess, tempfile, types, unittest
 import xml.etree.ElementTree as xml
 
-from . import figures, kept, processes, readers, report, systems, tables, words
+from . import charts, figures, kept, processes, readers, report, systems, tables, words
 
 COMMON = {"data": "leaves, 100 training and 10 validation pictures, fingerprint 0", "size": 64, "epochs": 3, "batch": 32, "device": "cpu", "threads": 2, "cpu": "a processor"}
 
@@ -122,6 +122,13 @@ class ReportCheck(unittest.TestCase):
         html, main = self.page(f)
         self.assertNotIn("Table II:", html)                              # it would have no rows
         self.assertEqual(len(main.findall(".//figure")), 4)
+
+    def test_all_at_100_percent(self):
+        axis = charts.Axis(100, 100, 6)
+        self.assertEqual((axis.low, axis.high, axis.at(100)), (99, 100, 1))
+        html, _ = self.page(a_study(a_run("torch", 1, (1.0,) * 3)))
+        self.assertIn('>90 %</text>', html)
+        self.assertIn('>100 %</text>', html)
 
     def test_wait_that_is_not_known(self):
         self.page(a_study(a_run("keras", 1, (0.5, 0.6, 0.7), wait=None)))
