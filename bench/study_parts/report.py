@@ -76,7 +76,7 @@ def drawings(f):
     compute = lambda row: row.mean("compute") if row.mean("data") is not None else row.mean("epoch")
     split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", compute), ("validation", "check", lambda row: row.mean("validation"))]
     memory = charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)
-    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of an epoch", "s", ran, split, 2) + memory))
+    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of the median epoch", "s", ran, split, 2) + memory))
     return section("Curves", "\n".join(pictures)) if ran else ""
 
 
@@ -85,13 +85,13 @@ def facts(f):
     found = []
     for ours, original in f.pairs():
         if not ours.system.parallel:
-            found.append((original.mean("epoch") / ours.mean("epoch"), f"{original.name}'s seconds an epoch to Lamina's"))
+            found.append((original.mean("epoch") / ours.mean("epoch"), f"{original.name}'s median epoch to Lamina's"))
             found.append((original.mean("peak") / ours.mean("peak"), f"{original.name}'s memory to Lamina's"))
-    return "".join(element("div", "", element("dt", "", escaped(what)) + element("dd", "", f"{value:.2g} ×")) for value, what in found)
+    return "".join(element("div", "", element("dt", "", escaped(what)) + element("dd", "", f"{words.ratio(value)} ×")) for value, what in found)
 
 
 def machine(f):
-    versions = sorted({row.about["version"] for row in f.ran() if row.about.get("version")})
+    versions = sorted({run.about["version"] for row in f.ran() for run in row.runs.values() if run.about["version"]})
     c = f.common
     return f"{c['cpu']}; every run has {c['threads']} of the cores. {c['data']}, {c['size']} x {c['size']}; batch {c['batch']}; device {c['device']}." + (f" {', '.join(versions)}." if versions else "")
 
@@ -127,22 +127,23 @@ def markdown_page(f, o):
 
 
 def csv_page(f):
-    """A line for each run, and one for each system that has none."""
+    """A line for each run, and one for each system that has fewer than seeds."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    names = ["accuracy", "loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch", "data", "compute", "validation", "to_target", "wall", "peak", "others"]
-    titles = ["best_accuracy", "best_loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch_seconds", "epoch_data_seconds", "epoch_compute_seconds", "validation_seconds",
-              f"seconds_to_{100 * TARGET:.0f}_percent", "process_seconds", "peak_mb", "others"]
+    names = ["accuracy", "loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "epoch", "shortest", "longest", "data", "compute", "validation", "to_target", "wall", "peak", "others"]
+    titles = ["best_accuracy", "best_loss", "best_epoch", "last_accuracy", "last_loss", "seconds", "median_epoch_seconds", "shortest_epoch_seconds", "longest_epoch_seconds",
+              "median_data_seconds", "median_compute_seconds", "median_validation_seconds", f"seconds_to_{100 * TARGET:.0f}_percent", "process_seconds", "peak_mb", "others"]
     out.writerow(["system", "version", "how", "seed", "epochs", *titles, "why"])
     for row in f.rows:
         for seed, run in row.runs.items():
-            out.writerow([row.name, row.about.get("version", ""), row.about.get("how", ""), seed, f.epochs, *("" if (v := getattr(run, name)) is None else v if isinstance(v, int) else f"{v:.6g}" for name in names), ""])
-        if not row:
+            figures = ["" if (v := getattr(run, name)) is None else v if isinstance(v, int) else f"{v:.6g}" for name in names]
+            out.writerow([row.name, run.about["version"], run.about["how"], seed, f.epochs, *figures, ""])
+        if row in f.short():
             out.writerow([row.name, "", "", "", "", *[""] * len(names), row.why or "not run yet"])
     return text.getvalue()
 
 
 def write(folder, all, kept, why, o):
-    f = Figures(all, kept.runs, why, kept.common)
+    f = Figures(all, kept.runs, why, kept.common, o.seeds)
     for name, text in (("study.html", html_page(f, o)), ("study.md", markdown_page(f, o)), ("study.csv", csv_page(f))):
         write_whole(os.path.join(folder, name), text)

@@ -1,6 +1,7 @@
 """The tables of the study, as text that both Markdown and HTML show."""
 from .figures import TARGET
 from .systems import STUDY, STUDY_EPOCHS
+from .words import ratio, several
 
 
 class Table:
@@ -33,8 +34,10 @@ def seconds(v):
     return "–" if v is None else f"{v:.2f}" if v < 100 else f"{v:.0f}"
 
 
-def ratio(a, b):
-    return f"{a / b:.2f} x" if a and b else "–"
+def of_them(row):
+    """Seconds until TARGET of the seeds that come there, and how many do if not all."""
+    reached, seeds = row.reached(), len(row.runs)
+    return ", ".join(([spread(row, "to_target", digits=0)] if reached else []) + ([f"{reached} of {several(seeds, 'seed')}"] if reached < seeds else []))
 
 
 def accuracies(title, rows, f):
@@ -53,31 +56,31 @@ def table_of_seconds(f):
     t = Table("Table III: seconds", note, ["system", f"study: seconds of {STUDY_EPOCHS} epochs", "of one", f"here: seconds of {f.epochs} epochs", "whole process",
                                            f"until {100 * TARGET:.0f} % validation accuracy"])
     for row in f.rows:
-        reached = f"{row.mean('to_target'):.0f}" if row.to_target() else f"{len(row.values('to_target'))} of {len(row.runs)} seeds come there"
-        t.add(row, said(row.key, 2, lambda v: f"{v:.2f}"), said(row.key, 2, lambda v: f"{v / STUDY_EPOCHS:.2f}"), spread(row, "seconds", digits=1), spread(row, "wall", digits=1), reached)
+        t.add(row, said(row.key, 2, lambda v: f"{v:.2f}"), said(row.key, 2, lambda v: f"{v / STUDY_EPOCHS:.2f}"), spread(row, "seconds", digits=1), spread(row, "wall", digits=1), of_them(row))
     return t
 
 
 def table_of_epochs(f):
-    note = ("Seconds of one epoch in the mean. Data: what the training waited for pictures; of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
+    note = ("Seconds of the median epoch of a run, in the mean of the seeds; training, data, compute and validation are medians each for itself. Data: what the training waited for pictures; "
+            "of Keras, which does not tell, what remains of the epoch when its steps, timed on a batch in memory, are taken off. "
             "Memory: the peak of all processes of a run together, shared pages counted once.")
     t = Table("An epoch, and memory", note, ["system", "training", "of it data", "compute", "validation", "original takes", "peak MB", "original needs"])
     for row in f.rows:
         original = f.row(row.system.original) if row.system.ours else None
-        to_original = lambda what: ratio(original.mean(what), row.mean(what)) if original else "–"
+        to_original = lambda what: f"{ratio(original.mean(what) / row.mean(what))} x" if original and row else "–"
         t.add(row, spread(row, "epoch"), *[seconds(row.mean(part)) for part in ("data", "compute", "validation")], to_original("epoch"), spread(row, "peak", digits=0), to_original("peak"))
     return t
 
 
 def table_of_replicas(f):
-    t = Table("From one to several", "The same cores, divided among the replicas; the speed of one that has them all is 1.",
+    t = Table("From one to several", "The same cores, divided among the replicas; the speed of one that has them all is 1. The study: by all its seconds. Here: by the median epoch.",
               ["system", "what runs", "study: speed", "here: speed", "accuracy, points"])
     for row in f.rows:
         if not row.system.sequential:
             continue
         alone = f.row(row.system.sequential)
-        study = f"{STUDY[row.system.sequential][2] / STUDY[row.key][2]:.2f}" if row.key in STUDY else "–"
-        here = (f"{alone.mean('epoch') / row.mean('epoch'):.2f}", f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}") if row and alone else ("–", "–")
+        study = ratio(STUDY[row.system.sequential][2] / STUDY[row.key][2]) if row.key in STUDY else "–"
+        here = (ratio(alone.mean("epoch") / row.mean("epoch")), f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}") if row and alone else ("–", "–")
         t.add(row, row.about.get("how", ""), study, *here)
     return t
 
