@@ -71,8 +71,8 @@ def accuracy_chart(title, unit, rows, where, x_axis):
     return f'<figure class="chart"><figcaption><span class="chart-title">{escaped(title)}</span><span class="legend">{legend(rows)}</span></figcaption>{svg}</figure>\n'
 
 
-def bars(title, unit, rows, parts, digits):
-    """A bar for each row, of parts (name, style, value of a row); a part whose value is None is left out."""
+def bars(title, unit, rows, parts, digits, note=""):
+    """A bar for each row, of parts (name, style, value of a row); a part whose value is None is left out. The note stands below."""
     sign = lambda style: f'<svg viewBox="0 0 22 12" width="22" height="12" aria-hidden="true"><rect class="bar {style}" x="5" y="0" width="12" height="12"/></svg>'
     keys = "".join(f'<span class="key">{sign(style)}{escaped(name)}</span>' for name, style, _ in parts) if len(parts) > 1 else ""
     sums = [sum(value(row) or 0 for *_, value in parts) for row in rows]
@@ -81,4 +81,5 @@ def bars(title, unit, rows, parts, digits):
         pieces = "".join(f'<i class="{style}" style="width:{100 * v / most:.2f}%" title="{escaped(name)}: {v:.{digits}f} {unit}"></i>' for name, style, value in parts if (v := value(row)))
         lane = f'<span class="lane"><span class="pieces">{pieces}</span><span class="sum">{total:.{digits}f} {unit}</span></span>'
         s += f'<div class="row{" ours" if row.system.ours else ""}"><span class="who">{escaped(row.name)}</span>{lane}</div>\n'
-    return f'<figure class="chart bars"><figcaption><span class="chart-title">{escaped(title)}</span><span class="legend">{keys}</span></figcaption>\n{s}</figure>\n'
+    below = f'<p class="note">{escaped(note)}</p>' if note else ""
+    return f'<figure class="chart bars"><figcaption><span class="chart-title">{escaped(title)}</span><span class="legend">{keys}</span></figcaption>\n{s}{below}</figure>\n'

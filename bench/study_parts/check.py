@@ -214,6 +214,22 @@ class ReportCheck(unittest.TestCase):
         self.assertIn('>90 %</text>', html)
         self.assertIn('>100 %</text>', html)
 
+    def test_notes(self):
+        """What stands below the tables is told of what has run only, in both forms of the report."""
+        wheel, gloo = {"version": "PyTorch 2.15.0+cu132"}, {"how": "DistributedDataParallel through gloo: no GPU here"}
+        f = a_study({**a_run("torch", 1, (0.9,) * 3), **wheel}, {**a_run("torch_parallel", 1, (0.9,) * 3), **gloo}, a_run("ours_pytorch", 1, (0.9,) * 3), a_run("keras", 1, (0.9,) * 3))
+        text, html = report.markdown_page(f, self.o), self.page(f)[0]
+        once = ("RandomAffine fills", "which brings CUDA along", "Keras's whole process has 40", "reads and decodes its pictures once")
+        for note, times in ((tables.DATA, 1), ("PyTorch DataParallel is DistributedDataParallel through gloo: no GPU here.", 2), *((note, 1) for note in once)):
+            self.assertEqual(text.count(note), times, note)
+            self.assertEqual(html.count(charts.escaped(note)), times + (note == tables.DATA), note)      # the chart has it too
+        bare = report.markdown_page(a_study(a_run("torch", 1, (0.9,) * 3)), self.o)
+        for note in ("through gloo", "memory of the GPU", *once):
+            self.assertNotIn(note, bare)
+        self.assertIn("worker processes", bare)
+        f.common = {**COMMON, "device": "cuda"}
+        self.assertIn("The memory of the GPU is not counted.", report.markdown_page(f, self.o))
+
     def test_wait_that_is_not_known(self):
         self.page(a_study(a_run("keras", 1, (0.5, 0.6, 0.7), wait=None)))
 

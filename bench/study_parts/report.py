@@ -32,6 +32,7 @@ STYLE = """
 i.data { background: var(--wait); } i.compute { background: var(--backward); } i.check { background: var(--check); } i.memory { background: var(--forward); }
 .bar.data { fill: var(--wait); } .bar.compute { fill: var(--backward); } .bar.check { fill: var(--check); }
 .charts + .charts { margin-top: 2.25rem; }
+.scroll + .note, .bars .note { margin: 0.75rem 0 0; }
 @media (max-width: 40rem) { .bars .row { grid-template-columns: 1fr; gap: 0; } .verdict { font-size: 1rem; } .list tbody th { min-width: 7.5rem; } }
 """
 
@@ -60,7 +61,8 @@ def html_table(table):
             rest = "".join(element("td", "text" if table.columns[k] in TEXT else "", escaped(c)) for k, c in enumerate(cells[1:], 1))
         body += element("tr", "ours" if ours else "", element("th", "", escaped(cells[0]), ' scope="row"') + rest) + "\n"
     whole = element("table", "list fill", element("thead", "", element("tr", "", head)) + element("tbody", "", "\n" + body))
-    return section(table.title, element("p", "note", escaped(table.note)) + "\n" + element("div", "scroll", whole, ' tabindex="0"'))
+    below = "\n" + element("p", "note", escaped(" ".join(table.below))) if table.below else ""
+    return section(table.title, element("p", "note", escaped(table.note)) + "\n" + element("div", "scroll", whole, ' tabindex="0"') + below)
 
 
 def drawings(f):
@@ -76,7 +78,7 @@ def drawings(f):
     compute = lambda row: row.mean("compute") if row.mean("data") is not None else row.mean("epoch")
     split = [("data", "data", lambda row: row.mean("data")), ("compute", "compute", compute), ("validation", "check", lambda row: row.mean("validation"))]
     memory = charts.bars("Peak memory of all processes", "MB", ran, [("memory", "memory", lambda row: row.mean("peak"))], 0)
-    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of the median epoch", "s", ran, split, 2) + memory))
+    pictures.append(element("div", "charts", "\n" + charts.bars("Seconds of the median epoch", "s", ran, split, 2, tables.DATA) + memory))
     return section("Curves", "\n".join(pictures)) if ran else ""
 
 
