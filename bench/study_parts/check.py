@@ -100,14 +100,15 @@ class WordsCheck(unittest.TestCase):
     def test_chance_of_replicas(self):
         told = lambda *runs: words.on_replicas(a_study(*runs))[0]
         alone, apart, far = three("ours_pytorch", 0.9), three("ours_dataparallel", 0.905), three("ours_dataparallel", 0.8)
-        self.assertEqual(told(*alone, *apart), "Lamina (pytorch, 2 dataparallel): 1.0 times the speed of Lamina (pytorch), 0.50 points more accuracy, where seeds alone make up to 2.27 points.")
+        self.assertEqual(told(*alone, *apart), "Lamina (pytorch, 2 dataparallel): 1.00 times the speed of Lamina (pytorch), 0.50 points more accuracy, where seeds alone make up to 2.27 points.")
         self.assertIn("10.00 points less accuracy, which is more than seeds alone make (2.27 points).", told(*alone, *far))
         self.assertIn("0.50 points more accuracy; with 1 seed nobody can tell that from chance.", told(alone[0], apart[0]))
 
     def test_ratio(self):
         """By hand."""
-        self.assertEqual([words.ratio(v) for v in (102.6, 20.0, 19.99, 3.46, 9 / 3, 1.0, 0.987)], ["102", "20", "19.9", "3.4", "3.0", "1.0", "0.98"])
-        self.assertEqual([words.times(v, "more", "less") for v in (1.09, 1.1, 0.92, 0.9)], [None, "1.1 times more", None, "1.1 times less"])
+        self.assertEqual([words.ratio(v) for v in (102.6, 20.0, 19.99, 3.46, 9 / 3, 1.999, 1.0, 0.987)], ["102", "20", "19.9", "3.4", "3.0", "1.99", "1.00", "0.98"])
+        self.assertEqual([words.ratio(v, up=True) for v in (3.41, 1.201, 2.0)], ["3.5", "1.21", "2.0"])
+        self.assertEqual([words.times(v, "more", "less") for v in (1.09, 1.1, 0.92, 0.9)], [None, "1.10 times more", None, "1.12 times less"])
         text = self.said(a_run("torch", 1, (0.9,) * 3, seconds=205.2), a_run("ours_pytorch", 1, (0.9,) * 3, seconds=2.0))
         self.assertIn("PyTorch takes 102 times as long for the median epoch", text)
         self.assertIn("102 times as fast", text)

@@ -109,7 +109,7 @@ def table_of_replicas(f):
         if not row.system.sequential:
             continue
         alone = f.row(row.system.sequential)
-        study = ratio(STUDY[row.system.sequential][2] / STUDY[row.key][2]) if row.key in STUDY else "–"
+        study = f"{STUDY[row.system.sequential][2] / STUDY[row.key][2]:.2f}" if row.key in STUDY else "–"
         here = (ratio(alone.mean("epoch") / row.mean("epoch")), f"{100 * (row.mean('accuracy') - alone.mean('accuracy')):+.2f}") if row and alone else ("–", "–")
         t.add(row, row.about.get("how", ""), study, *here)
     return t

@@ -26,15 +26,15 @@ def apart(d):
     return f"{points(d)} {'more' if d > 0 else 'less'}" if abs(d) >= 5e-5 else "the same"
 
 
-def ratio(v):
-    """Rounded down, so that none looks larger than it is: from 20 up without decimals, from 1 up with one, and below with two, since 0.98 is not 0.9."""
-    digits = 0 if v >= 20 else 1 if v >= 1 else 2
-    return f"{math.floor(v * 10**digits + 1e-9) / 10**digits:.{digits}f}"
+def ratio(v, up=False):
+    """Rounded down, so that none looks larger than it is, or up where a larger one is worse: from 20 on without decimals, from 2 on with one, and below with two."""
+    digits = 0 if v >= 20 else 1 if v >= 2 else 2
+    return f"{(math.ceil(v * 10**digits - 1e-9) if up else math.floor(v * 10**digits + 1e-9)) / 10**digits:.{digits}f}"
 
 
 def times(v, more, less):
-    """"3.9 times as fast", or the other way round; None where it is less than 1.1 times either way."""
-    return f"{ratio(v)} times {more}" if v >= 1.1 else f"{ratio(1 / v)} times {less}" if 1 / v >= 1.1 else None
+    """"3.9 times as fast", or the other way round, which is the worse; None where it is less than 1.1 times either way."""
+    return f"{ratio(v)} times {more}" if v >= 1.1 else f"{ratio(1 / v, up=True)} times {less}" if 1 / v >= 1.1 else None
 
 
 def of_chance(d, noise, a, b):
