@@ -89,9 +89,7 @@ TEST_CASE("augmentation: brightness where grey levels leave 0..255, as Keras str
     {FillMode::constant, 300, 1, 1.3, 40, {300, 300, 215.058, 247.589, 300}},         {FillMode::constant, -40, 2, 1.3, -25, {-40, -40, 183.410, 222.533, -40}},
   };
   constexpr int at[5][2] = {{0, 0}, {1, 9}, {4, 5}, {6, 2}, {8, 10}};
-  Picture p{9, 11, 1, {}};
-  for (int i = 0; i < p.h; ++i)
-    for (int j = 0; j < p.w; ++j) p.pixels.push_back(std::uint8_t((37 * i + 101 * j + 13 * i * j) % 256));
+  const Picture p = lamina_test::numbered(9, 11);
   for (const Recorded& r : recorded) {
     CAPTURE(r.cval);
     AugmentationOptions o{.fill_mode = r.fill, .cval = r.cval, .interpolation_order = r.order, .keras = KerasVersion::current};

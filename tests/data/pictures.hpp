@@ -30,6 +30,14 @@ inline lamina::Picture noise(int h, int w, int c, std::uint64_t seed = 1) {
   return p;
 }
 
+/// A picture of one channel that a word describes to other programs: (37 i + 101 j + 13 i j) mod 256.
+inline lamina::Picture numbered(int h, int w) {
+  lamina::Picture p{h, w, 1, {}};
+  for (int i = 0; i < h; ++i)
+    for (int j = 0; j < w; ++j) p.pixels.push_back(std::uint8_t((37 * i + 101 * j + 13 * i * j) % 256));
+  return p;
+}
+
 /// A slope: what JPEG keeps to within a few levels.
 inline lamina::Picture slope(int h, int w, int first = 20) {
   lamina::Picture p{h, w, 3, Bytes(std::size_t(h * w * 3))};

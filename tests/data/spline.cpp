@@ -45,9 +45,7 @@ TEST_CASE("spline: what scipy.ndimage.affine_transform makes of a picture") {
     {5, FillMode::wrap, {19.8370, 94.7951, 164.6856, 67.1818, 126.9960}, {106.0473, 113.0019, 166.4480, 132.2795, 95.6845}},
   };
   constexpr int at[5][2] = {{0, 0}, {1, 9}, {4, 5}, {6, 2}, {8, 10}}, far_at[5][2] = {{0, 0}, {0, 10}, {6, 6}, {8, 0}, {8, 10}};
-  Picture p{9, 11, 1, {}};
-  for (int i = 0; i < p.h; ++i)
-    for (int j = 0; j < p.w; ++j) p.pixels.push_back(std::uint8_t((37 * i + 101 * j + 13 * i * j) % 256));
+  const Picture p = lamina_test::numbered(9, 11);
   for (const Recorded& r : recorded) {
     CAPTURE(r.order);
     const auto near = mapped(p, Affine{1.1, 0.3, -2.3, -0.4, 0.9, 1.7}, r.fill, r.order), far = mapped(p, Affine{2.1, 0.3, -14.3, -1.4, 2.9, -11.7}, r.fill, r.order);

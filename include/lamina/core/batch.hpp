@@ -34,7 +34,7 @@ concept BatchSource = requires(S& s, const S& c, Batch& batch, Index epoch, Inde
 };
 
 /// One that hands out pictures as bytes to a taker, from the next start() on; to nobody: numbers again. It returns whom it handed them out to before. Where that is somebody else a running
-/// epoch ends, and what was kept is forgotten. Where no device could change the pictures as the source is to there are numbers all the same.
+/// epoch ends, and what was kept is forgotten. Where no kernel makes such pictures, numbers come all the same.
 template <class S>
 concept PictureSource = BatchSource<S> && requires(S& s, const void* taker) { { s.hand_out_pictures(taker) } -> std::same_as<const void*>; };
 

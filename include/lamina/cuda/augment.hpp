@@ -190,7 +190,8 @@ template <class T, int C, bool Whole, bool Mixed> struct Augment {
 }  // namespace kernels::inline LAMINA_SIMT
 
 /// y[i] = picture x[changes[i].place] with what transform() of data/augmentation.hpp makes of it, for n pictures of one or three channels; `whole`: of some of them needs_whole_picture() holds.
-/// Unless mixing is off each is mixed with the one before it, and there is a changes[-1]. The bits are those of the CPU.
+/// Unless mixing is off each is mixed with the one before it, and there is a changes[-1]. The bits are those of the CPU, but for the brightness of pictures of which may_leave_bytes() holds: sources
+/// hand those out as numbers. Throws Error where splines of a higher order are asked for.
 template <RunsKernels D, class T>
 void augment(D& dev, Shape shape, Index n, const std::uint8_t* x, const Changes* changes, const CommonChanges& all, const Mixing& mixing, bool whole, T* y) {   // (samples, H, W, C), (N), (N, H, W, C)
   const auto launch = [&]<int C, bool Whole, bool Mixed>(std::integral_constant<int, C>, std::bool_constant<Whole>, std::bool_constant<Mixed>) {
