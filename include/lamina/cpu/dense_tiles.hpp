@@ -21,7 +21,7 @@ template <class T> void add_bias_gradient(const Cpu& dev, Index n, Index out, co
 }
 
 struct DenseTiles {
-  static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
+  static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6, wide = simd::width == 16 ? 4 : 0;
   static constexpr int line_vectors = 8, line_out = line_vectors * simd::width, line_rows = 512, line_ahead = 8;
   static constexpr int out_block = 128, rows = 64;          // of weights that stay in the first cache meanwhile
   static constexpr int features = 16, tile_features = outer_rows;
@@ -46,37 +46,41 @@ struct DenseTiles {
     }
     for (Index f = f0; f < f1; f += rows) {
       const int count = int(std::min<Index>(rows, f1 - f));
-      for (Index o = o0; o < o1; o += tile_out)
-        for (Index i = 0; i < n;) {
-          if (n - i > 2) forward_tile<tile_n>(x + f, w + f * out + o, count, i, y + o), i += tile_n;
-          else forward_tile<1>(x + f, w + f * out + o, count, i, y + o), ++i;
-        }
+      Index o = o0;
+      if constexpr (wide != 0) for (; o + wide * simd::width <= o1; o += wide * simd::width) forward_tiles<4, 4>(x + f, w + f * out + o, count, y + o);
+      for (; o < o1; o += tile_out) forward_tiles<tile_n, vectors>(x + f, w + f * out + o, count, y + o);
+    }
+  }
+  template <int N, int V> void forward_tiles(const float* x, const float* w, int count, float* y) const {
+    for (Index i = 0; i < n;) {
+      if (n - i > 2) forward_tile<N, V>(x, w, count, i, y), i += N;
+      else forward_tile<1, V>(x, w, count, i, y), ++i;
     }
   }
   /// Beyond the last sample the tile computes that one again.
-  template <int N> void forward_tile(const float* x, const float* w, int count, Index first, float* y) const {
+  template <int N, int V> void forward_tile(const float* x, const float* w, int count, Index first, float* y) const {
     const float* from[N];
-    Floats sum[N][vectors];
+    Floats sum[N][V];
     float* to[N];
 #pragma GCC unroll 8
     for (int t = 0; t < N; ++t) {
       const Index i = std::min(first + t, n - 1);
       from[t] = x + i * in, to[t] = y + i * out;
-      for (int j = 0; j < vectors; ++j) sum[t][j] = simd::load(to[t] + j * simd::width);
+      for (int j = 0; j < V; ++j) sum[t][j] = simd::load(to[t] + j * simd::width);
     }
     // Each tile fetches its part of the weights that come after these.
-    const Index tiles = (n + tile_n - 1) / tile_n;
-    for (Index k = 0, turn = first / tile_n; k < count; ++k, w += out, --turn) {
+    const Index tiles = (n + N - 1) / N;
+    for (Index k = 0, turn = first / N; k < count; ++k, w += out, --turn) {
       if (turn == 0) {
-#pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) __builtin_prefetch(w + rows * out + j * simd::width);
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) __builtin_prefetch(w + rows * out + j * simd::width, 0, 2);
         turn = tiles;
       }
       add_scaled(sum, [&](int t) LAMINA_INLINE_LAMBDA { return from[t][k]; }, w);
     }
 #pragma GCC unroll 8
     for (int t = 0; t < N; ++t)
-      for (int j = 0; j < vectors; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
+      for (int j = 0; j < V; ++j) simd::store(to[t] + j * simd::width, sum[t][j]);
   }
   /// One sample takes only the time that its weights take to come from memory, so those of a zero, of which ReLU leaves a third to three quarters, are left there:
   /// nothing is added, whatever they are. Not where it is one of a batch, of which the others are elsewhere: the tiles do add zeros, and a -0 is no more then.

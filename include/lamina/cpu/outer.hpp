@@ -13,7 +13,7 @@ inline constexpr int outer_rows = simd::width == 16 ? 8 : 4, outer_vectors = 2; 
 template <int N, int V, class A> LAMINA_INLINE void add_scaled(simd::Floats (&sum)[N][V], const A& a, const float* b) {
   simd::Floats of_b[V];
 #pragma GCC unroll 8
-  for (int j = 0; j < V; ++j) of_b[j] = simd::load(b + j * simd::width);
+  for (int j = 0; j < V; ++j) of_b[j] = simd::loaded(b + j * simd::width);
 #pragma GCC unroll 8
   for (int t = 0; t < N; ++t) {
     const simd::Floats of_a = simd::all(a(t));

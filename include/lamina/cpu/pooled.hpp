@@ -66,7 +66,8 @@ struct PooledConvBackward {
   Index share_numbers() const { return room(weights()) + room(out.c); }
   Index live_numbers() const { return room(Index(out.c) * (2 * list + 1)); }
   Index lists_numbers() const { return room(Index(strip_rows()) * out.w * Index(sizeof(List)) / 4 + 1); }
-  Index worker_numbers() const { return room(copied) + live_numbers() + simd::width + lists_numbers(); }
+  Index outside_numbers() const { return Index(in.w) * in.c; }
+  Index worker_numbers() const { return room(copied) + live_numbers() + room(outside_numbers()) + lists_numbers(); }
 
   /// Per output channel the windows of a block that are alive: the gradient, and where in the copied input its maximum came from.
   struct Live {
@@ -174,20 +175,29 @@ struct PooledConvBackward {
   int slab_of(int o) const { return out.c - o < slab ? out.c - o : slab; }
   Index turned(int o, int i) const { return (Index(o / slab * slab) * in.c / simd::width + Index(i) * slab_of(o / slab * slab) + o % slab) * 9 * simd::width; }
 
+  using Slab = std::conditional_t<slab == 64, std::uint64_t, std::uint32_t>;                 // a bit for each channel
   struct List { std::uint8_t end[4], channel[slab + 64]; };   // of the channels for which tap 0 won, then tap 1 ...
   LAMINA_INLINE static void find_channels(const std::uint8_t* planes, int first, int count, int channels, List& l) {
-    std::uint64_t low = 0, high = 0, live = 0;
-    const auto read = [&](std::size_t bytes) LAMINA_INLINE_LAMBDA {
-      std::memcpy(&low, planes + first / 8, bytes), std::memcpy(&high, planes + (channels + first) / 8, bytes), std::memcpy(&live, planes + (2 * channels + first) / 8, bytes);
+    const auto bits = [&](int plane) LAMINA_INLINE_LAMBDA -> std::uint64_t {
+      const std::uint8_t* const from = planes + (plane * channels + first) / 8;
+      if (count == slab) {
+        Slab whole;
+        std::memcpy(&whole, from, sizeof whole);
+        return whole;
+      }
+      std::uint64_t part = 0;
+      std::memcpy(&part, from, std::size_t(count / 8));
+      return part;
     };
-    count == slab ? read(slab / 8) : read(std::size_t(count / 8));
+    const std::uint64_t low = bits(0), high = bits(1), live = bits(2);
     const std::uint64_t of_tap[4] = {live & ~high & ~low, live & ~high & low, live & high & ~low, live & high & low};
     int n = 0;
     alignas(64) [[maybe_unused]] static constexpr auto numbers = [] { std::array<std::uint8_t, 64> a{}; for (int i = 0; i < 64; ++i) a[std::size_t(i)] = std::uint8_t(i); return a; }();
 #pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) {
 #if defined(LAMINA_AVX512) && defined(__AVX512VBMI2__)
-      _mm512_storeu_si512(l.channel + n, _mm512_maskz_compress_epi8(of_tap[q], _mm512_load_si512(numbers.data())));
+      if constexpr (slab == 64) _mm512_storeu_si512(l.channel + n, _mm512_maskz_compress_epi8(of_tap[q], _mm512_load_si512(numbers.data())));
+      else _mm256_storeu_si256(reinterpret_cast<__m256i*>(l.channel + n), _mm256_maskz_compress_epi8(Slab(of_tap[q]), _mm256_load_si256(reinterpret_cast<const __m256i*>(numbers.data()))));
       n += std::popcount(of_tap[q]);
 #else
       for (std::uint64_t m = of_tap[q]; m; m &= m - 1) l.channel[n++] = std::uint8_t(std::countr_zero(m));
@@ -198,8 +208,8 @@ struct PooledConvBackward {
 
   /// dx (H, W, C) = of one image.
   void input_gradient(const PooledGradient& g, const float* u, float* dx, float* memory) const {
-    float* const outside = memory + room(copied) + live_numbers();              // where sums of pixels beyond the border go
-    List* const lists = reinterpret_cast<List*>(outside + simd::width);
+    float* const outside = memory + room(copied) + live_numbers();              // a line, where sums of pixels beyond the border go
+    List* const lists = reinterpret_cast<List*>(outside + room(outside_numbers()));
     const Index line = Index(in.w) * in.c;
     const auto clear = [&](int from, int to) { if (to > from) std::memset(dx + from * line, 0, std::size_t((to - from) * line) * sizeof(float)); };
     clear(0, in_registers ? std::max(0, 2 - before) : in.h);                    // else the first sum of a pixel is stored
@@ -209,13 +219,16 @@ struct PooledConvBackward {
     for (int r0 = 0; r0 < out.h; r0 += strip_rows()) {
       const int h = std::min(out.h - r0, strip_rows());
       for (int o = 0; o < out.c; o += slab) {
-        for (int n = 0; n < h * out.w; ++n) find_channels(g.planes(r0 + n / out.w, n % out.w), o, slab_of(o), out.c, lists[n]);
+        for (int n = 0; n < h * out.w; ++n) {
+          find_channels(g.planes(r0 + n / out.w, n % out.w), o, slab_of(o), out.c, lists[n]);
+          for (int c = 0; c < slab_of(o); c += 16) __builtin_prefetch(g.gradient(r0 + n / out.w, n % out.w) + o + c);
+        }
         for (int i = 0; i < in.c / simd::width; ++i)
           for (int r = 0; r < h; ++r) {
             float* rows[4];                                                     // that the windows see
             for (int k = 0; k < 4; ++k) {
               const int y = 2 * (r0 + r) - before + k;
-              rows[k] = y >= 0 && y < in.h ? dx + y * line + i * simd::width : nullptr;
+              rows[k] = y >= 0 && y < in.h ? dx + y * line + i * simd::width : outside;
             }
             add_row(g.gradient(r0 + r, 0) + o, lists + r * out.w, u + turned(o, i), rows, outside, o == 0);
           }
@@ -226,37 +239,43 @@ struct PooledConvBackward {
   /// enough, and its right half handed on to the next. Then the lower two rows are new if the slab is the first.
   static constexpr bool in_registers = simd::registers == 32;
   void add_row(const float* g, const List* l, const float* u, float* const (&rows)[4], float* outside, bool first) const {
-    const auto pixel = [&](int i, int column) { return rows[i] && column >= 0 && column < in.w ? rows[i] + Index(column) * in.c : outside; };
     if constexpr (in_registers) {
       Floats a[4][4];
-      const auto begin = [&](int i, const float* at) LAMINA_INLINE_LAMBDA { return first && i >= 2 ? Floats{} : simd::load(at); };
-#pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = begin(k / 2, pixel(k / 2, k % 2 - before));
-      const bool whole = rows[0] && rows[1] && rows[2] && rows[3];
-      for (int q = 0; q < out.w; ++q, g += out.c, ++l) {
-        const int column = 2 * q - before;
-        const bool inside = whole && column >= 0 && column + 4 <= in.w;
-        const Index at = Index(column) * in.c;
-#pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) a[k / 2][2 + k % 2] = begin(k / 2, inside ? rows[k / 2] + at + (2 + k % 2) * in.c : pixel(k / 2, column + 2 + k % 2));
+      const Index step = in.c, last = Index(in.w - 1) * step;
+      const auto begin = [&](int right, Index left) LAMINA_INLINE_LAMBDA {               // sums of pixels beyond the border begin with anything
+        const Index at[2] = {std::clamp(left, Index(0), last), std::clamp(left + step, Index(0), last)};
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) a[k / 2][right + k % 2] = simd::load(rows[k / 2] + at[k % 2]);
+#pragma GCC unroll 4
+        for (int k = 4; k < 8; ++k) a[k / 2][right + k % 2] = first ? Floats{} : simd::load(rows[k / 2] + at[k % 2]);
+      };
+      const auto end = [&](Index left) LAMINA_INLINE_LAMBDA {                            // and end there
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j, left += step)
+          if (left >= 0 && left <= last)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; ++i) simd::store(rows[i] + left, a[i][j]);
+      };
+      Index left = -Index(before) * step;
+      begin(0, left);
+      for (const List* const stop = l + out.w; l < stop; ++l, g += out.c, left += 2 * step) {
+        begin(2, left + 2 * step);
         const std::uint8_t* o = l->channel;
 #pragma GCC unroll 4
         for (int tap = 0; tap < 4; ++tap)
-          for (const std::uint8_t* end = l->channel + l->end[tap]; o < end; ++o) {
+          for (const std::uint8_t* const end_of_tap = l->channel + l->end[tap]; o < end_of_tap; ++o) {
             const Floats v = simd::all(g[*o]);
             const float* const of = simd::one_register(u + *o * 9 * simd::width);
 #pragma GCC unroll 9
             for (int t = 0; t < 9; ++t) a[t / 3 + tap / 2][t % 3 + tap % 2] += v * simd::load(of + t * simd::width);
           }
+        end(left);
 #pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) {
-          simd::store(inside ? rows[k / 2] + at + k % 2 * in.c : pixel(k / 2, column + k % 2), a[k / 2][k % 2]);
-          a[k / 2][k % 2] = a[k / 2][2 + k % 2];
-        }
+        for (int k = 0; k < 8; ++k) a[k / 2][k % 2] = a[k / 2][2 + k % 2];
       }
-#pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) simd::store(pixel(k / 2, 2 * out.w - before + k % 2), a[k / 2][k % 2]);
+      end(left);
     } else {
+      const auto pixel = [&](int i, int column) { return column >= 0 && column < in.w ? rows[i] + Index(column) * in.c : outside; };
       for (int q = 0; q < out.w; ++q, g += out.c, ++l) {
         const std::uint8_t* o = l->channel;
         for (int tap = 0; tap < 4; ++tap) {

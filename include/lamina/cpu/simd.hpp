@@ -57,6 +57,17 @@ LAMINA_INLINE const float* one_register(const float* p) {
   return p;
 }
 
+/// A vector that is used several times, loaded once: compilers let every FMA load it again, and where a vector is loaded each cycle, as on Zen 4, FMAs wait for that.
+LAMINA_INLINE Floats loaded(const float* p) {
+  Floats v = load(p);
+#if defined(LAMINA_AVX512)
+  asm("" : "+v"(v));
+#elif defined(LAMINA_AVX2)
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
 // compress(m, v): the lanes of v in m come first; what follows them is anything.
 #if defined(LAMINA_AVX512)
 LAMINA_INLINE Floats all(float f) { return Floats(_mm512_set1_ps(f)); }
