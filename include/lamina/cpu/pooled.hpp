@@ -176,7 +176,7 @@ struct PooledConvBackward {
   Index turned(int o, int i) const { return (Index(o / slab * slab) * in.c / simd::width + Index(i) * slab_of(o / slab * slab) + o % slab) * 9 * simd::width; }
 
   using Slab = std::conditional_t<slab == 64, std::uint64_t, std::uint32_t>;                 // a bit for each channel
-  struct List { std::uint8_t end[4], channel[slab + 64]; };   // of the channels for which tap 0 won, then tap 1 ...
+  struct List { std::uint8_t end[4], channel[slab + slab]; };   // of the channels for which tap 0 won, then tap 1 ...
   LAMINA_INLINE static void find_channels(const std::uint8_t* planes, int first, int count, int channels, List& l) {
     const auto bits = [&](int plane) LAMINA_INLINE_LAMBDA -> std::uint64_t {
       const std::uint8_t* const from = planes + (plane * channels + first) / 8;

@@ -181,18 +181,22 @@ struct Winograd {
   template <Fetch fetch> void product(const float* v, const float* u, float* m, const float* ahead) const {
     Floats sum[rows][vectors] = {};
     for (int c = 0; c < in.c; c += in_block, v += block * in_block) {
+      for (int k = 0; k < in_block; k += 2, u += 2 * out_block) {
+        if constexpr (fetch == Fetch::own) {
 #pragma GCC unroll 4
-      for (int k = 0; k < in_block; ++k, u += out_block) {
-        if constexpr (fetch == Fetch::own) __builtin_prefetch(u + own_distance), __builtin_prefetch(u + own_distance + 16);
-        else if (k % 2 == 0) __builtin_prefetch(ahead), ahead += 16;
-        Floats b[vectors];
+          for (int line = 0; line < 4; ++line) __builtin_prefetch(u + own_distance + 16 * line);
+        } else __builtin_prefetch(ahead), ahead += 16;
 #pragma GCC unroll 2
-        for (int j = 0; j < vectors; ++j) b[j] = simd::load(u + j * simd::width);
+        for (int i = 0; i < 2; ++i) {
+          Floats b[vectors];
+#pragma GCC unroll 2
+          for (int j = 0; j < vectors; ++j) b[j] = simd::loaded(u + i * out_block + j * simd::width);
 #pragma GCC unroll 8
-        for (int t = 0; t < rows; ++t) {
-          const Floats a = simd::all(v[t * in_block + k]);
+          for (int t = 0; t < rows; ++t) {
+            const Floats a = simd::all(v[t * in_block + k + i]);
 #pragma GCC unroll 2
-          for (int j = 0; j < vectors; ++j) sum[t][j] += a * b[j];
+            for (int j = 0; j < vectors; ++j) sum[t][j] += a * b[j];
+          }
         }
       }
     }
