@@ -108,14 +108,40 @@ struct PooledConvBackward {
     }
   }
 
-  /// dw (C / inputs, O, 9, inputs) += and db (O) += of one image x (H, W, C).
+  int rows_of(int r0) const { return std::min(out.h - r0, block_h); }
+  int columns_of(int q0) const { return std::min(out.w - q0, block_w); }
+
+  /// Rows of numbers that are brought into the second cache a few lines at a time.
+  struct Ahead {
+    const float* at;
+    Index numbers, apart;                    // of a row; from row to row
+    int rows;
+    Index done = 0;
+    void fetch(int lines) {
+      for (; lines && rows; --lines) {
+        __builtin_prefetch(at + done, 0, 2);
+        if ((done += 16) >= numbers) done = 0, at += apart, --rows;
+      }
+    }
+  };
+  /// What a block of windows reads of the image, and of its gradients.
+  Ahead inputs_of(const float* x, int r0, int q0) const {
+    const int top = std::max(0, 2 * r0 - before), left = std::max(0, 2 * q0 - before);
+    return {x + (Index(top) * in.w + left) * in.c, Index(std::min(2 * columns_of(q0) + 2, in.w - left)) * in.c, Index(in.w) * in.c, std::min(2 * rows_of(r0) + 2, in.h - top)};
+  }
+  Ahead gradients_of(const PooledGradient& g, int r0, int q0) const { return {g.gradient(r0, q0), Index(columns_of(q0)) * out.c, Index(out.w) * out.c, rows_of(r0)}; }
+
+  /// dw (C / inputs, O, 9, inputs) += and db (O) += of one image x (H, W, C). Beside a block the next is fetched.
   void weight_gradient(const float* x, const PooledGradient& g, float* dw, float* db, float* memory) const {
     float* const part = memory;
     const Live live(memory + room(copied), out.c);
     for (int r0 = 0; r0 < out.h; r0 += block_h)
       for (int q0 = 0; q0 < out.w; q0 += block_w) {
-        const int h = out.h - r0 < block_h ? out.h - r0 : block_h, w = out.w - q0 < block_w ? out.w - q0 : block_w;
+        const int h = rows_of(r0), w = columns_of(q0);
         find_live(g, r0, q0, h, w, live, db);
+        Ahead inputs_ahead{}, gradients_ahead{};
+        if (q0 + block_w < out.w) inputs_ahead = inputs_of(x, r0, q0 + block_w), gradients_ahead = gradients_of(g, r0, q0 + block_w);
+        else if (r0 + block_h < out.h) inputs_ahead = inputs_of(x, r0 + block_h, 0), gradients_ahead = gradients_of(g, r0 + block_h, 0);
         for (int c = 0; c < in.c; c += inputs) {
           for (int r = 0; r < 2 * h + 2; ++r) {
             const int y = 2 * r0 + r - before, left = 2 * q0 - before;
@@ -125,7 +151,10 @@ struct PooledConvBackward {
               for (int v = 0; v < vectors; ++v) simd::store(part + (r * row + q) * inputs + v * simd::width, inside ? simd::load(from + Index(q) * in.c + v * simd::width) : Floats{});
             }
           }
-          for (int o = 0; o < out.c; ++o) add_live(part, live.value + Index(o) * list, live.place + Index(o) * list, live.count[o], dw + (Index(c) * out.c + Index(o) * inputs) * 9);
+          for (int o = 0; o < out.c; ++o) {
+            inputs_ahead.fetch(6), gradients_ahead.fetch(2);
+            add_live(part, live.value + Index(o) * list, live.place + Index(o) * list, live.count[o], dw + (Index(c) * out.c + Index(o) * inputs) * 9);
+          }
         }
       }
   }
