@@ -16,7 +16,9 @@ inline lamina::ParallelOptions parallel(const TrainSettings& s) {
 template <class D, class T> int train_replica(D device, T, lamina::AnyCommunicator rank, const Pictures& pictures, const TrainSettings& s, const std::string& command, lamina::StopOnSignal& signals) {
   using namespace lamina;
   rank.agree(same_settings(s, pictures.leaves, rank.size()) + "; " + same_pictures(pictures.leaves) + "; epochs " + std::to_string(s.epochs) + "; stop after " + std::to_string(s.stop_after));
-  AugmentationIterator train(pictures.train, augmentation(s));
+  AugmentationOptions changes = augmentation(s);
+  if constexpr (std::is_same_v<D, Cpu>) changes.prefetch = 0;      // its threads are all at work: one more would only take their cores
+  AugmentationIterator train(pictures.train, changes);
   EvaluationIterator validation(pictures.validation, evaluation(s.size, s.threads));
   if (rank.rank() == 0 && !train.hint().empty()) std::printf("note: %s\n", printable(train.hint()).c_str());
   const Recipe r = recipe(s);

@@ -299,7 +299,7 @@ TEST_CASE("augmentation: options that make no sense are errors that name them") 
   CHECK(says(complaint([](auto& o) { o.crop_padding = 64; }), "crop_padding = 64"));
   CHECK(says(complaint([](auto& o) { o.deviation = {1, 0, 1}; }), "deviation = 0"));
   CHECK(says(complaint([](auto& o) { o.brightness = {-1, 1}; }), "brightness"));
-  CHECK(says(complaint([](auto& o) { o.prefetch = 0; }), "prefetch"));
+  CHECK(says(complaint([](auto& o) { o.prefetch = -1; }), "prefetch"));
   CHECK(says(complaint([](auto& o) { o.prefetch = 1'000'000'000; }), "prefetch"));
   CHECK(says(complaint([](auto& o) { o.rescale = NAN; }), "rescale"));
   CHECK(says(complaint([](auto& o) { o.hue = 0.6; }), "hue = 0.6"));

@@ -82,7 +82,7 @@ TEST_CASE("iterator: the stream has the same bits for any number of workers and 
   CHECK(first.size() == 6);
   CHECK(first != second);
   for (const int workers : {2, 3, 8})
-    for (const int prefetch : {1, 2, 9}) {
+    for (const int prefetch : {0, 1, 2, 9}) {
       AugmentationIterator it(garden(), everything(workers, prefetch));
       CHECK(epoch(it, 0) == first);
       CHECK(epoch(it, 1) == second);

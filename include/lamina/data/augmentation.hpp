@@ -66,7 +66,7 @@ struct AugmentationOptions {
   bool exif_orientation = false;       // pictures in files are turned as their EXIF says they were held; Keras and torchvision leave them as they are stored
   bool scaled_decoding = false;        // JPEGs of at least twice the size are decoded smaller by libjpeg-turbo: quicker, with pixels that differ a little (DecodeOptions::at_least)
   int workers = 0;                     // threads that decode; 0 takes one for each core. The batches have the same bits for any number
-  int prefetch = 2;                    // batches made ahead
+  int prefetch = 2;                    // batches made ahead, by a thread of their own; 0: each is made when it is asked for, by whoever asks
   std::size_t cache_bytes = std::size_t(2) << 30;         // decoded and resized pictures kept in memory, up to so many bytes
 };
 
@@ -125,7 +125,7 @@ struct Transform {
   demand(std::isfinite(o.cval), "cval", o.cval, "give a grey level");
   demand(o.interpolation_order >= 0 && o.interpolation_order <= highest_interpolation_order, "interpolation_order", o.interpolation_order, "splines are of order 0 to 5");
   demand(o.workers >= 0, "workers", o.workers, "give a number of threads, or 0 for one a core");
-  demand(o.prefetch >= 1 && o.prefetch <= 1024, "prefetch", o.prefetch, "from 1 to 1024 batches are made ahead");
+  demand(o.prefetch >= 0 && o.prefetch <= 1024, "prefetch", o.prefetch, "up to 1024 batches are made ahead");
 }
 
 /// Of the options that decide what the pixels are and which come together: all but how many threads make them, how far ahead, and what they keep.

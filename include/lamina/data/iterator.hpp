@@ -33,7 +33,7 @@ inline std::exception_ptr run_all(tbb::task_arena& arena, Index tasks, TaskRef f
   return failure;
 }
 
-/// A thread of its own fills a ring of batches; next() hands them out in turn. Batch b of epoch e is a function of (dataset, options, e, b) alone.
+/// A thread of its own fills a ring of batches, or where none is made ahead next() does; next() hands them out in turn. Batch b of epoch e is a function of (dataset, options, e, b) alone.
 class BatchMaker {
  public:
   [[gnu::cold]] BatchMaker(Dataset dataset, const AugmentationOptions& options, bool shuffled)
@@ -47,7 +47,7 @@ class BatchMaker {
       ring_.back()->prepare(largest_part(), false, false);
       ring_.back()->pictures = {.source = source_, .samples = samples(), .shape = shape(), .common = common_changes(options_), .mixing = {}, .kept = kept_.data()};
     }
-    thread_ = start_thread([this] { work(); });
+    if (options_.prefetch > 0) thread_ = start_thread([this] { work(); });
   }
   BatchMaker(const BatchMaker&) = delete;
   BatchMaker& operator=(const BatchMaker&) = delete;
@@ -58,7 +58,7 @@ class BatchMaker {
       cancelled_ = true;
     }
     wake_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   /// Of one sample.
@@ -133,7 +133,8 @@ class BatchMaker {
     if (handed_ == batches()) return false;
     if (made_ == handed_ && !failure_) {
       const auto begin = std::chrono::steady_clock::now();
-      wake_.wait(lock, [&] { return made_ > handed_ || failure_; });
+      if (options_.prefetch > 0) wake_.wait(lock, [&] { return made_ > handed_ || failure_; });
+      else make(lock);
       waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
     if (made_ == handed_) std::rethrow_exception(failure_);
@@ -218,20 +219,24 @@ class BatchMaker {
     for (;;) {
       wake_.wait(lock, [&] { return ending_ || (running_ && !failure_ && made_ < batches() && made_ - handed_ < options_.prefetch); });
       if (ending_) return;
-      busy_ = true;
-      const Index b = made_;
-      lock.unlock();
-      std::exception_ptr failure;
-      try {
-        failure = fill(*ring_[std::size_t(b) % ring_.size()], b);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      lock.lock();
-      busy_ = false;
-      if (running_) failure ? void(failure_ = failure) : void(++made_);
+      make(lock);
       wake_.notify_all();
     }
+  }
+  /// The next batch of this epoch, with the lock given up meanwhile.
+  void make(std::unique_lock<std::mutex>& lock) {
+    busy_ = true;
+    const Index b = made_;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      failure = fill(*ring_[std::size_t(b) % ring_.size()], b);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    busy_ = false;
+    if (running_) failure ? void(failure_ = failure) : void(++made_);
   }
 
   /// What the first sample that failed threw, if one did.
