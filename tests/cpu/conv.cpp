@@ -88,7 +88,9 @@ TEST_CASE("convolution: the same bits for any number of threads") {
 namespace {
 constexpr Case winograd_cases[] = {{{8, 8, 32}, 32, 3, 1, 1},       {{7, 13, 64}, 32, 3, 1, 1, 1, false, 5}, {{32, 30, 32}, 64, 3, 1, 1, 1, true, 9}, {{5, 6, 32}, 96, 3, 1, 0},
                                    {{16, 16, 64}, 128, 3, 1, same}, {{2, 131, 32}, 160, 3, 1, 1, 1, true, 1}, {{6, 3, 96}, 32, 3, 1, 2},              {{8, 8, 256}, 256, 3, 1, 1, 1, false, 3},
-                                   {{3, 5, 512}, 128, 3, 1, 1, 1, true, 2},  {{30, 42, 32}, 32, 3, 1, 1, 1, true, 9}};
+                                   {{3, 5, 512}, 128, 3, 1, 1, 1, true, 2},  {{30, 42, 32}, 32, 3, 1, 1, 1, true, 9},
+                                   {{4, 4, 512}, 512, 3, 1, 1, 1, false, 1}};
+static_assert(Cpu::way<float>(ConvSpec{{3, 1, 1}}, {4, 4, 512}, {4, 4, 512}) == 3 && Cpu::way<float>(ConvSpec{{3, 1, 1}}, {4, 4, 1024}, {4, 4, 512}) == 4);   // of more numbers it is not as near
 }  // namespace
 
 namespace {

@@ -41,7 +41,7 @@ template <class... Ls> struct Chain {
 template <auto... C, auto... P> struct Fused<Conv<C...>, ReLU, MaxPool<P...>> : Chain<Conv<C...>, ReLU, MaxPool<P...>> {
   using conv = Conv<C...>;
   static constexpr bool gradients_by_verbs = true;
-  static constexpr ConvReluPool kernel{conv::window, MaxPool<P...>::window, conv::groups({})};
+  static constexpr ConvReluPool kernel{conv::window, MaxPool<P...>::window, conv::groups({}), conv::channels({})};
   static constexpr Shape accepts(Shape in) { return conv::accepts(in); }
   static constexpr Needs needs(Shape in) { return Fused::Chain::needs(in, {.keep = Keep::input, .codes = size(Fused::out(in))}); }
   template <class D, class T> static constexpr int ways = detail::ways<D, T, ConvReluPool>();
