@@ -14,6 +14,8 @@
 
 #include <lamina/lamina.hpp>
 
+#include "work.hpp"
+
 using namespace lamina;
 
 namespace {
@@ -46,9 +48,9 @@ int main(int argc, char** argv) try {
   bool csv = false;
   for (int i = 1; i < argc; ++i) {
     const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
-    if (is("--seed")) seed = std::strtoull(argv[++i], nullptr, 10);
-    else if (is("--epochs")) epochs = std::atoi(argv[++i]);
-    else if (is("--threads")) threads = std::atoi(argv[++i]);
+    if (is("--seed")) seed = bench::number<std::uint64_t>("--seed", argv[++i], 0, ~std::uint64_t(0));
+    else if (is("--epochs")) epochs = bench::number("--epochs", argv[++i], 1, 10000);
+    else if (is("--threads")) threads = bench::threads_of(argv[++i]);
     else if (!std::strcmp(argv[i], "--csv")) csv = true;
     else if (leaves.empty() && argv[i][0] != '-') leaves = argv[i];
     else leaves.clear(), i = argc;

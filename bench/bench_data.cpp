@@ -27,10 +27,10 @@ std::optional<Options> read(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
     if (is("--pictures")) o.pictures = argv[++i];
-    else if (is("--size")) o.size = std::atoi(argv[++i]);
-    else if (is("--batch")) o.batch = std::atoi(argv[++i]);
-    else if (is("--threads")) o.threads = std::atoi(argv[++i]);
-    else if (is("--seconds")) o.seconds = std::atof(argv[++i]);
+    else if (is("--size")) o.size = bench::size_of(argv[++i]);
+    else if (is("--batch")) o.batch = bench::batch_of(argv[++i]);
+    else if (is("--threads")) o.threads = bench::threads_of(argv[++i]);
+    else if (is("--seconds")) o.seconds = bench::seconds_of(argv[++i]);
     else if (!std::strcmp(argv[i], "--cache")) o.cache = true;
     else if (!std::strcmp(argv[i], "--json")) o.listed = true;
     else return {};

@@ -103,8 +103,8 @@ int main(int argc, char** argv) try {
   bool csv = false;
   for (int i = 1; i < argc; ++i) {
     const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
-    if (is("--batch")) batches.push_back(std::atoi(argv[++i]));
-    else if (is("--threads")) threads = std::atoi(argv[++i]);
+    if (is("--batch")) batches.push_back(bench::batch_of(argv[++i]));
+    else if (is("--threads")) threads = bench::threads_of(argv[++i]);
     else if (!std::strcmp(argv[i], "--csv")) csv = true;
     else return std::fprintf(stderr, "bench_memory [--batch N]... [--threads 0] [--csv]\n"), 2;
   }

@@ -1,6 +1,7 @@
 /// What every C++ side of bench/compare shares: the command line, the clock of the steps, and the line that says how fast they were. Only the standard library.
 #pragma once
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,20 @@ namespace bench {
 
 constexpr int classes = 10;
 constexpr double rate = 1e-5, momentum = 0.9;   // so small that no run learns its batch by heart: then ReLU lets less through, and sparse gradients cost less
+
+/// The number that follows an option. Ends the program if it is none, or not from `least` to `most`.
+template <class N> N number(const char* option, const char* text, N least, N most) {
+  N n{};
+  const char* const end = text + std::strlen(text);
+  const auto [at, error] = std::from_chars(text, end, n);
+  if (error == std::errc() && at == end && n >= least && n <= most) return n;
+  std::fprintf(stderr, "%s takes a number from %g to %g, not \"%s\"\n", option, double(least), double(most), text);
+  std::exit(2);
+}
+inline int size_of(const char* text) { return number("--size", text, 1, 16384); }
+inline int batch_of(const char* text) { return number("--batch", text, 1, 1 << 20); }
+inline int threads_of(const char* text) { return number("--threads", text, 0, 4096); }
+inline double seconds_of(const char* text) { return number("--seconds", text, 0.0, 86400.0); }
 
 /// `threads` 0 is one for each core.
 struct Work {
@@ -28,10 +43,10 @@ struct Work {
       const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
       if (is("--net")) work.net = argv[++i];
       else if (!*mode && is("--mode")) work.mode = argv[++i];
-      else if (is("--size")) work.size = std::atoi(argv[++i]);
-      else if (is("--batch")) work.batch = std::atoi(argv[++i]);
-      else if (is("--threads")) work.threads = std::atoi(argv[++i]);
-      else if (is("--seconds")) work.seconds = std::atof(argv[++i]);
+      else if (is("--size")) work.size = size_of(argv[++i]);
+      else if (is("--batch")) work.batch = batch_of(argv[++i]);
+      else if (is("--threads")) work.threads = threads_of(argv[++i]);
+      else if (is("--seconds")) work.seconds = seconds_of(argv[++i]);
       else if (!std::strcmp(argv[i], form)) work.listed = true;
       else work.mode = "?";
     }
