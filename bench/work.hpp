@@ -21,7 +21,7 @@ template <class N> N number(const char* option, const char* text, N least, N mos
   const char* const end = text + std::strlen(text);
   const auto [at, error] = std::from_chars(text, end, n);
   if (error == std::errc() && at == end && n >= least && n <= most) return n;
-  std::fprintf(stderr, "%s takes a number from %g to %g, not \"%s\"\n", option, double(least), double(most), text);
+  std::fprintf(stderr, "%s takes a number from %.10g to %.10g, not \"%s\"\n", option, double(least), double(most), text);
   std::exit(2);
 }
 inline int size_of(const char* text) { return number("--size", text, 1, 16384); }
