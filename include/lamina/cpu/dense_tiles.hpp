@@ -37,6 +37,7 @@ struct DenseTiles {
 
   /// y (N, out) = b + the inputs of [f0, f1) for the outputs of [o0, o1).
   void forward(const float* x, const float* w, const float* b, Index f0, Index f1, Index o0, Index o1, float* y) const {
+    if (n == 0) return;                                     // no sample has no address either
     for (Index i = 0; i < n; ++i)
       for (Index o = o0; o < o1; o += simd::width) simd::store(y + i * out + o, b ? simd::load(b + o) : Floats{});
     if (n == 1 && cut.n == 1) {
