@@ -148,7 +148,7 @@ TEST_CASE("which neighbours are one kernel") {
   static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {3, 2, 0}, 1}));     // overlapping pools
   static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 1}, 1}));     // padded pools
   static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 2}));     // groups
-  static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {3, 3, 0}, 1, 64}) && Cpu::fuses<float>(ConvReluPool{{5, 1, 2}, {3, 3, 0}, 1, 64}));      // Winograd's convolution is quicker
-  static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1, 256}) && Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1, 128}));    // by itself
+  static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {3, 3, 0}, 1, 64}) && Cpu::fuses<float>(ConvReluPool{{5, 1, 2}, {3, 3, 0}, 1, 64}));      // Winograd ends in 2x2 pools
+  static_assert(!Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1, 256}) && Cpu::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1, 128}));    // with many filters it is quicker apart
   static_assert(!Unfused<Cpu>::fuses<float>(ConvReluPool{{3, 1, 1}, {2, 2, 0}, 1}) && !Unfused<Cpu>::fuses<float>(AddRelu{}));
 }

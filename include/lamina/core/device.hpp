@@ -30,7 +30,7 @@ struct NormSpec {
 enum class NormBy { running, batch, settled };
 
 /// Neighbours that may be one kernel. A device answers `fuses<T>(ConvReluPool{conv, pool})` at compile time.
-struct ConvReluPool { Window conv, pool; int groups = 1, filters = 0; };
+struct ConvReluPool { Window conv, pool; int groups = 1, filters = 0; };      // filters: 0 if it is not told
 struct ConvClamp {};           // with a batch norm between them too, whose values are part of the weights and biases by then
 struct AddRelu {};
 struct NormAddRelu {};

@@ -61,7 +61,7 @@ class Cpu {
   template <class T> static constexpr bool fuses(NormClamp) { return true; }
   template <class T> static constexpr bool fuses(NormReluPool k) { return k.pool.pad == 0 && k.pool.stride >= k.pool.k; }
 
-  /// Its error grows with the sums: of 512 numbers it stays below 5e-6 of the largest, of 1,024 it does not.
+  /// Winograd's error grows with the sums: of 512 channels it stays below 5e-6 of the largest, of 1,024 it does not.
   static constexpr bool winograd_takes(int in_channels, int out_channels) { return in_channels % 32 == 0 && out_channels % 32 == 0 && in_channels <= 512 && out_channels <= 512; }
 
   /// 0: any shape. 1: 3x3 by Winograd. 1 + C: 3x3 of a picture with C channels. Both of the last end in 2x2 pooling. 6: any kernel and stride, in vectors.

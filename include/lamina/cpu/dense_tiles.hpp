@@ -21,7 +21,7 @@ template <class T> void add_bias_gradient(const Cpu& dev, Index n, Index out, co
 }
 
 struct DenseTiles {
-  static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6, wide = simd::width == 16 ? 4 : 0;
+  static constexpr int vectors = outer_vectors, tile_out = vectors * simd::width, tile_n = simd::width == 16 ? 8 : 6;
   static constexpr int line_vectors = 8, line_out = line_vectors * simd::width, line_rows = 512, line_ahead = 8;
   static constexpr int out_block = 128, rows = 64;          // of weights that stay in the first cache meanwhile
   static constexpr int features = 16, tile_features = outer_rows;
@@ -37,7 +37,7 @@ struct DenseTiles {
 
   /// y (N, out) = b + the inputs of [f0, f1) for the outputs of [o0, o1).
   void forward(const float* x, const float* w, const float* b, Index f0, Index f1, Index o0, Index o1, float* y) const {
-    if (n == 0) return;                                     // no sample has no address either
+    if (n == 0) return;                                     // then x and y may be null
     for (Index i = 0; i < n; ++i)
       for (Index o = o0; o < o1; o += simd::width) simd::store(y + i * out + o, b ? simd::load(b + o) : Floats{});
     if (n == 1 && cut.n == 1) {
@@ -48,7 +48,8 @@ struct DenseTiles {
     for (Index f = f0; f < f1; f += rows) {
       const int count = int(std::min<Index>(rows, f1 - f));
       Index o = o0;
-      if constexpr (wide != 0) for (; o + wide * simd::width <= o1; o += wide * simd::width) forward_tiles<4, 4>(x + f, w + f * out + o, count, y + o);
+      if constexpr (simd::registers == 32)                  // as many sums, with fewer loads
+        for (; o + 2 * tile_out <= o1; o += 2 * tile_out) forward_tiles<tile_n / 2, 2 * vectors>(x + f, w + f * out + o, count, y + o);
       for (; o < o1; o += tile_out) forward_tiles<tile_n, vectors>(x + f, w + f * out + o, count, y + o);
     }
   }
