@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "work.hpp"
+
 struct Cost { double seconds = 0, processor = 0, megabytes = 0; };
 using Words = std::vector<std::string>;
 
@@ -71,7 +73,7 @@ int main(int argc, char** argv) {
     const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
     if (is("--compiler")) compiler = argv[++i];
     else if (is("--flags")) flags = argv[++i];
-    else if (is("--runs")) runs = std::max(1, std::atoi(argv[++i]));
+    else if (is("--runs")) runs = bench::number("--runs", argv[++i], 1, 1000);
     else if (argv[i][0] != '-') sources.push_back(argv[i]);
     else return std::fprintf(stderr, "bench_compile [--compiler g++] [--runs 3] [--flags -O2] [source ...]\n"), 2;
   }

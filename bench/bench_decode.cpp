@@ -8,10 +8,12 @@
 #include <chrono>
 #include <cstdio>
 
+#include "work.hpp"
+
 int main(int argc, char** argv) try {
   using namespace lamina;
   if (argc < 2) return std::fprintf(stderr, "bench_decode: give a folder of pictures\n"), 2;
-  const int side = argc > 2 ? std::atoi(argv[2]) : 64;
+  const int side = argc > 2 ? bench::size_of(argv[2]) : 64;
   std::vector<std::vector<std::uint8_t>> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[1]))
     if (is_picture(entry.path())) files.push_back(detail::read_file(entry.path()));

@@ -8,6 +8,7 @@
 
 #include "../examples/tomato/network.hpp"
 #include "../examples/tomato/recipe.hpp"
+#include "work.hpp"
 
 using namespace lamina;
 
@@ -115,7 +116,7 @@ int main(int argc, char** argv) try {
   bool print = false, understood = true;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word == "--threads" && i + 1 < argc) threads = std::atoi(argv[++i]);
+    if (word == "--threads" && i + 1 < argc) threads = bench::threads_of(argv[++i]);
     else if (word == "--losses") print = true;
     else if (word[0] != '-') paths.push_back(word);
     else understood = false;

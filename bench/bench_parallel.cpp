@@ -142,21 +142,22 @@ int main(int argc, char** argv) try {
   bool understood = true;
   for (int i = 1; i < argc; ++i) {
     const auto is = [&](const char* option) { return !std::strcmp(argv[i], option) && i + 1 < argc; };
-    const auto number = [&] { return std::atof(argv[++i]); };
+    const auto number = [&] { ++i; return bench::number(argv[i - 1], argv[i], 0.0, 1e9); };
+    const auto count = [&](int least) { ++i; return bench::number(argv[i - 1], argv[i], least, 1 << 20); };
     if (is("--net")) work.net = argv[++i];
-    else if (is("--size")) work.size = std::atoi(argv[++i]);
-    else if (is("--batch")) work.batch = std::atoi(argv[++i]);
-    else if (is("--replicas")) work.replicas = std::atoi(argv[++i]);
-    else if (is("--threads")) work.threads = std::atoi(argv[++i]);
+    else if (is("--size")) work.size = bench::size_of(argv[++i]);
+    else if (is("--batch")) work.batch = bench::batch_of(argv[++i]);
+    else if (is("--replicas")) work.replicas = count(0);
+    else if (is("--threads")) work.threads = count(1);
     else if (is("--data")) work.data = argv[++i];
-    else if (is("--steps")) work.steps = std::atoi(argv[++i]);
-    else if (is("--rounds")) work.rounds = std::atoi(argv[++i]);
+    else if (is("--steps")) work.steps = count(1);
+    else if (is("--rounds")) work.rounds = count(0);
     else if (is("--csv")) work.csv = argv[++i];
     else if (is("--svg")) work.svg = argv[++i];
     else if (is("--markdown")) work.markdown = argv[++i];
     else if (is("--gpu-fixed-us")) gpus.compute.fixed = 1e-6 * number();
     else if (is("--gpu-image-us")) gpus.compute.sample = 1e-6 * number();
-    else if (is("--gpus")) gpus.machines.ranks = std::atoi(argv[++i]);
+    else if (is("--gpus")) gpus.machines.ranks = count(0);
     else if (is("--start-us")) gpus.machines.start = 1e-6 * number();
     else if (is("--within-us")) gpus.machines.within.alpha = 1e-6 * number();
     else if (is("--within-gb")) gpus.machines.within.beta = 1e9 * number();
@@ -164,7 +165,7 @@ int main(int argc, char** argv) try {
     else if (is("--between-gb")) gpus.machines.between.beta = 1e9 * number();
     else understood = false;
   }
-  if (!understood || work.batch < 1 || work.threads < 1 || work.steps < 1 || work.rounds < 0 || (work.data != "memory" && work.data != "pictures"))
+  if (!understood || (work.data != "memory" && work.data != "pictures"))
     return std::fprintf(stderr, "bench_parallel [--net leaf|vgg11|resnet18|mobilenetv2] [--size 64] [--batch 32] [--replicas 0] [--threads 1] [--data memory|pictures] [--steps 5] [--rounds 15]\n"
                                 "               [--csv FILE] [--svg FILE] [--markdown FILE] [--gpu-fixed-us US] [--gpu-image-us US] [--gpus N]\n"
                                 "               [--start-us US] [--within-us US] [--within-gb GB] [--between-us US] [--between-gb GB]\n"), 2;
